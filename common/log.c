@@ -119,7 +119,7 @@ put_line(const char *line, size_t len)
 		log_dropped++;
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 log_line(enum log_level level, int err, const char *fmt, va_list ap)
 {
 	char text[1024], line[LINE_MAX_LEN];
