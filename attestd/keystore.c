@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keystore.c - the node's private keys, in locked memory, in keyd alone.
+ *
+ * Seeds live in OpenSSL's secure heap (locked, out of cores and swap), and so
+ * do the EVP_PKEYs made from them: OpenSSL takes their private halves from
+ * the same heap once it exists.
+ */
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/core_names.h>
+#include <openssl/rand.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attestd/keystore.h"
+#include "common/log.h"
+
+#define SEED_LEN 32
+#define NONCE_LEN 12
+#define TAG_LEN 16
+#define SECURE_HEAP_BYTES 65536
+#define SECURE_MIN_BYTES 32
+
+/* node.key: magic, three seeds, SHA-256 over all before it. */
+#define FILE_MAGIC "clawkey1"
+#define MAGIC_LEN 8
+#define FILE_BODY_LEN (MAGIC_LEN + 3 * SEED_LEN)
+#define FILE_LEN (FILE_BODY_LEN + 32)
+/* authority.key: magic, then a sealed seed. */
+#define AUTHORITY_MAGIC "clawaut1"
+#define AUTHORITY_LABEL "claw/authority-key/v1"
+#define LOG_LABEL "claw/log-key-seal/v1"
+#define SEALED_VERSION 1
+
+static struct {
+	EVP_PKEY *key[KEY_MAX];
+	uint8_t *wrap; /* key that wraps what is kept at rest */
+	EVP_CIPHER *cipher;
+	EVP_MD *sha256;
+	EVP_KDF *hkdf;
+} ks;
+
+void
+keystore_init(void)
+{
+	uint8_t warm[SEED_LEN];
+
+	if (CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, SECURE_MIN_BYTES) != 1)
+		fatalx("no locked memory for keys: raise RLIMIT_MEMLOCK to "
+		       "at least 128 KiB (ulimit -l, LimitMEMLOCK=)");
+	ks.wrap = OPENSSL_secure_zalloc(SEED_LEN);
+	ks.cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+	ks.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	ks.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	/* Seeds the generators while files can still be opened. */
+	if (ks.wrap == NULL || ks.cipher == NULL || ks.sha256 == NULL ||
+	    ks.hkdf == NULL || RAND_priv_bytes(warm, sizeof(warm)) != 1 ||
+	    RAND_bytes(warm, sizeof(warm)) != 1)
+		fatalx("OpenSSL lacks ChaCha20-Poly1305, SHA-256 or HKDF");
+	OPENSSL_cleanse(warm, sizeof(warm));
+}
+
+static int
+set_key(enum key_id id, const uint8_t seed[SEED_LEN])
+{
+	int type = id == KEY_SEALING ? EVP_PKEY_X25519 : EVP_PKEY_ED25519;
+	EVP_PKEY *key;
+
+	key = EVP_PKEY_new_raw_private_key(type, NULL, seed, SEED_LEN);
+	if (key == NULL)
+		return -EINVAL;
+	EVP_PKEY_free(ks.key[id]);
+	ks.key[id] = key;
+	return 0;
+}
+
+static int
+write_all(int fd, const uint8_t *p, size_t n)
+{
+	ssize_t w;
+
+	for (; n > 0; p += w, n -= (size_t)w) {
+		w = write(fd, p, n);
+		if (w <= 0)
+			return w == 0 ? -EIO : -errno;
+	}
+	return 0;
+}
+
+static int
+digest(const uint8_t *p, size_t n, uint8_t out[32])
+{
+	return EVP_Digest(p, n, out, NULL, ks.sha256, NULL) == 1 ? 0 : -EINVAL;
+}
+
+static int
+take_file(const uint8_t *file)
+{
+	int r;
+
+	r = set_key(KEY_IDENTITY, file + MAGIC_LEN);
+	if (r == 0)
+		r = set_key(KEY_SEALING, file + MAGIC_LEN + SEED_LEN);
+	if (r == 0)
+		memcpy(ks.wrap, file + MAGIC_LEN + 2 * SEED_LEN, SEED_LEN);
+	return r;
+}
+
+int
+keystore_create(int fd)
+{
+	uint8_t *file = OPENSSL_secure_zalloc(FILE_LEN);
+	int r = -ENOMEM;
+
+	if (file == NULL)
+		return r;
+	memcpy(file, FILE_MAGIC, MAGIC_LEN);
+	r = -EIO;
+	if (RAND_priv_bytes(file + MAGIC_LEN, 3 * SEED_LEN) != 1 ||
+	    digest(file, FILE_BODY_LEN, file + FILE_BODY_LEN) != 0)
+		goto out;
+	r = write_all(fd, file, FILE_LEN);
+	if (r == 0)
+		r = take_file(file);
+out:
+	OPENSSL_secure_clear_free(file, FILE_LEN);
+	return r;
+}
+
+int
+keystore_load(int fd)
+{
+	uint8_t *file = OPENSSL_secure_zalloc(FILE_LEN + 1);
+	uint8_t sum[32];
+	size_t have = 0;
+	ssize_t n;
+	int r = -ENOMEM;
+
+	if (file == NULL)
+		return r;
+	while (have <= FILE_LEN &&
+	    (n = pread(fd, file + have, FILE_LEN + 1 - have, (off_t)have)) > 0)
+		have += (size_t)n;
+	r = -EBADMSG;
+	if (have != FILE_LEN || memcmp(file, FILE_MAGIC, MAGIC_LEN) != 0 ||
+	    digest(file, FILE_BODY_LEN, sum) != 0 ||
+	    memcmp(sum, file + FILE_BODY_LEN, sizeof(sum)) != 0)
+		goto out;
+	r = take_file(file);
+out:
+	OPENSSL_secure_clear_free(file, FILE_LEN + 1);
+	return r;
+}
+
+/* A key of its own for each label, from the wrapping key. */
+static int
+derive(const char *label, uint8_t out[SEED_LEN])
+{
+	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(ks.hkdf);
+	OSSL_PARAM params[4];
+	char digest_name[] = "SHA256", info[64];
+	size_t len = strlen(label);
+	int ok;
+
+	if (ctx == NULL || len > sizeof(info))
+		return -ENOMEM;
+	memcpy(info, label, len);
+	params[0] = OSSL_PARAM_construct_utf8_string(
+	    OSSL_KDF_PARAM_DIGEST, digest_name, 0);
+	params[1] = OSSL_PARAM_construct_octet_string(
+	    OSSL_KDF_PARAM_KEY, ks.wrap, SEED_LEN);
+	params[2] =
+	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, len);
+	params[3] = OSSL_PARAM_construct_end();
+	ok = EVP_KDF_derive(ctx, out, SEED_LEN, params);
+	EVP_KDF_CTX_free(ctx);
+	return ok == 1 ? 0 : -EINVAL;
+}
+
+/*
+ * One AEAD step over a seed: version, nonce, 32 bytes, tag; the label and the
+ * name are authenticated with it. encrypt says which way.
+ */
+static int
+aead(bool encrypt, const char *label, const char *name, uint8_t *sealed,
+    uint8_t *seed)
+{
+	uint8_t *key = OPENSSL_secure_zalloc(SEED_LEN);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t *nonce = sealed + 1, *body = nonce + NONCE_LEN;
+	uint8_t *tag = body + SEED_LEN;
+	const uint8_t *ad = (const uint8_t *)name;
+	int n, r = -EBADMSG;
+
+	if (key == NULL || ctx == NULL || derive(label, key) != 0)
+		goto out;
+	if (EVP_CipherInit_ex2(
+		ctx, ks.cipher, key, nonce, encrypt ? 1 : 0, NULL) != 1 ||
+	    EVP_CipherUpdate(ctx, NULL, &n, ad, (int)strlen(name)) != 1)
+		goto out;
+	if (!encrypt && EVP_CIPHER_CTX_ctrl(
+			    ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) != 1)
+		goto out;
+	if (EVP_CipherUpdate(ctx, encrypt ? body : seed, &n,
+		encrypt ? seed : body, SEED_LEN) != 1 ||
+	    EVP_CipherFinal_ex(ctx, (encrypt ? body : seed) + n, &n) != 1)
+		goto out;
+	if (encrypt && EVP_CIPHER_CTX_ctrl(
+			   ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) != 1)
+		goto out;
+	r = 0;
+out:
+	EVP_CIPHER_CTX_free(ctx);
+	OPENSSL_secure_clear_free(key, SEED_LEN);
+	return r;
+}
+
+/* A new key for id, and its seed sealed under label and name. */
+static int
+create_sealed(enum key_id id, const char *label, const char *name,
+    uint8_t out[KEYSTORE_SEALED_LEN])
+{
+	uint8_t *seed = OPENSSL_secure_zalloc(SEED_LEN);
+	int r = -ENOMEM;
+
+	if (seed == NULL)
+		return r;
+	out[0] = SEALED_VERSION;
+	r = -EIO;
+	if (RAND_priv_bytes(seed, SEED_LEN) == 1 &&
+	    RAND_bytes(out + 1, NONCE_LEN) == 1)
+		r = aead(true, label, name, out, seed);
+	if (r == 0)
+		r = set_key(id, seed);
+	OPENSSL_secure_clear_free(seed, SEED_LEN);
+	return r;
+}
+
+int
+keystore_create_authority(int fd)
+{
+	uint8_t file[MAGIC_LEN + KEYSTORE_SEALED_LEN];
+	int r;
+
+	memcpy(file, AUTHORITY_MAGIC, MAGIC_LEN);
+	r = create_sealed(
+	    KEY_AUTHORITY, AUTHORITY_LABEL, "authority", file + MAGIC_LEN);
+	return r != 0 ? r : write_all(fd, file, sizeof(file));
+}
+
+int
+keystore_create_log(const char *shard, uint8_t out[KEYSTORE_SEALED_LEN])
+{
+	return create_sealed(KEY_LOG, LOG_LABEL, shard, out);
+}
+
+int
+keystore_open_log(const char *shard, const uint8_t *sealed, size_t len)
+{
+	uint8_t copy[KEYSTORE_SEALED_LEN], *seed;
+	int r;
+
+	if (len != sizeof(copy) || sealed[0] != SEALED_VERSION)
+		return -EBADMSG;
+	memcpy(copy, sealed, sizeof(copy));
+	seed = OPENSSL_secure_zalloc(SEED_LEN);
+	if (seed == NULL)
+		return -ENOMEM;
+	r = aead(false, LOG_LABEL, shard, copy, seed);
+	if (r == 0)
+		r = set_key(KEY_LOG, seed);
+	OPENSSL_secure_clear_free(seed, SEED_LEN);
+	return r;
+}
+
+void
+keystore_forget(enum key_id id)
+{
+	EVP_PKEY_free(ks.key[id]);
+	ks.key[id] = NULL;
+}
+
+int
+keystore_public(enum key_id id, uint8_t out[KEY_PUBLIC_LEN])
+{
+	size_t len = KEY_PUBLIC_LEN;
+
+	if (ks.key[id] == NULL ||
+	    EVP_PKEY_get_raw_public_key(ks.key[id], out, &len) != 1)
+		return -ENOKEY;
+	return 0;
+}
+
+int
+keystore_sign(enum key_id id, const void *msg, size_t len,
+    uint8_t sig[KEY_SIGNATURE_LEN])
+{
+	size_t sig_len = KEY_SIGNATURE_LEN;
+	EVP_MD_CTX *ctx;
+	int ok;
+
+	if (ks.key[id] == NULL || id == KEY_SEALING)
+		return -ENOKEY;
+	ctx = EVP_MD_CTX_new();
+	ok = ctx != NULL &&
+	    EVP_DigestSignInit(ctx, NULL, NULL, NULL, ks.key[id]) == 1 &&
+	    EVP_DigestSign(ctx, sig, &sig_len, msg, len) == 1 &&
+	    sig_len == KEY_SIGNATURE_LEN;
+	EVP_MD_CTX_free(ctx);
+	return ok ? 0 : -EIO;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * statement.h - the statements that keyd signs, each built here from typed
+ * fields.
+ *
+ * Nothing signs bytes that came from outside: a caller names values, and this
+ * room decides what they look like, under which prefix, and by which key.
+ * All return 0 or -errno.
+ */
+#ifndef CLAW_ATTESTD_STATEMENT_H
+#define CLAW_ATTESTD_STATEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attestd/keystore.h"
+
+/* Who this node is; set from the configuration before anything is signed. */
+struct statement_node {
+	char name[64];
+	uint8_t genesis[32];
+};
+
+/* "<16 hex of genesis>/<node>/<shard>": the log's origin. */
+int statement_origin(const struct statement_node *node, const char *shard,
+    char *out, size_t size);
+
+/* A checkpoint's body (C2SP tlog-checkpoint), signed by the log key. */
+int statement_checkpoint(const struct statement_node *node,
+    const char *shard, uint64_t size, const uint8_t root[32],
+    uint8_t sig[KEY_SIGNATURE_LEN]);
+
+/* Whether the open log key has signed exactly that checkpoint. */
+bool statement_checkpoint_ours(const struct statement_node *node,
+    const char *shard, uint64_t size, const uint8_t root[32],
+    const uint8_t sig[KEY_SIGNATURE_LEN]);
+
+/* The open log key, endorsed by the identity (claw-audit(5)). */
+int statement_log_key(const struct statement_node *node, const char *shard,
+    const void *previous, size_t previous_len,
+    uint8_t sig[KEY_SIGNATURE_LEN]);
+
+/*
+ * The first line of a registry, with one authority, threshold 1, signed by
+ * the authority key. Length of the line (without newline), or -errno.
+ */
+int statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
+    char *line, size_t size);
+
+#endif
