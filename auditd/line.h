@@ -92,6 +92,12 @@ int line_parse(const char *, size_t len, struct line_view *);
  */
 ssize_t line_text(const struct line_view *, const char *name, char *buf,
     size_t size);
+/*
+ * The bytes that text was written from: \xNN is undone too, so they may
+ * contain anything.  Otherwise like line_text(); ends with a NUL as well.
+ */
+ssize_t line_bytes(const struct line_view *, const char *name, char *buf,
+    size_t size);
 int line_u64(const struct line_view *, const char *name, uint64_t *);
 /*
  * Walk the attributes: *off starts at 0.  1 and the name and raw JSON value, 0

@@ -46,6 +46,7 @@ struct shard_report {
 	uint64_t lines; /* whole, chained lines */
 	uint64_t bytes;
 	uint64_t checkpoint; /* size of the published checkpoint, 0: none */
+	uint8_t checkpoint_root[32]; /* as found on disk at the start */
 	uint64_t torn_bytes; /* cut from the end; 0: nothing */
 	uint8_t torn_sha256[32];
 	enum shard_damage damage;

@@ -51,6 +51,8 @@ struct tile_grow {
 
 void tile_grow_init(struct tile_grow *);
 void tile_grow_free(struct tile_grow *);
+/* Make `to` (initialised) the same as `from`: 0 or -ENOMEM. */
+int tile_grow_copy(struct tile_grow *to, const struct tile_grow *from);
 /*
  * Add a line and its leaf hash.  Full tiles are emitted (emit may be NULL).
  * 0, -EMSGSIZE, -ENOMEM or what emit returned.
