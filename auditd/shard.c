@@ -7,8 +7,10 @@
  */
 #include <sys/stat.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +38,31 @@ sync_write(int fd, const char *data, size_t len, uint64_t off)
 		len -= (size_t)n;
 		off += (uint64_t)n;
 	}
+	return 0;
+}
+
+int
+shard_newest(int auditfd, char name[SHARD_NAME_MAX])
+{
+	uint64_t order, newest = 0;
+	struct dirent *e;
+	DIR *d;
+	int fd;
+
+	fd = openat(auditfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return -errno;
+	if ((d = fdopendir(fd)) == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while ((e = readdir(d)) != NULL)
+		if (shardname_parse(e->d_name, &order) && order > newest)
+			newest = order;
+	closedir(d);
+	if (newest == 0)
+		return -ENOENT;
+	shardname_format(newest, name);
 	return 0;
 }
 
@@ -107,12 +134,12 @@ shard_open(int auditfd, const char *name, const struct shard_opts *opts,
     struct shard_report *rep, struct shard **out)
 {
 	struct shard *s;
-	unsigned y, m, k;
+	uint64_t order;
 	int ret;
 
 	*out = NULL;
 	memset(rep, 0, sizeof(*rep));
-	if (!shard_name_parse(name, &y, &m, &k))
+	if (!shardname_parse(name, &order))
 		return -EINVAL;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return -ENOMEM;

@@ -16,11 +16,12 @@
 
 #include "auditd/line.h"
 #include "common/merkle.h"
+#include "common/shardname.h"
 
 #define SHARD_LOG "log.ndjson"
 #define SHARD_CHECKPOINT "checkpoint"
 #define SHARD_CHECKPOINT_TEMP ".checkpoint.new"
-#define SHARD_NAME_MAX 16u	     /* "2026-11.4294967" and NUL */
+#define SHARD_NAME_MAX SHARDNAME_SIZE
 #define SHARD_BUFFER_MAX (1u << 22) /* bytes that wait for a commit */
 
 struct shard;
@@ -134,12 +135,8 @@ ssize_t shard_checkpoint_read(const struct shard *, char *buf, size_t size);
 ssize_t shard_read(const struct shard *, uint64_t offset, char *buf,
     size_t len);
 
-/* "2026-11" or "2026-11.3": true, and its parts (k = 0 for the former). */
-bool shard_name_parse(const char *, unsigned *year, unsigned *month,
-    unsigned *k);
-/* Order of shards in time, as strcmp(3) has it; both must be valid. */
-int shard_name_cmp(const char *, const char *);
-/* Newest shard below the audit directory: 0, -ENOENT or -errno. */
+/* Newest shard (common/shardname.h) below the audit directory: 0, -ENOENT or
+ * -errno. */
 int shard_newest(int auditfd, char name[SHARD_NAME_MAX]);
 
 #endif /* AUDITD_SHARD_H */
