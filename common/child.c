@@ -2,8 +2,6 @@
 /*
  * child.c - what every process below clawd does alike.
  */
-#include <sys/stat.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -140,7 +138,7 @@ on_peer(struct chan *parent, struct msg *m)
 	if (c == NULL)
 		fatal("channel to %s", proc_name((enum proc)peer.proc));
 	chan_set_when(c, my.when);
-	chan_free(my.peer[peer.proc]);
+	/* The old channel, if any, lives until its other end has drained. */
 	my.peer[peer.proc] = c;
 	if (my.child->peer_up != NULL)
 		my.child->peer_up(c);
@@ -336,14 +334,11 @@ enter_sandbox(const struct child *child, const char *given_text)
 	struct sandbox_given given;
 	struct sandbox_report rep;
 	struct sandbox_dir dirs[4];
-	struct stat st;
 	size_t ndirs;
 
 	if (sandbox_given_parse(given_text, &given) != 0)
 		fatalx("started by hand? It is clawd that starts %s",
 		    proc_name(child->self));
-	if (stat("/proc/self/ns/net", &st) == -1)
-		st.st_ino = 0;
 	ndirs = own_dirs(child->self, dirs, 4);
 	if (sandbox_enter(child->self, &given, dirs, ndirs, SANDBOX_ALL,
 		&rep) != 0) {
@@ -354,7 +349,7 @@ enter_sandbox(const struct child *child, const char *given_text)
 	hello.layers = rep.layers;
 	hello.probes = rep.passed;
 	hello.failed = rep.failed;
-	hello.netns = (uint64_t)st.st_ino;
+	hello.missing = rep.missing;
 	(void)chan_send_HELLO(my.parent, 0, -1, &hello);
 }
 
