@@ -20,6 +20,7 @@
 
 #include <sys/types.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -155,7 +156,9 @@ int sandbox_given_format(
 int sandbox_given_parse(const char *text, struct sandbox_given *given);
 
 /*
- * Enter the sandbox of process "self", once, single-threaded.
+ * Enter the sandbox of process "self", once, single-threaded, and not yet
+ * made non-dumpable by other means (a normal user could then not map itself
+ * into its user namespace).
  *
  * given: what clawd told us; NULL for a process that clawd did not start.
  * dirs: the directories descriptors.def names, already open; nothing else of
@@ -180,16 +183,17 @@ int sandbox_tighten(enum proc self, struct sandbox_report *rep);
 
 /*
  * Try the probes again; "passed" and "failed" of the report are rewritten.
- * Cheap (about twenty system calls that fail). 0 or -EPERM with rep->text.
- * sandbox_enter() has done this once already.
+ * Cheap (about twenty system calls). 0 or -EPERM with rep->text.
+ * sandbox_enter() has done this once already; what was read from
+ * /proc/self/status then is not read again, nothing of /proc stays open.
  */
 int sandbox_probe(enum proc self, struct sandbox_report *rep);
 
 #ifdef CLAW_SANITIZERS
 /*
- * --insecure-no-sandbox: no Landlock, no seccomp, no namespaces, no limits;
- * the sanitizers' runtimes do not live with them. Users, capabilities and the
- * rest stay. The report says so.
+ * --insecure-no-sandbox: no Landlock, no seccomp, no limits, and dumpable; the
+ * sanitizers' runtimes do not live with less. Users, namespaces, capabilities
+ * and no_new_privs stay. The report says so.
  */
 void sandbox_set_insecure(void);
 #endif
@@ -228,6 +232,6 @@ int sandbox_filter_compile(enum proc self, enum sandbox_stage stage,
 
 /* The errno that only our filter gives to the canary call (see probes.def). */
 #define SANDBOX_CANARY_OPTION 0x636c6177	/* "claw" */
-#define SANDBOX_CANARY_ERRNO 89			/* EDESTADDRREQ */
+#define SANDBOX_CANARY_ERRNO EDESTADDRREQ
 
 #endif
