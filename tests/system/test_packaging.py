@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 
-from claw_test import (PROCESSES, SANITIZERS, USER_PREFIX, binary, contains,
+from claw_test import (PROCESSES, USER_PREFIX, binary, contains,
                        equal, main, ok, skip, stage, test)
 
 LIBC = {"libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1",
@@ -45,20 +45,13 @@ def needed(program):
     return {re.split(r"[-.]", name)[0] for name in names if name not in LIBC}
 
 
-def no_sanitizers():
-    if SANITIZERS:
-        skip("a sanitizer's run time links what it wants")
-
-
 @test("keyd links libcrypto, libevent_core and libseccomp and nothing else")
 def keyd_links_little():
-    no_sanitizers()
     equal(needed("keyd"), KEYD, "keyd")
 
 
 @test("no process links libssl, and only metricd an HTTP server")
 def nobody_links_tls():
-    no_sanitizers()
     for program in PROGRAMS:
         libraries = needed(program)
         ok("libssl" not in libraries, program + " links libssl")
@@ -69,7 +62,6 @@ def nobody_links_tls():
 
 @test("no process that holds or records anything links a parser of YAML")
 def parsers_stay_outside():
-    no_sanitizers()
     for program in PROCESSES:
         ok("libyaml" not in needed(program), program + " links libyaml")
 
