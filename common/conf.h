@@ -69,10 +69,11 @@ struct conf {
 
 /* What was wrong with one configuration, in the order of the file. */
 struct conf_error {
-	unsigned int line;   /* from 1; 0 where no place can be named */
+	unsigned int line;   /* from 1; 0 where no line can be named */
 	unsigned int column; /* in characters, from 1 */
-	char *message;	     /* one line, without the place */
-	char *source;	     /* that line of the file, or NULL */
+	bool elsewhere;	     /* not in the file: the environment */
+	char *message;	     /* one line, without the place, printable */
+	char *source;	     /* that line of the file, printable, or NULL */
 };
 
 struct conf_errors {
@@ -87,11 +88,13 @@ void conf_errors_free(struct conf_errors *);
 
 /*
  * All errors for a person: "claw.yaml:14:5: unknown key ...", the source line
- * and a caret under the place. Control characters are shown as "?".
+ * and a caret under the place. For the person who has the file at hand: the
+ * source line may show what does not belong in a log.
  */
 void conf_errors_print(const struct conf_errors *, FILE *);
 
-/* Error i in one line "file:line:column: message", for a log. */
+/* Error i in one line "file:line:column: message", as a log may hold it:
+ * no value of the file is quoted except paths. */
 void conf_errors_text(const struct conf_errors *, size_t i, char *buf,
     size_t len);
 
@@ -153,7 +156,7 @@ const char *conf_key_env(enum conf_key, char buf[CONF_ENV_MAX]);
 void conf_value_text(const struct conf *, enum conf_key, char *buf,
     size_t len);
 
-/* Whether the key's value is a bare word, number or boolean in JSON too. */
+/* Whether the value is a number or a boolean in JSON too. */
 bool conf_value_is_plain(enum conf_key);
 
 /* "default", "claw.yaml:3" or "env CLAW_DATA". */
