@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * place.c - files and folders of the node (policy/places.def).
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clawd/account.h"
+#include "clawd/place.h"
+#include "common/log.h"
+
+enum below { DATA, LOG, RUN };
+enum kind { DIR, FILE_ };
+enum when { INIT, START };
+
+/* Owners: a process, and with OPERATORS its files' group is theirs. */
+#define OPERATORS 0x100u
+#define CLAWD PROC_CLAWD
+#define AUDITD PROC_AUDITD
+#define GROUP_AUDITD (PROC_AUDITD | OPERATORS)
+#define FILE FILE_
+
+static const struct {
+	enum below below;
+	enum kind kind;
+	enum when when;
+	const char *path;
+	unsigned int owner;
+	mode_t mode;
+} places[PLACE_MAX] = {
+#define PLACE(id, below, path, kind, owner, mode, when, why)                  \
+	[PLACE_##id] = { below, kind, when, path, owner, mode },
+#include "policy/places.def"
+#undef PLACE
+};
+
+#undef FILE
+
+bool
+place_path(const struct conf *conf, enum place p, char *out, size_t size)
+{
+	const char *base = places[p].below == DATA ? conf->node_data_dir :
+	    places[p].below == LOG                 ? conf->node_log_dir :
+						     conf->node_run_dir;
+	int n;
+
+	n = snprintf(out, size, "%s%s%s", base,
+	    places[p].path[0] != '\0' ? "/" : "", places[p].path);
+	if (n >= 0 && (size_t)n < size)
+		return true;
+	log_errorx("%s: path too long", base);
+	return false;
+}
+
+static uid_t
+owner_uid(enum place p)
+{
+	return account_uid((enum proc)(places[p].owner & ~OPERATORS));
+}
+
+static gid_t
+owner_gid(enum place p)
+{
+	if ((places[p].owner & OPERATORS) != 0 &&
+	    account_operators() != ACCOUNT_NO_GROUP)
+		return account_operators();
+	return account_gid((enum proc)(places[p].owner & ~OPERATORS));
+}
+
+/* mkdir -p: what lies above is made with the usual mode. */
+static bool
+make_above(const char *path)
+{
+	char above[CONF_TEXT_MAX];
+	char *slash;
+
+	snprintf(above, sizeof(above), "%s", path);
+	for (slash = strchr(above + 1, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(above, 0755) == -1 && errno != EEXIST) {
+			log_warn("cannot make the folder %s", above);
+			return false;
+		}
+		*slash = '/';
+	}
+	return true;
+}
+
+static bool
+make_one(const char *path, enum place p)
+{
+	struct stat st;
+	int fd;
+	bool ok;
+
+	if (lstat(path, &st) == 0)
+		return true; /* place_check() judges it */
+	if (!make_above(path))
+		return false;
+	if (mkdir(path, 0700) == -1 ||
+	    (fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) ==
+		-1) {
+		log_warn("cannot make the folder %s", path);
+		return false;
+	}
+	ok = (geteuid() != 0 || fchown(fd, owner_uid(p), owner_gid(p)) == 0) &&
+	    fchmod(fd, places[p].mode) == 0;
+	if (!ok)
+		log_warn("cannot set owner and mode of %s", path);
+	close(fd);
+	return ok;
+}
+
+bool
+place_make(const struct conf *conf, bool init)
+{
+	char path[CONF_TEXT_MAX];
+	unsigned int p;
+
+	for (p = 0; p < PLACE_MAX; p++) {
+		if (places[p].kind != DIR ||
+		    (!init && places[p].when != START))
+			continue;
+		if (!place_path(conf, (enum place)p, path, sizeof(path)) ||
+		    !make_one(path, (enum place)p))
+			return false;
+	}
+	return true;
+}
+
+static bool
+check_one(const char *path, enum place p)
+{
+	mode_t want = places[p].mode;
+	struct stat st;
+
+	if (lstat(path, &st) == -1) {
+		if (errno == ENOENT)
+			log_errorx("%s is missing; a new node is made with "
+				   "`claw init`, an old one comes back from "
+				   "its backup",
+			    path);
+		else
+			log_warn("%s", path);
+		return false;
+	}
+	if (places[p].kind == DIR ? !S_ISDIR(st.st_mode) :
+				    !S_ISREG(st.st_mode)) {
+		log_errorx("%s is not a %s; move it away", path,
+		    places[p].kind == DIR ? "folder" : "regular file");
+		return false;
+	}
+	if (st.st_uid != owner_uid(p)) {
+		log_errorx("%s belongs to uid %u and should belong to uid %u; "
+			   "mend it with: chown %u %s",
+		    path, st.st_uid, owner_uid(p), owner_uid(p), path);
+		return false;
+	}
+	if ((st.st_mode & 07777 & ~want) != 0) {
+		log_errorx("%s has mode %04o and should have at most %04o; "
+			   "mend it with: chmod %04o %s",
+		    path, st.st_mode & 07777, want, want, path);
+		return false;
+	}
+	return true;
+}
+
+bool
+place_check(const struct conf *conf, bool init)
+{
+	char path[CONF_TEXT_MAX];
+	bool ok = true;
+	unsigned int p;
+
+	for (p = 0; p < PLACE_MAX; p++) {
+		if (init && places[p].kind != DIR)
+			continue;
+		ok &= place_path(conf, (enum place)p, path, sizeof(path)) &&
+		    check_one(path, (enum place)p);
+	}
+	return ok;
+}
+
+int
+place_open_dir(const struct conf *conf, enum place p)
+{
+	char path[CONF_TEXT_MAX];
+
+	if (!place_path(conf, p, path, sizeof(path)))
+		return -1;
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
