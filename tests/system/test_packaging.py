@@ -78,38 +78,33 @@ def hardened():
         ok(stack and "RWE" not in stack.group(), program + "'s stack")
 
 
-def unit():
-    """A copy of the unit that names the staged programs."""
-    folder = tempfile.mkdtemp(prefix="claw-unit-")
-    path = os.path.join(folder, "clawd.service")
+def with_unit(*command):
+    """Run a command on a copy of the unit that names the staged programs."""
     source = os.path.join(stage(), "lib/systemd/system/clawd.service")
     with open(source) as f:
         text = f.read()
     ok("@" not in re.sub(r"#.*|SystemCallFilter=.*", "", text),
        "a placeholder was left in clawd.service")
     ok("${" not in text, "a variable of make was left in clawd.service")
+    need(command[0])
     text = re.sub(r"(Exec\w+=)\S*/(s?bin/\w+)", r"\1%s/\2" % stage(), text)
-    with open(path, "w") as f:
-        f.write(text)
-    return path
+    with tempfile.TemporaryDirectory(prefix="claw-unit-") as folder:
+        path = os.path.join(folder, "clawd.service")
+        with open(path, "w") as f:
+            f.write(text)
+        return output(*command, path)
 
 
 @test("systemd has nothing to say about the unit")
 def unit_verifies():
-    path = unit()
-    need("systemd-analyze")
-    status, text = output("systemd-analyze", "verify", "--man=no", path)
-    shutil.rmtree(os.path.dirname(path))
-    equal((status, text), (0, ""), "systemd-analyze verify")
+    equal(with_unit("systemd-analyze", "verify", "--man=no"), (0, ""),
+          "systemd-analyze verify")
 
 
 @test("the unit's exposure stays below what it is today")
 def unit_exposure():
-    path = unit()
-    need("systemd-analyze")
-    status, text = output("systemd-analyze", "security", "--offline=true",
-                          "--threshold=%d" % EXPOSURE_MAX, path)
-    shutil.rmtree(os.path.dirname(path))
+    status, text = with_unit("systemd-analyze", "security", "--offline=true",
+                             "--threshold=%d" % EXPOSURE_MAX)
     equal(status, 0, "exposure: " + text[-200:])
 
 
