@@ -114,10 +114,8 @@ print_lines(struct export *e, int log, const char *name)
 	if ((ret = reader_open(&r, log, 0, UINT64_MAX)) != 0)
 		return complain(e, name, SHARD_LOG, ret);
 	while ((ret = reader_next(&r, &line, &len)) == 1) {
-		if (line_parse(line, len, &v) != 0) {
-			ret = -EBADMSG;
+		if (line_parse(line, len, &v) != 0)
 			break;
-		}
 		if (v.env.ts_ms < e->from || v.env.ts_ms >= e->to)
 			continue;
 		fwrite(line, 1, len, e->out);
@@ -125,9 +123,10 @@ print_lines(struct export *e, int log, const char *name)
 		e->lines++;
 	}
 	/* A line without its newline is not written yet. */
-	if (ret == -EBADMSG && r.end - r.start <= LINE_BYTES_MAX &&
-	    memchr(r.buf + r.start, '\n', r.end - r.start) == NULL)
+	if (ret == -EBADMSG && len <= LINE_BYTES_MAX)
 		ret = 0;
+	else if (ret == 1)
+		ret = -EBADMSG;
 	reader_close(&r);
 	return ret == 0 ? 0 : complain(e, name, SHARD_LOG, ret);
 }
