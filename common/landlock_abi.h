@@ -44,12 +44,12 @@
 #define LL_FS_MAKE_FIFO (1ULL << 10)
 #define LL_FS_MAKE_BLOCK (1ULL << 11)
 #define LL_FS_MAKE_SYM (1ULL << 12)
-#define LL_FS_REFER (1ULL << 13)	/* ABI 2 */
-#define LL_FS_TRUNCATE (1ULL << 14)	/* ABI 3 */
-#define LL_FS_IOCTL_DEV (1ULL << 15)	/* ABI 5 */
+#define LL_FS_REFER (1ULL << 13)     /* ABI 2 */
+#define LL_FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
+#define LL_FS_IOCTL_DEV (1ULL << 15) /* ABI 5 */
 
-#define LL_NET_BIND_TCP (1ULL << 0)	/* ABI 4 */
-#define LL_NET_CONNECT_TCP (1ULL << 1)	/* ABI 4 */
+#define LL_NET_BIND_TCP (1ULL << 0)    /* ABI 4 */
+#define LL_NET_CONNECT_TCP (1ULL << 1) /* ABI 4 */
 
 #define LL_SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0) /* ABI 6 */
 #define LL_SCOPE_SIGNAL (1ULL << 1)		  /* ABI 6 */
@@ -73,8 +73,8 @@ struct ll_path_beneath_attr {
 } __attribute__((packed));
 
 static inline int
-ll_create_ruleset(
-    const struct ll_ruleset_attr *attr, size_t size, uint32_t flags)
+ll_create_ruleset(const struct ll_ruleset_attr *attr, size_t size,
+    uint32_t flags)
 {
 	return (int)syscall(LL_SYS_CREATE_RULESET, attr, size, flags);
 }
@@ -82,8 +82,8 @@ ll_create_ruleset(
 static inline int
 ll_add_path(int ruleset, const struct ll_path_beneath_attr *attr)
 {
-	return (int)syscall(
-	    LL_SYS_ADD_RULE, ruleset, LL_RULE_PATH_BENEATH, attr, 0U);
+	return (int)syscall(LL_SYS_ADD_RULE, ruleset, LL_RULE_PATH_BENEATH,
+	    attr, 0U);
 }
 
 static inline int

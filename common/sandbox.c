@@ -44,7 +44,7 @@ struct entering {
 	uint32_t want;
 	struct sandbox_report *rep;
 	struct sock_fprog first;
-	const char *detail;	/* what a layer was doing when it failed */
+	const char *detail; /* what a layer was doing when it failed */
 };
 
 /* The second filter, waiting for sandbox_tighten(). */
@@ -96,9 +96,9 @@ lay_ipc(struct entering *in)
 {
 	in->detail = "no namespace of its own";
 	return differs("ipc", in->given.ipcns) &&
-		differs("uts", in->given.utsns)
-	    ? 0
-	    : -EPERM;
+		differs("uts", in->given.utsns) ?
+	    0 :
+	    -EPERM;
 }
 
 static int
@@ -237,7 +237,7 @@ static const struct {
 	rlim_t fsize;
 	rlim_t memlock;
 } limits[PROC_MAX] = {
-#define LIMITS(proc, nofile, fsize, memlock, why)                             \
+#define LIMITS(proc, nofile, fsize, memlock, why)                              \
 	[PROC_##proc] = { true, nofile, fsize, memlock },
 #include "policy/limits.def"
 #undef LIMITS
@@ -297,9 +297,9 @@ attr_size(int abi)
 {
 	if (abi >= LL_ABI_SCOPE)
 		return sizeof(struct ll_ruleset_attr);
-	return abi >= LL_ABI_NET ? offsetof(struct ll_ruleset_attr, scoped)
-				 : offsetof(struct ll_ruleset_attr,
-				       handled_access_net);
+	return abi >= LL_ABI_NET ?
+	    offsetof(struct ll_ruleset_attr, scoped) :
+	    offsetof(struct ll_ruleset_attr, handled_access_net);
 }
 
 static int
@@ -324,9 +324,9 @@ lay_landlock(struct entering *in)
 	int abi = in->rep->landlock_abi, fd, rv;
 	struct ll_ruleset_attr attr = {
 		.handled_access_fs = fs_rights(abi),
-		.handled_access_net = abi >= LL_ABI_NET
-		    ? LL_NET_BIND_TCP | LL_NET_CONNECT_TCP
-		    : 0,
+		.handled_access_net = abi >= LL_ABI_NET ?
+		    LL_NET_BIND_TCP | LL_NET_CONNECT_TCP :
+		    0,
 	};
 
 	if (abi == 0)
@@ -387,7 +387,7 @@ install(const struct sock_fprog *prog)
 	rv = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 	    SECCOMP_FILTER_FLAG_TSYNC, prog);
 	if (rv > 0)
-		return -EBUSY;	/* a thread with a filter of its own */
+		return -EBUSY; /* a thread with a filter of its own */
 	return rv == -1 ? -errno : 0;
 }
 
@@ -511,8 +511,8 @@ prepare(struct entering *in)
 	if ((in->want & SANDBOX_BIT(LAYER_SECCOMP)) != 0 &&
 	    ((rv = compile(in->self, SANDBOX_FIRST, &in->first)) != 0 ||
 		(rv = compile(in->self, SANDBOX_LATER, &later)) != 0))
-		return sandbox_fail(
-		    in->rep, sandbox_layer_name(LAYER_SECCOMP), "compile", -rv);
+		return sandbox_fail(in->rep, sandbox_layer_name(LAYER_SECCOMP),
+		    "compile", -rv);
 	in->rep->landlock_abi = landlock_abi();
 	if ((rv = make_namespaces(in)) != 0)
 		return sandbox_fail(in->rep, "user namespace", NULL, -rv);

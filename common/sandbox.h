@@ -38,19 +38,19 @@ enum sandbox_layer {
 
 /* Where a node runs, as far as it decides which layers can be had. */
 enum sandbox_surrounding {
-	SURROUNDING_ROOT,	/* started by root on a plain host */
-	SURROUNDING_USER,	/* started by a normal user, anywhere */
-	SURROUNDING_SYSTEMD,	/* started by root as a unit of systemd */
-	SURROUNDING_CONTAINER,	/* started by a container's root */
+	SURROUNDING_ROOT,      /* started by root on a plain host */
+	SURROUNDING_USER,      /* started by a normal user, anywhere */
+	SURROUNDING_SYSTEMD,   /* started by root as a unit of systemd */
+	SURROUNDING_CONTAINER, /* started by a container's root */
 	SURROUNDING_MAX
 };
 
 /* How much a layer is needed in a surrounding. */
 enum sandbox_need {
-	NEED_NO,	/* not asked for */
-	NEED_TRY,	/* installed if the surrounding lets us, else reported */
-	NEED_KERNEL,	/* has to hold wherever the kernel has it */
-	NEED_MUST	/* has to hold, or the process does not run */
+	NEED_NO,     /* not asked for */
+	NEED_TRY,    /* installed if the surrounding lets us, else reported */
+	NEED_KERNEL, /* has to hold wherever the kernel has it */
+	NEED_MUST    /* has to hold, or the process does not run */
 };
 
 /* A probe: PROBE_CANARY, PROBE_OPEN_ROOT... */
@@ -69,8 +69,8 @@ enum sandbox_probe {
 
 /* What may be done below a directory that is held open. */
 enum sandbox_rights {
-	SANDBOX_DIR_RO,		/* read files, list directories */
-	SANDBOX_DIR_RW		/* also create, write, rename, remove */
+	SANDBOX_DIR_RO, /* read files, list directories */
+	SANDBOX_DIR_RW	/* also create, write, rename, remove */
 };
 
 struct sandbox_dir {
@@ -85,8 +85,8 @@ struct sandbox_dir {
  */
 struct sandbox_given {
 	enum sandbox_surrounding surrounding;
-	uint32_t layers;	/* layers in force at exec */
-	uid_t uid;		/* clawd's own user */
+	uint32_t layers; /* layers in force at exec */
+	uid_t uid;	 /* clawd's own user */
 	uint64_t netns;
 	uint64_t ipcns;
 	uint64_t utsns;
@@ -98,13 +98,13 @@ struct sandbox_given {
 /* What came of it. Written whether sandbox_enter() succeeds or not. */
 struct sandbox_report {
 	enum sandbox_surrounding surrounding;
-	uint32_t layers;	/* layers in force */
-	uint32_t missing;	/* asked for and not had; none was needed */
-	uint32_t passed;	/* probes that found the wall */
-	uint32_t failed;	/* probes that found a hole */
-	int landlock_abi;	/* 0: this kernel has none */
-	bool insecure;		/* sanitizer build without a sandbox */
-	char text[256];		/* why it failed, for a person; else "" */
+	uint32_t layers;  /* layers in force */
+	uint32_t missing; /* asked for and not had; none was needed */
+	uint32_t passed;  /* probes that found the wall */
+	uint32_t failed;  /* probes that found a hole */
+	int landlock_abi; /* 0: this kernel has none */
+	bool insecure;	  /* sanitizer build without a sandbox */
+	char text[256];	  /* why it failed, for a person; else "" */
 };
 
 /* --- clawd's side ------------------------------------------------------ */
@@ -116,8 +116,8 @@ struct sandbox_report {
 enum sandbox_surrounding sandbox_surrounding(void);
 
 /* The same from given facts (pure). */
-enum sandbox_surrounding sandbox_surrounding_from(
-    uid_t uid, bool systemd, bool container);
+enum sandbox_surrounding
+sandbox_surrounding_from(uid_t uid, bool systemd, bool container);
 
 /* From now on sandbox_surrounding() answers this. For tests. */
 void sandbox_surrounding_set(enum sandbox_surrounding s);
@@ -147,8 +147,8 @@ int sandbox_child_drop(enum proc self, uid_t uid, gid_t gid, pid_t parent,
     uint32_t layers, struct sandbox_given *given, struct sandbox_report *rep);
 
 /* One argument's worth of text, or -ENOSPC. */
-int sandbox_given_format(
-    const struct sandbox_given *given, char *buf, size_t size);
+int
+sandbox_given_format(const struct sandbox_given *given, char *buf, size_t size);
 
 /* --- the process's side ------------------------------------------------ */
 
@@ -206,8 +206,8 @@ const char *sandbox_probe_name(enum sandbox_probe p);
 const char *sandbox_surrounding_name(enum sandbox_surrounding s);
 
 /* How much a layer is needed there. */
-enum sandbox_need sandbox_need(
-    enum sandbox_layer l, enum sandbox_surrounding s);
+enum sandbox_need
+sandbox_need(enum sandbox_layer l, enum sandbox_surrounding s);
 
 /* Probes that apply to a process which has these layers. */
 uint32_t sandbox_probes_of(enum proc self, uint32_t layers);
@@ -231,7 +231,7 @@ int sandbox_filter_compile(enum proc self, enum sandbox_stage stage,
     struct sock_filter **insns, size_t *n);
 
 /* The errno that only our filter gives to the canary call (see probes.def). */
-#define SANDBOX_CANARY_OPTION 0x636c6177	/* "claw" */
+#define SANDBOX_CANARY_OPTION 0x636c6177 /* "claw" */
 #define SANDBOX_CANARY_ERRNO EDESTADDRREQ
 
 #endif

@@ -94,8 +94,8 @@ sandbox_has_no_capabilities(void)
 }
 
 int
-sandbox_fail(
-    struct sandbox_report *rep, const char *what, const char *detail, int err)
+sandbox_fail(struct sandbox_report *rep, const char *what, const char *detail,
+    int err)
 {
 	snprintf(rep->text, sizeof(rep->text), "sandbox: %s: %s%s%s", what,
 	    detail != NULL ? detail : "", detail != NULL ? ": " : "",

@@ -182,8 +182,8 @@ take_as_root(enum proc self, uid_t uid, gid_t gid, uint32_t want,
 	int rv;
 
 	if (!proc_has_network(self) &&
-	    (rv = take_namespace(
-		LAYER_NETWORK, CLONE_NEWNET, want, given, rep)) != 0)
+	    (rv = take_namespace(LAYER_NETWORK, CLONE_NEWNET, want, given,
+		 rep)) != 0)
 		return rv;
 	if ((rv = take_namespace(LAYER_IPC, CLONE_NEWIPC | CLONE_NEWUTS, want,
 		 given, rep)) != 0)
@@ -219,7 +219,7 @@ sandbox_child_drop(enum proc self, uid_t uid, gid_t gid, pid_t parent,
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
 		return sandbox_fail(rep, "parent's death", "prctl", errno);
 	if (getppid() != parent)
-		return sandbox_fail(
-		    rep, "parent's death", "it died meanwhile", ESRCH);
+		return sandbox_fail(rep, "parent's death", "it died meanwhile",
+		    ESRCH);
 	return 0;
 }

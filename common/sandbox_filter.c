@@ -43,8 +43,7 @@
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND 0xfffffe7fU /* all but PRIVATE and CLOCK_REALTIME */
 #define OPEN_UNNAMED ((unsigned int)O_TMPFILE & ~(unsigned int)O_DIRECTORY)
-#define OPEN_WRITES                                                           \
-	(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (int)OPEN_UNNAMED)
+#define OPEN_WRITES (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (int)OPEN_UNNAMED)
 
 #define INT_MASK 0xffffffffU /* the kernel looks at 32 bits of an int */
 #define MAX_CONDITIONS 2
@@ -60,14 +59,38 @@ struct condition {
 enum act { ACT_ALLOW, ACT_REFUSE, ACT_LATER };
 
 #define BITS(v) ((uint64_t)(unsigned int)(v))
-#define NO_ARGS { 0, 0, 0, false }
-#define IS(n, v) { (n), INT_MASK, BITS(v), false }
-#define ONLY_BITS(n, bits) { (n), ~BITS(bits), 0, false }
-#define NO_BITS(n, bits) { (n), BITS(bits), 0, false }
-#define HAS_BITS(n, bits) { (n), BITS(bits), BITS(bits), false }
-#define BITS_ARE(n, bits, v) { (n), BITS(bits), BITS(v), false }
-#define IS_NULL(n) { (n), UINT64_MAX, 0, false }
-#define OWN_PID(n) { (n), INT_MASK, 0, true }
+#define NO_ARGS                                                                \
+	{                                                                      \
+		0, 0, 0, false                                                 \
+	}
+#define IS(n, v)                                                               \
+	{                                                                      \
+		(n), INT_MASK, BITS(v), false                                  \
+	}
+#define ONLY_BITS(n, bits)                                                     \
+	{                                                                      \
+		(n), ~BITS(bits), 0, false                                     \
+	}
+#define NO_BITS(n, bits)                                                       \
+	{                                                                      \
+		(n), BITS(bits), 0, false                                      \
+	}
+#define HAS_BITS(n, bits)                                                      \
+	{                                                                      \
+		(n), BITS(bits), BITS(bits), false                             \
+	}
+#define BITS_ARE(n, bits, v)                                                   \
+	{                                                                      \
+		(n), BITS(bits), BITS(v), false                                \
+	}
+#define IS_NULL(n)                                                             \
+	{                                                                      \
+		(n), UINT64_MAX, 0, false                                      \
+	}
+#define OWN_PID(n)                                                             \
+	{                                                                      \
+		(n), INT_MASK, 0, true                                         \
+	}
 #define BOTH(a, b) a, b
 
 static const struct rule {
@@ -77,13 +100,12 @@ static const struct rule {
 	int error;
 	struct condition cond[MAX_CONDITIONS];
 } rules[] = {
-#define ALLOW(call, procs, cond, why)                                         \
-	{ ACT_ALLOW, #call, procs, 0, { cond } },
-#define REFUSE(call, procs, error, why)                                       \
+#define ALLOW(call, procs, cond, why) { ACT_ALLOW, #call, procs, 0, { cond } },
+#define REFUSE(call, procs, error, why)                                        \
 	{ ACT_REFUSE, #call, procs, error, { NO_ARGS } },
-#define REFUSE_IF(call, procs, error, cond, why)                              \
+#define REFUSE_IF(call, procs, error, cond, why)                               \
 	{ ACT_REFUSE, #call, procs, error, { cond } },
-#define LATER(call, procs, error, cond, why)                                  \
+#define LATER(call, procs, error, cond, why)                                   \
 	{ ACT_LATER, #call, procs, error, { cond } },
 #include "policy/syscalls.def"
 #undef ALLOW
@@ -108,12 +130,12 @@ add_rule(scmp_filter_ctx ctx, const struct rule *r)
 			.arg = r->cond[n].arg,
 			.op = SCMP_CMP_MASKED_EQ,
 			.datum_a = r->cond[n].mask,
-			.datum_b = r->cond[n].own_pid ? BITS(getpid())
-						      : r->cond[n].value,
+			.datum_b = r->cond[n].own_pid ? BITS(getpid()) :
+							r->cond[n].value,
 		};
 	return seccomp_rule_add_array(ctx,
-	    r->act == ACT_ALLOW ? SCMP_ACT_ALLOW
-				: SCMP_ACT_ERRNO((uint16_t)r->error),
+	    r->act == ACT_ALLOW ? SCMP_ACT_ALLOW :
+				  SCMP_ACT_ERRNO((uint16_t)r->error),
 	    nr, n, cmp);
 }
 
@@ -170,8 +192,8 @@ sandbox_filter_compile(enum proc self, enum sandbox_stage stage,
 	    stage == SANDBOX_FIRST ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ALLOW);
 	if (ctx == NULL)
 		return -ENOMEM;
-	rv = seccomp_attr_set(
-	    ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	rv = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
+	    SCMP_ACT_KILL_PROCESS);
 	for (i = 0; rv == 0 && i < sizeof(rules) / sizeof(rules[0]); i++) {
 		if ((rules[i].procs & PROC_BIT(self)) == 0 ||
 		    (rules[i].act == ACT_LATER) != (stage == SANDBOX_LATER))

@@ -15,8 +15,8 @@
  * Write "<what>: <detail>: <strerror(err)>" into the report; returns -err.
  * detail may be NULL.
  */
-int sandbox_fail(
-    struct sandbox_report *rep, const char *what, const char *detail, int err);
+int sandbox_fail(struct sandbox_report *rep, const char *what,
+    const char *detail, int err);
 
 /* Inode number of /proc/self/ns/<name>, or 0. */
 uint64_t sandbox_namespace(const char *name);
@@ -34,10 +34,10 @@ bool sandbox_has_no_capabilities(void);
 /* What the probes have to know and cannot learn inside. */
 struct sandbox_origin {
 	struct sandbox_given given;
-	bool told;		/* given is from clawd */
-	int status_fd;		/* /proc/self/status, -1 once it was read */
-	int dir_ro;		/* a directory given for reading, or -1 */
-	uint64_t netns;		/* our own */
+	bool told;	/* given is from clawd */
+	int status_fd;	/* /proc/self/status, -1 once it was read */
+	int dir_ro;	/* a directory given for reading, or -1 */
+	uint64_t netns; /* our own */
 	uint64_t ipcns;
 	uint64_t utsns;
 };

@@ -62,8 +62,8 @@ read_status(void)
 		used += (size_t)n;
 	buf[used] = '\0';
 	untraced = has_line(buf, "\nTracerPid:\t0");
-	status_agrees = has_line(buf, "\nNoNewPrivs:\t1") &&
-	    has_line(buf, "\nSeccomp:\t2");
+	status_agrees =
+	    has_line(buf, "\nNoNewPrivs:\t1") && has_line(buf, "\nSeccomp:\t2");
 	sandbox_probe_close();
 }
 

@@ -19,7 +19,7 @@ static const struct {
 	enum sandbox_need need[SURROUNDING_MAX];
 	const char *why;
 } layers[LAYER_MAX] = {
-#define LAYER(id, name, root, user, systemd, container, why)                  \
+#define LAYER(id, name, root, user, systemd, container, why)                   \
 	[LAYER_##id] = { name, { root, user, systemd, container }, why },
 #include "policy/layers.def"
 #undef LAYER
@@ -31,7 +31,7 @@ static const struct {
 	uint32_t procs;
 	const char *why;
 } probes[PROBE_MAX] = {
-#define PROBE(id, name, layer, procs, why)                                    \
+#define PROBE(id, name, layer, procs, why)                                     \
 	[PROBE_##id] = { name, LAYER_##layer, procs, why },
 #include "policy/probes.def"
 #undef PROBE
@@ -49,13 +49,12 @@ static const struct {
 	const char *condition;
 	const char *why;
 } calls[] = {
-#define ALLOW(call, procs, cond, why)                                         \
-	{ "allow", #call, procs, "", #cond, why },
-#define REFUSE(call, procs, error, why)                                       \
+#define ALLOW(call, procs, cond, why) { "allow", #call, procs, "", #cond, why },
+#define REFUSE(call, procs, error, why)                                        \
 	{ "refuse", #call, procs, #error, "NO_ARGS", why },
-#define REFUSE_IF(call, procs, error, cond, why)                              \
+#define REFUSE_IF(call, procs, error, cond, why)                               \
 	{ "refuse", #call, procs, #error, #cond, why },
-#define LATER(call, procs, error, cond, why)                                  \
+#define LATER(call, procs, error, cond, why)                                   \
 	{ "later", #call, procs, #error, #cond, why },
 #include "policy/syscalls.def"
 #undef ALLOW
@@ -71,7 +70,7 @@ static const struct {
 	const char *memlock;
 	const char *why;
 } limits[] = {
-#define LIMITS(proc, nofile, fsize, memlock, why)                             \
+#define LIMITS(proc, nofile, fsize, memlock, why)                              \
 	{ #proc, #nofile, #fsize, #memlock, why },
 #include "policy/limits.def"
 #undef LIMITS

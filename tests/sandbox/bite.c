@@ -53,11 +53,11 @@
 static struct {
 	const char *dir;
 	pid_t sibling;
-	int data;	/* DIR/data */
-	int file;	/* DIR/data/file, open for writing */
+	int data; /* DIR/data */
+	int file; /* DIR/data/file, open for writing */
 	int pipe[2];
-	int un;		/* a unix socket, not connected */
-	int inet;	/* a TCP socket, not connected */
+	int un;	  /* a unix socket, not connected */
+	int inet; /* a TCP socket, not connected */
 	char sock[512];
 	char key[512];
 	char private[512];
@@ -160,7 +160,8 @@ connect_unix(void)
 	if (n >= sizeof(sun.sun_path))
 		n = sizeof(sun.sun_path) - 1;
 	memcpy(sun.sun_path, held.sock, n);
-	return connect(best_socket(AF_UNIX, held.un), (struct sockaddr *)&sun, sizeof(sun));
+	return connect(best_socket(AF_UNIX, held.un), (struct sockaddr *)&sun,
+	    sizeof(sun));
 }
 
 /* The abstract name that test_sandbox.py listens on. */
@@ -192,7 +193,8 @@ connect_tcp(void)
 
 	loopback(&sin);
 	sin.sin_port = htons(9);
-	return connect(best_socket(AF_INET, held.inet), (struct sockaddr *)&sin, sizeof(sin));
+	return connect(best_socket(AF_INET, held.inet), (struct sockaddr *)&sin,
+	    sizeof(sin));
 }
 
 static long
@@ -201,7 +203,8 @@ bind_tcp(void)
 	struct sockaddr_in sin;
 
 	loopback(&sin);
-	return bind(best_socket(AF_INET, held.inet), (struct sockaddr *)&sin, sizeof(sin));
+	return bind(best_socket(AF_INET, held.inet), (struct sockaddr *)&sin,
+	    sizeof(sin));
 }
 
 static long
@@ -224,8 +227,8 @@ open_passwd(void)
 static long
 open_passwd_beneath(void)
 {
-	return syscall(
-	    SYS_openat, held.data, "../outside/key", O_RDONLY | O_CLOEXEC);
+	return syscall(SYS_openat, held.data, "../outside/key",
+	    O_RDONLY | O_CLOEXEC);
 }
 
 static long
@@ -259,29 +262,29 @@ write_outside(void)
 static long
 write_inside(void)
 {
-	return syscall(
-	    SYS_openat, held.data, "made", O_WRONLY | O_CREAT | O_APPEND, 0600);
+	return syscall(SYS_openat, held.data, "made",
+	    O_WRONLY | O_CREAT | O_APPEND, 0600);
 }
 
 static long
 open_truncating(void)
 {
-	return syscall(
-	    SYS_openat, held.data, "made", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	return syscall(SYS_openat, held.data, "made",
+	    O_WRONLY | O_CREAT | O_TRUNC, 0600);
 }
 
 static long
 punch_hole(void)
 {
-	return fallocate(
-	    held.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1);
+	return fallocate(held.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	    0, 1);
 }
 
 static long
 shared_map(void)
 {
-	return (long)mmap(
-	    NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, held.file, 0);
+	return (long)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    held.file, 0);
 }
 
 static long
@@ -599,7 +602,10 @@ static const struct {
 	const char *name;
 	long (*act)(void);
 } acts[] = {
-#define ACT(name, fn) { name, fn }
+#define ACT(name, fn)                                                          \
+	{                                                                      \
+		name, fn                                                       \
+	}
 	ACT("wx-mmap", wx_mmap),
 	ACT("x-mmap", x_mmap),
 	ACT("mprotect-x", mprotect_x),
@@ -800,8 +806,8 @@ born(enum proc self, char *argv[], uint32_t layers, const char *uid)
 
 	/* Tests claim other surroundings, to see what is then missed. */
 	if (getenv("BITE_SURROUNDING") != NULL)
-		sandbox_surrounding_set((enum sandbox_surrounding)atoi(
-		    getenv("BITE_SURROUNDING")));
+		sandbox_surrounding_set(
+		    (enum sandbox_surrounding)atoi(getenv("BITE_SURROUNDING")));
 	sandbox_given_init(&given);
 	if (sandbox_child_drop(self, (uid_t)atoi(uid), (gid_t)atoi(uid),
 		getppid(), layers, &given, &rep) != 0)

@@ -84,29 +84,53 @@ struct cond {
 	unsigned int a, b;
 };
 
-#define NO_ARGS { OP_ALWAYS, 0, 0, 0 }
-#define IS(n, v) { OP_INT_IS, n, (unsigned int)(v), 0 }
-#define ONLY_BITS(n, m) { OP_ONLY, n, (unsigned int)(m), 0 }
-#define NO_BITS(n, m) { OP_NONE_OF, n, (unsigned int)(m), 0 }
-#define HAS_BITS(n, m) { OP_ALL_OF, n, (unsigned int)(m), 0 }
-#define BITS_ARE(n, m, v) { OP_PART_IS, n, (unsigned int)(m), (v) }
-#define IS_NULL(n) { OP_NULL, n, 0, 0 }
-#define OWN_PID(n) { OP_PID, n, 0, 0 }
+#define NO_ARGS                                                                \
+	{                                                                      \
+		OP_ALWAYS, 0, 0, 0                                             \
+	}
+#define IS(n, v)                                                               \
+	{                                                                      \
+		OP_INT_IS, n, (unsigned int)(v), 0                             \
+	}
+#define ONLY_BITS(n, m)                                                        \
+	{                                                                      \
+		OP_ONLY, n, (unsigned int)(m), 0                               \
+	}
+#define NO_BITS(n, m)                                                          \
+	{                                                                      \
+		OP_NONE_OF, n, (unsigned int)(m), 0                            \
+	}
+#define HAS_BITS(n, m)                                                         \
+	{                                                                      \
+		OP_ALL_OF, n, (unsigned int)(m), 0                             \
+	}
+#define BITS_ARE(n, m, v)                                                      \
+	{                                                                      \
+		OP_PART_IS, n, (unsigned int)(m), (v)                          \
+	}
+#define IS_NULL(n)                                                             \
+	{                                                                      \
+		OP_NULL, n, 0, 0                                               \
+	}
+#define OWN_PID(n)                                                             \
+	{                                                                      \
+		OP_PID, n, 0, 0                                                \
+	}
 #define BOTH(x, y) x, y
 
 static const struct line {
 	const char *call;
 	uint32_t procs;
-	int error;	/* 0: allowed */
+	int error; /* 0: allowed */
 	bool later;
 	struct cond cond[2];
 } lines[] = {
 #define ALLOW(call, procs, cond, why) { #call, procs, 0, false, { cond } },
-#define REFUSE(call, procs, error, why)                                       \
+#define REFUSE(call, procs, error, why)                                        \
 	{ #call, procs, error, false, { NO_ARGS } },
-#define REFUSE_IF(call, procs, error, cond, why)                              \
+#define REFUSE_IF(call, procs, error, cond, why)                               \
 	{ #call, procs, error, false, { cond } },
-#define LATER(call, procs, error, cond, why)                                  \
+#define LATER(call, procs, error, cond, why)                                   \
 	{ #call, procs, error, true, { cond } },
 #include "policy/syscalls.def"
 #undef ALLOW
@@ -159,9 +183,9 @@ table_says(enum proc self, bool later, int nr, const uint64_t *args)
 		    !holds(&lines[i].cond[0], args) ||
 		    !holds(&lines[i].cond[1], args))
 			continue;
-		one = lines[i].error == 0
-		    ? SECCOMP_RET_ALLOW
-		    : SECCOMP_RET_ERRNO | (uint32_t)lines[i].error;
+		one = lines[i].error == 0 ?
+		    SECCOMP_RET_ALLOW :
+		    SECCOMP_RET_ERRNO | (uint32_t)lines[i].error;
 		if (said != def && said != one)
 			fail_msg("%s: two lines for %s disagree",
 			    proc_name(self), lines[i].call);
@@ -189,8 +213,8 @@ jump(uint16_t code, uint32_t a, uint32_t k)
 
 /* Classic BPF as far as libseccomp makes use of it. */
 static uint32_t
-filter_says(
-    const struct sock_filter *f, size_t n, const struct seccomp_data *data)
+filter_says(const struct sock_filter *f, size_t n,
+    const struct seccomp_data *data)
 {
 	uint32_t a = 0;
 	size_t pc;
@@ -211,8 +235,8 @@ filter_says(
 			return f[pc].k;
 		default:
 			assert_int_equal(BPF_CLASS(f[pc].code), BPF_JMP);
-			pc += jump(f[pc].code, a, f[pc].k) ? f[pc].jt
-							   : f[pc].jf;
+			pc +=
+			    jump(f[pc].code, a, f[pc].k) ? f[pc].jt : f[pc].jf;
 		}
 	}
 	fail_msg("fell off the end");
@@ -377,8 +401,9 @@ no_other_abi(void **state)
 	for (p = 0; p < PROC_MAX; p++) {
 		if ((P_ALL & PROC_BIT(p)) == 0)
 			continue;
-		assert_int_equal(sandbox_filter_compile((enum proc)p,
-				     SANDBOX_FIRST, &f, &n), 0);
+		assert_int_equal(
+		    sandbox_filter_compile((enum proc)p, SANDBOX_FIRST, &f, &n),
+		    0);
 		for (nr = 0; nr < NUMBERS; nr++) {
 			data.arch = FOREIGN;
 			data.nr = nr;
@@ -485,8 +510,9 @@ never(void **state)
 	for (p = 0; p < PROC_MAX; p++) {
 		if ((P_ALL & PROC_BIT(p)) == 0)
 			continue;
-		assert_int_equal(sandbox_filter_compile((enum proc)p,
-				     SANDBOX_FIRST, &f, &n), 0);
+		assert_int_equal(
+		    sandbox_filter_compile((enum proc)p, SANDBOX_FIRST, &f, &n),
+		    0);
 		for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
 			data.nr = seccomp_syscall_resolve_name(no[i].call);
 			if (data.nr < 0)
