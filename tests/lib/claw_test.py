@@ -11,6 +11,7 @@ process (and what it starts) a private view of /etc/passwd and /etc/group in
 which the house's accounts exist. The machine's own files stay as they are.
 """
 
+import atexit
 import ctypes
 import json
 import os
@@ -125,31 +126,37 @@ def main():
 staged = None
 
 
-def stage():
-    """The staged installation; a copy, if another account cannot reach it."""
-    global staged
-    if staged is not None:
-        return staged
-    path = os.path.realpath(STAGE)
-    if not os.path.exists(os.path.join(path, "sbin", "clawd")):
-        raise Failure("no clawd in %s: run make stage" % path)
-    reachable = True
-    part = path
-    while part != "/":
-        reachable = reachable and os.stat(part).st_mode & 0o001 != 0
-        part = os.path.dirname(part)
-    if ROOT and not reachable:
-        copy = tempfile.mkdtemp(prefix="claw-root-")
-        os.chmod(copy, 0o755)
-        owner = os.getpid()
-        path = shutil.copytree(path, os.path.join(copy, "root"))
+def reachable(path):
+    """The path, or a copy of what lies there that every account can reach."""
+    path = os.path.realpath(path)
+    folder = path
+    while folder != "/" and os.stat(folder).st_mode & 0o001:
+        folder = os.path.dirname(folder)
+    if not ROOT or folder == "/":
+        return path
+    top = tempfile.mkdtemp(prefix="claw-copy-")
+    os.chmod(top, 0o755)
+    atexit.register(remove_copy, top, os.getpid())
+    copy = os.path.join(top, os.path.basename(path))
+    if os.path.isdir(path):
+        shutil.copytree(path, copy)
+    else:
+        shutil.copy(path, copy)
+    return copy
 
-        def drop():
-            if os.getpid() == owner:
-                shutil.rmtree(copy, ignore_errors=True)
-        import atexit
-        atexit.register(drop)
-    staged = path
+
+def remove_copy(top, owner):
+    if os.getpid() == owner:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def stage():
+    """The staged installation, where every account can reach it."""
+    global staged
+    if staged is None:
+        if not os.path.exists(os.path.join(STAGE, "sbin", "clawd")):
+            raise Failure("no clawd in %s: run make stage" % STAGE)
+        staged = reachable(STAGE)
     return staged
 
 
