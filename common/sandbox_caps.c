@@ -97,7 +97,7 @@ int
 sandbox_fail(struct sandbox_report *rep, const char *what, const char *detail,
     int err)
 {
-	snprintf(rep->text, sizeof(rep->text), "sandbox: %s: %s%s%s", what,
+	snprintf(rep->text, sizeof(rep->text), "%s: %s%s%s", what,
 	    detail != NULL ? detail : "", detail != NULL ? ": " : "",
 	    strerror(err));
 	return -err;

@@ -531,6 +531,14 @@ be_dumpable(void)
 }
 
 static long
+pdeathsig(void)
+{
+	int sig = 0;
+
+	return prctl(PR_GET_PDEATHSIG, &sig) == 0 && sig == SIGKILL ? 0 : -1;
+}
+
+static long
 act_memfd(void)
 {
 	return memfd_create("x", 0);
@@ -669,6 +677,7 @@ static const struct {
 	ACT("prlimit", prlimit_sibling),
 	ACT("prlimit-read", prlimit_read),
 	ACT("be-dumpable", be_dumpable),
+	ACT("pdeathsig", pdeathsig),
 	ACT("memfd", act_memfd),
 	ACT("open-by-handle", handle),
 	ACT("mount", act_mount),

@@ -497,14 +497,26 @@ def fails_closed():
         # neither without root's power nor with no_new_privs
         for layer in ("seccomp", "landlock"):
             got = yard.outcome("keyd", layer, "nothing")
-            ok(got.startswith("exit 78: sandbox: %s: " % layer), got)
+            ok(got.startswith("exit 78: %s: " % layer), got)
         # what is needed on a host of root's, a normal user has not
         got = yard.outcome("keyd", "all", "nothing",
                            env={"BITE_SURROUNDING": "0"})
-        ok(got.startswith("exit 78: sandbox: distinct user: "), got)
+        ok(got.startswith("exit 78: distinct user: "), got)
         got = yard.outcome("keyd", "network namespace", "nothing",
                            env={"BITE_SURROUNDING": "0"})
-        ok(got.startswith("exit 78: sandbox: network namespace: "), got)
+        ok(got.startswith("exit 78: network namespace: "), got)
+
+
+@test("dies with clawd: what clawd asked of the kernel outlives the layers")
+def dies_with_parent():
+    layers = "+".join(("network namespace", "other namespaces",
+                       "capabilities", "no_new_privs", "not dumpable"))
+    with Yard(normal_uid(), normal_uid()) as yard:
+        equal(yard.outcome("keyd", layers, "pdeathsig"), "done", "user")
+    if ROOT:
+        with Yard(0, 0) as yard:
+            equal(yard.outcome("keyd", layers + "+distinct user",
+                               "pdeathsig"), "done", "root")
 
 
 @test("fails closed: root does not stay root")
@@ -515,7 +527,7 @@ def root_is_refused():
             [yard.bite, "keyd", "all", "nothing", yard.top,
              str(yard.sibling.pid), "0"], stdout=subprocess.PIPE, check=False)
         equal(proc.returncode, 78, "status")
-        ok(proc.stdout.startswith(b"sandbox: distinct user: "), proc.stdout)
+        ok(proc.stdout.startswith(b"distinct user: "), proc.stdout)
 
 
 if __name__ == "__main__":
