@@ -75,7 +75,7 @@ show_json(const struct conf *c, bool origin, FILE *out)
 			value = json_pack("{s:o, s:s}", "value", value,
 			    "origin", from);
 		if (json_object_set_new(all, conf_key_path((enum conf_key)i),
-		    value) != 0)
+			value) != 0)
 			goto out;
 	}
 	error = json_dumpf(all, out, JSON_COMPACT | JSON_SORT_KEYS);
@@ -132,8 +132,8 @@ parse_assignment(const char *assignment, const char **value, FILE *err)
 	enum conf_key key;
 
 	if (equals == NULL || (size_t)(equals - assignment) >= sizeof(path)) {
-		(void)fprintf(err, "claw: config:set takes key=value, as "
-		    "log.level=debug\n");
+		(void)fprintf(err,
+		    "claw: config:set takes key=value, as log.level=debug\n");
 		return CONF_KEY_MAX;
 	}
 	(void)snprintf(path, sizeof(path), "%.*s", (int)(equals - assignment),
@@ -171,9 +171,10 @@ config_set(const char *file, const char *assignment, FILE *out, FILE *err)
 	conf_errors_free(&e);
 	switch (error) {
 	case 0:
-		(void)fprintf(out, "%s\n", conf_key_reloads(key) ?
-		    "claw reload makes a running node take it" :
-		    "a running node takes it when clawd starts again");
+		(void)fprintf(out, "%s\n",
+		    conf_key_reloads(key) ?
+			"claw reload makes a running node take it" :
+			"a running node takes it when clawd starts again");
 		return finish(EX_OK, out);
 	case -EINVAL:
 	case -ENOTSUP:

@@ -23,8 +23,7 @@ int config_show(const char *file, struct config_show_options,
     char *const envp[], FILE *out, FILE *err);
 
 /* assignment is "key=value"; prints the changed lines. */
-int config_set(const char *file, const char *assignment, FILE *out,
-    FILE *err);
+int config_set(const char *file, const char *assignment, FILE *out, FILE *err);
 
 /* Prints one line where all is well, every error where not. */
 int config_check(const char *file, char *const envp[], FILE *out, FILE *err);

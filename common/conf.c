@@ -71,8 +71,9 @@ section_names(const char *section, char names[CONF_KEY_MAX][CONF_ENV_MAX],
 	skip = section[0] == '\0' ? 0 : strlen(section) + 1;
 	for (i = 0; i < CONF_KEY_MAX; i++) {
 		path = confkey((enum conf_key)i)->path;
-		if (skip > 0 && (strncmp(path, section, skip - 1) != 0 ||
-		    path[skip - 1] != '.'))
+		if (skip > 0 &&
+		    (strncmp(path, section, skip - 1) != 0 ||
+			path[skip - 1] != '.'))
 			continue;
 		len = strcspn(path + skip, ".");
 		if (len >= CONF_ENV_MAX)
@@ -119,12 +120,13 @@ take_value(struct reading *r, enum conf_key key,
 	if (node->kind == CONFYAML_SECTION) {
 		(void)snprintf(why, sizeof(why), "takes one value");
 	} else if (node->null) {
-		(void)snprintf(why, sizeof(why), "has no value; write one, "
-		    "or remove the line");
+		(void)snprintf(why, sizeof(why),
+		    "has no value; write one, or remove the line");
 	} else if (node->quoted && conf_value_is_plain(key)) {
 		(void)snprintf(why, sizeof(why), "is written without quotes");
 	} else if (confkey_set(&r->conf, key, node->text,
-	    r->folder[0] == '\0' ? NULL : r->folder, why, sizeof(why)) == 0) {
+		       r->folder[0] == '\0' ? NULL : r->folder, why,
+		       sizeof(why)) == 0) {
 		r->conf.origin[key].from = CONF_FROM_FILE;
 		r->conf.origin[key].line = node->value_line;
 		r->column[key] = node->value_column;
@@ -152,8 +154,10 @@ take_node(struct reading *r, const struct confyaml *y,
 		tell_unknown(r, node, section);
 	} else if (node->kind == CONFYAML_VALUE && !node->null) {
 		conf_errors_add(r->errors, r->text, node->value_line,
-		    node->value_column, "%s is a section; its keys go on the "
-		    "lines below it, indented", node->path);
+		    node->value_column,
+		    "%s is a section; its keys go on the lines below it, "
+		    "indented",
+		    node->path);
 	}
 }
 
@@ -166,8 +170,8 @@ set_defaults(struct reading *r)
 	for (i = 0; i < CONF_KEY_MAX; i++)
 		if (confkey((enum conf_key)i)->def != NULL &&
 		    confkey_set(&r->conf, (enum conf_key)i,
-		    confkey((enum conf_key)i)->def, NULL, why,
-		    sizeof(why)) != 0) {
+			confkey((enum conf_key)i)->def, NULL, why,
+			sizeof(why)) != 0) {
 			conf_errors_add(r->errors, NULL, 0, 0,
 			    "the built-in default of %s %s",
 			    conf_key_path((enum conf_key)i), why);
@@ -195,22 +199,21 @@ tell_missing(struct reading *r, const struct confyaml *y)
 			conf_errors_add(r->errors, r->text, section->line,
 			    section->column, "%s is missing", k->path);
 		else
-			conf_errors_add(r->errors, NULL, 0, 0,
-			    "%s is missing", k->path);
+			conf_errors_add(r->errors, NULL, 0, 0, "%s is missing",
+			    k->path);
 	}
 }
 
 /* A rule between two keys is told where the later-set of them stands. */
 static void
-tell_both(struct reading *r, enum conf_key a, enum conf_key b,
-    const char *what)
+tell_both(struct reading *r, enum conf_key a, enum conf_key b, const char *what)
 {
 	char ta[CONF_TEXT_MAX], tb[CONF_TEXT_MAX];
 	enum conf_key at;
 
 	if (r->conf.origin[a].from == CONF_FROM_FILE &&
 	    (r->conf.origin[b].from != CONF_FROM_FILE ||
-	    r->conf.origin[b].line < r->conf.origin[a].line))
+		r->conf.origin[b].line < r->conf.origin[a].line))
 		at = a;
 	else
 		at = b;
@@ -218,9 +221,9 @@ tell_both(struct reading *r, enum conf_key a, enum conf_key b,
 	conf_value_text(&r->conf, b, tb, sizeof(tb));
 	if (r->conf.origin[a].from == CONF_FROM_ENV ||
 	    r->conf.origin[b].from == CONF_FROM_ENV)
-		conf_errors_add_env(r->errors, "%s (%s) %s %s (%s), with "
-		    "what the environment sets", conf_key_path(a), ta, what,
-		    conf_key_path(b), tb);
+		conf_errors_add_env(r->errors,
+		    "%s (%s) %s %s (%s), with what the environment sets",
+		    conf_key_path(a), ta, what, conf_key_path(b), tb);
 	else
 		conf_errors_add(r->errors, r->text, r->conf.origin[at].line,
 		    r->column[at], "%s (%s) %s %s (%s)", conf_key_path(a), ta,
@@ -249,28 +252,18 @@ check_together(struct reading *r)
 
 /* The key that a variable sets, allowed or not; CONF_KEY_MAX if none. */
 static enum conf_key
-key_of_variable(const char *name, size_t len)
+key_of_variable(const char *name)
 {
-	const char *path, *want;
-	size_t i, j;
+	char variable[CONF_ENV_MAX];
+	size_t i;
 
 	for (i = 0; i < N_ALIASES; i++)
-		if (strlen(aliases[i].name) == len &&
-		    memcmp(aliases[i].name, name, len) == 0)
+		if (strcmp(aliases[i].name, name) == 0)
 			return aliases[i].key;
-	want = name + 5;
-	for (i = 0; i < CONF_KEY_MAX; i++) {
-		path = confkey((enum conf_key)i)->path;
-		if (strlen(path) != len - 5)
-			continue;
-		for (j = 0; j < len - 5; j++)
-			if (path[j] == '.' ? want[j] != '_' :
-			    path[j] == '_' ? want[j] != '_' :
-			    want[j] != path[j] - 'a' + 'A')
-				break;
-		if (j == len - 5)
+	for (i = 0; i < CONF_KEY_MAX; i++)
+		if (strcmp(confkey_variable((enum conf_key)i, variable),
+			name) == 0)
 			return (enum conf_key)i;
-	}
 	return CONF_KEY_MAX;
 }
 
@@ -286,10 +279,11 @@ tell_unknown_variable(struct reading *r, const char *name)
 	for (i = 0; i < N_ALIASES; i++)
 		list[CONF_KEY_MAX + i] = aliases[i].name;
 	near = suggest_nearest(name, list, CONF_KEY_MAX + N_ALIASES);
-	conf_errors_add_env(r->errors, "%s: the environment sets a variable "
-	    "that no key has%s%s%s; unset it", name,
-	    near == NULL ? "" : " (did you mean ", near == NULL ? "" : near,
-	    near == NULL ? "" : "?)");
+	conf_errors_add_env(r->errors,
+	    "%s: the environment sets a variable that no key has%s%s%s; "
+	    "unset it",
+	    name, near == NULL ? "" : " (did you mean ",
+	    near == NULL ? "" : near, near == NULL ? "" : "?)");
 }
 
 static void
@@ -303,27 +297,28 @@ take_variable(struct reading *r, const char *entry, bool strict)
 	len = strcspn(entry, "=");
 	(void)snprintf(name, sizeof(name), "%.*s",
 	    len < sizeof(name) ? (int)len : (int)sizeof(name) - 1, entry);
-	key = len < sizeof(name) ? key_of_variable(entry, len) : CONF_KEY_MAX;
+	key = len < sizeof(name) ? key_of_variable(name) : CONF_KEY_MAX;
 	if (key == CONF_KEY_MAX) {
 		if (strict)
 			tell_unknown_variable(r, name);
 		return;
 	}
 	if (!confkey(key)->env) {
-		conf_errors_add_env(r->errors, "%s: %s cannot be set from the "
-		    "environment; write it into the file and unset the "
-		    "variable", name, conf_key_path(key));
+		conf_errors_add_env(r->errors,
+		    "%s: %s cannot be set from the environment; write it "
+		    "into the file and unset the variable",
+		    name, conf_key_path(key));
 		return;
 	}
 	origin = &r->conf.origin[key];
 	if (origin->from == CONF_FROM_ENV) {
-		conf_errors_add_env(r->errors, "%s: %s is already set by %s; "
-		    "unset one of them", name, conf_key_path(key),
-		    origin->env);
+		conf_errors_add_env(r->errors,
+		    "%s: %s is already set by %s; unset one of them", name,
+		    conf_key_path(key), origin->env);
 		return;
 	}
-	if (confkey_set(&r->conf, key, entry[len] == '=' ? entry + len + 1 :
-	    "", NULL, why, sizeof(why)) != 0) {
+	if (confkey_set(&r->conf, key, entry[len] == '=' ? entry + len + 1 : "",
+		NULL, why, sizeof(why)) != 0) {
 		conf_errors_add_env(r->errors, "%s: %s %s", name,
 		    conf_key_path(key), why);
 		return;
@@ -443,8 +438,9 @@ open_file(struct conf_errors *e, const char *path)
 	if (fd < 0) {
 		error = -errno;
 		conf_errors_add(e, NULL, 0, 0, "cannot be opened: %s%s",
-		    strerror(-error), error == -ENOENT ?
-		    "; claw init makes a node and its file" : "");
+		    strerror(-error),
+		    error == -ENOENT ? "; claw init makes a node and its file" :
+				       "");
 		return error;
 	}
 	error = fstat(fd, &st) != 0 ? -errno : 0;
@@ -455,8 +451,9 @@ open_file(struct conf_errors *e, const char *path)
 		conf_errors_add(e, NULL, 0, 0, "is not a regular file");
 		error = -EINVAL;
 	} else if ((st.st_mode & S_IWOTH) != 0) {
-		conf_errors_add(e, NULL, 0, 0, "may be written by everybody "
-		    "(mode %04o); chmod o-w %s", st.st_mode & 07777, path);
+		conf_errors_add(e, NULL, 0, 0,
+		    "may be written by everybody (mode %04o); chmod o-w %s",
+		    st.st_mode & 07777, path);
 		error = -EINVAL;
 	}
 	if (error != 0) {
@@ -572,8 +569,7 @@ conf_diff_fixed(const struct conf *old, const struct conf *new, char *buf,
 }
 
 void
-conf_origin_text(const struct conf *c, enum conf_key key, char *buf,
-    size_t len)
+conf_origin_text(const struct conf *c, enum conf_key key, char *buf, size_t len)
 {
 	const struct conf_origin *o = &c->origin[key];
 	const char *base = strrchr(c->file, '/');

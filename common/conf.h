@@ -22,7 +22,7 @@
 #define CONF_ERRORS_MAX 64  /* further errors are only counted */
 
 enum conf_key {
-#define KEY(id, path, field, type, def, min, max, reload, env, desc)          \
+#define KEY(id, path, field, type, def, min, max, reload, env, desc)           \
 	CONF_KEY_##id,
 #include "policy/config.def"
 #undef KEY
@@ -58,7 +58,7 @@ struct conf_origin {
 #define CONF_FIELD_SIZE(field, max) uint64_t field;
 
 struct conf {
-#define KEY(id, path, field, type, def, min, max, reload, env, desc)          \
+#define KEY(id, path, field, type, def, min, max, reload, env, desc)           \
 	CONF_FIELD_##type(field, max)
 #include "policy/config.def"
 #undef KEY
@@ -95,8 +95,8 @@ void conf_errors_print(const struct conf_errors *, FILE *);
 
 /* Error i in one line "file:line:column: message", as a log may hold it:
  * no value of the file is quoted except paths. */
-void conf_errors_text(const struct conf_errors *, size_t i, char *buf,
-    size_t len);
+void
+conf_errors_text(const struct conf_errors *, size_t i, char *buf, size_t len);
 
 /*
  * Reads and checks the file, then applies the CLAW_* variables of envp (NULL:
@@ -153,15 +153,14 @@ bool conf_key_reloads(enum conf_key);
 const char *conf_key_env(enum conf_key, char buf[CONF_ENV_MAX]);
 
 /* The value as claw.yaml would write it, without quotes. */
-void conf_value_text(const struct conf *, enum conf_key, char *buf,
-    size_t len);
+void conf_value_text(const struct conf *, enum conf_key, char *buf, size_t len);
 
 /* Whether the value is a number or a boolean in JSON too. */
 bool conf_value_is_plain(enum conf_key);
 
 /* "default", "claw.yaml:3" or "env CLAW_DATA". */
-void conf_origin_text(const struct conf *, enum conf_key, char *buf,
-    size_t len);
+void
+conf_origin_text(const struct conf *, enum conf_key, char *buf, size_t len);
 
 /*
  * The whole configuration as a claw.yaml that conf_parse accepts; with

@@ -59,15 +59,14 @@ leave(struct conf_errors *e, const struct conftext *t, unsigned int line,
 
 /* The value's own bytes; quotes stay where there were quotes. */
 static int
-replace_value(struct edit *ed, struct conf_errors *e,
-    const struct conftext *t, const struct confyaml_node *node,
-    enum conf_key key, const char *value)
+replace_value(struct edit *ed, struct conf_errors *e, const struct conftext *t,
+    const struct confyaml_node *node, enum conf_key key, const char *value)
 {
 	char quoted[CONF_QUOTED_MAX];
 
 	if (node->kind != CONFYAML_VALUE)
-		return leave(e, t, node->line, node->column,
-		    "not one value", key);
+		return leave(e, t, node->line, node->column, "not one value",
+		    key);
 	if (node->flow)
 		return leave(e, t, node->value_line, node->value_column,
 		    "in braces", key);
@@ -119,8 +118,8 @@ innermost(const struct confyaml *y, const char *path, const char **rest)
 
 	*rest = path;
 	for (dot = path; (dot = strchr(dot, '.')) != NULL; dot++) {
-		(void)snprintf(above, sizeof(above), "%.*s",
-		    (int)(dot - path), path);
+		(void)snprintf(above, sizeof(above), "%.*s", (int)(dot - path),
+		    path);
 		node = confyaml_find(y, above);
 		if (node == NULL)
 			break;
@@ -252,8 +251,9 @@ verify(const char *name, const struct confyaml *before, const char *buf,
 		    strcmp(node->text, value) != 0 ||
 		    !keeps(before, &after, path) ||
 		    !keeps(&after, before, path)) {
-			conf_errors_add(e, NULL, 0, 0, "has a shape that is "
-			    "not edited; set %s by hand", path);
+			conf_errors_add(e, NULL, 0, 0,
+			    "has a shape that is not edited; set %s by hand",
+			    path);
 			error = -ENOTSUP;
 		}
 	}
@@ -281,9 +281,8 @@ make_edit(struct edit *ed, struct conf_errors *e, const struct conftext *t,
 }
 
 int
-confedit_text(const char *name, const char *buf, size_t len,
-    enum conf_key key, const char *value, char **out, size_t *out_len,
-    struct conf_errors *e)
+confedit_text(const char *name, const char *buf, size_t len, enum conf_key key,
+    const char *value, char **out, size_t *out_len, struct conf_errors *e)
 {
 	struct edit ed = { 0 };
 	struct confyaml y = { 0 };
@@ -351,8 +350,7 @@ print_lines(FILE *f, char sign, const struct conftext *t, unsigned int first,
 		at = conftext_offset(t, first, 1);
 		n = conftext_line_end(t, first) - at;
 		if (n > 0 || first < t->n_lines)
-			(void)fprintf(f, "%c%.*s\n", sign, (int)n,
-			    t->buf + at);
+			(void)fprintf(f, "%c%.*s\n", sign, (int)n, t->buf + at);
 	}
 }
 
@@ -363,8 +361,8 @@ print_diff(FILE *f, const char *path, const struct conftext *a,
 {
 	unsigned int first = 1, last_a = a->n_lines, last_b = b->n_lines;
 
-	while (first <= last_a && first <= last_b &&
-	    same_line(a, first, b, first))
+	while (
+	    first <= last_a && first <= last_b && same_line(a, first, b, first))
 		first++;
 	while (last_a >= first && last_b >= first &&
 	    same_line(a, last_a, b, last_b)) {
@@ -470,13 +468,14 @@ replace_file(const char *path, int dir_fd, const struct stat *old,
 	int fd, error;
 
 	base = strrchr(path, '/') + 1;
-	(void)snprintf(temp, sizeof(temp), "%.*s.%s.XXXXXX",
-	    (int)(base - path), path, base);
+	(void)snprintf(temp, sizeof(temp), "%.*s.%s.XXXXXX", (int)(base - path),
+	    path, base);
 	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0) {
 		error = -errno;
-		conf_errors_add(e, NULL, 0, 0, "the new file cannot be made "
-		    "beside it: %s", strerror(-error));
+		conf_errors_add(e, NULL, 0, 0,
+		    "the new file cannot be made beside it: %s",
+		    strerror(-error));
 		return error == -EIO ? -EACCES : error;
 	}
 	error = fill(fd, old, buf, len);
@@ -491,15 +490,17 @@ replace_file(const char *path, int dir_fd, const struct stat *old,
 	if (error == 0)
 		return 0;
 	conf_errors_add(e, NULL, 0, 0, "cannot be written: %s%s",
-	    strerror(-error), error == -EPERM ?
-	    "; only root can keep its owner, run this as the owner" : "");
+	    strerror(-error),
+	    error == -EPERM ?
+		"; only root can keep its owner, run this as the owner" :
+		"");
 	return -EIO;
 }
 
 /* With the folder locked, so that two edits do not undo each other. */
 static int
-edit_locked(const char *path, const char *shown, int dir_fd,
-    enum conf_key key, const char *value, struct conf_errors *e, FILE *diff)
+edit_locked(const char *path, const char *shown, int dir_fd, enum conf_key key,
+    const char *value, struct conf_errors *e, FILE *diff)
 {
 	char *buf = NULL, *new = NULL;
 	size_t len = 0, new_len = 0;
@@ -535,8 +536,8 @@ confedit_file(const char *path, enum conf_key key, const char *value,
 	if (real == NULL || strlen(real) >= sizeof(dir)) {
 		error = real != NULL || errno != ENOENT ? -EIO : -ENOENT;
 		conf_errors_add(e, NULL, 0, 0, "cannot be found%s",
-		    error == -ENOENT ?
-		    "; claw init makes a node and its file" : "");
+		    error == -ENOENT ? "; claw init makes a node and its file" :
+				       "");
 		free(real);
 		return error;
 	}
@@ -544,12 +545,11 @@ confedit_file(const char *path, enum conf_key key, const char *value,
 	*(strrchr(dir, '/') + 1) = '\0';
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0 || flock(dir_fd, LOCK_EX) != 0) {
-		conf_errors_add(e, NULL, 0, 0, "its folder cannot be opened: "
-		    "%s", strerror(errno));
+		conf_errors_add(e, NULL, 0, 0,
+		    "its folder cannot be opened: %s", strerror(errno));
 		error = -EIO;
 	} else {
-		error = edit_locked(real, path, dir_fd, key, value, e,
-		    diff);
+		error = edit_locked(real, path, dir_fd, key, value, e, diff);
 	}
 	if (dir_fd >= 0)
 		(void)close(dir_fd);

@@ -19,9 +19,9 @@
  * has a shape that is left to a person; -EFBIG; -ENOMEM. All but 0 are told
  * in e and leave *out NULL.
  */
-int confedit_text(const char *name, const char *buf, size_t len,
-    enum conf_key key, const char *value, char **out, size_t *out_len,
-    struct conf_errors *e);
+int
+confedit_text(const char *name, const char *buf, size_t len, enum conf_key key,
+    const char *value, char **out, size_t *out_len, struct conf_errors *e);
 
 /*
  * The same to a file, which is replaced at once or not at all, with its mode

@@ -25,10 +25,10 @@ enum { NOENV, ENV };
 enum { UNAVAILABLE, AVAILABLE };
 
 static const struct confkey keys[CONF_KEY_MAX] = {
-#define KEY(id, path, field, type, def, min, max, reload, env, desc)          \
-	[CONF_KEY_##id] = { path, CONF_TYPE_##type,                           \
-		offsetof(struct conf, field), def, min, max,                  \
-		reload == RELOAD, env == ENV, desc },
+#define KEY(id, path, field, type, def, min, max, reload, env, desc)           \
+	[CONF_KEY_##id] = { path, CONF_TYPE_##type,                            \
+		offsetof(struct conf, field), def, min, max, reload == RELOAD, \
+		env == ENV, desc },
 #include "policy/config.def"
 #undef KEY
 };
@@ -38,9 +38,9 @@ static const struct {
 	const char *text;
 	bool available;
 } values[CONF_VALUE_MAX] = {
-#define VALUE(key, id, text, availability)                                    \
-	[CONF_##key##_##id] = { CONF_KEY_##key, text,                         \
-		availability == AVAILABLE },
+#define VALUE(key, id, text, availability)                                     \
+	[CONF_##key##_##                                                       \
+	    id] = { CONF_KEY_##key, text, availability == AVAILABLE },
 #include "policy/config.def"
 #undef VALUE
 };
@@ -101,12 +101,16 @@ unit_advice(const struct confkey *k, const char *digits, size_t n,
 		n = 12;
 	switch (k->type) {
 	case CONF_TYPE_DURATION:
-		(void)snprintf(why, len, "needs one of the units ms, s, m, "
-		    "h: write %.*ss for seconds", (int)n, digits);
+		(void)snprintf(why, len,
+		    "needs one of the units ms, s, m, h: write %.*ss for "
+		    "%.*s seconds",
+		    (int)n, digits, (int)n, digits);
 		break;
 	case CONF_TYPE_SIZE:
-		(void)snprintf(why, len, "needs one of the units K, M, G "
-		    "(binary): write %.*s%c for %.*s %ciB", (int)n, digits,
+		(void)snprintf(why, len,
+		    "needs one of the units K, M, G (binary): write %.*s%c "
+		    "for %.*s %ciB",
+		    (int)n, digits,
 		    rest[0] == 'G' || rest[0] == 'K' ? rest[0] : 'M', (int)n,
 		    digits, rest[0] == 'G' || rest[0] == 'K' ? rest[0] : 'M');
 		break;
@@ -115,8 +119,9 @@ unit_advice(const struct confkey *k, const char *digits, size_t n,
 		    (int)n, digits);
 		break;
 	default:
-		(void)snprintf(why, len, "is a whole number without a unit: "
-		    "write %.*s", (int)n, digits);
+		(void)snprintf(why, len,
+		    "is a whole number without a unit: write %.*s", (int)n,
+		    digits);
 	}
 }
 
@@ -187,11 +192,13 @@ read_bool(const char *text, bool *v, char *why, size_t len)
 	(void)snprintf(why, len, "takes true or false");
 	for (i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
 		if (strcmp(text, yes[i]) == 0)
-			(void)snprintf(why, len, "takes true or false: write "
-			    "true instead of %s", yes[i]);
+			(void)snprintf(why, len,
+			    "takes true or false: write true instead of %s",
+			    yes[i]);
 		if (strcmp(text, no[i]) == 0)
-			(void)snprintf(why, len, "takes true or false: write "
-			    "false instead of %s", no[i]);
+			(void)snprintf(why, len,
+			    "takes true or false: write false instead of %s",
+			    no[i]);
 	}
 	return -EINVAL;
 }
@@ -201,7 +208,7 @@ read_enum(enum conf_key key, const char *text, enum conf_value *v, char *why,
     size_t len)
 {
 	const char *known[CONF_VALUE_MAX];
-	const char *near;
+	const char *near, *after;
 	size_t i, n = 0, o;
 	int w;
 
@@ -214,8 +221,9 @@ read_enum(enum conf_key key, const char *text, enum conf_value *v, char *why,
 			continue;
 		}
 		if (!values[i].available) {
-			(void)snprintf(why, len, "cannot be \"%s\": not "
-			    "available in this version", values[i].text);
+			(void)snprintf(why, len,
+			    "cannot be \"%s\": not available in this version",
+			    values[i].text);
 			return -EINVAL;
 		}
 		*v = (enum conf_value)i;
@@ -225,8 +233,9 @@ read_enum(enum conf_key key, const char *text, enum conf_value *v, char *why,
 	w = snprintf(why, len, "takes ");
 	o = (size_t)w;
 	for (i = 0; i < n && o < len; i++) {
+		after = i + 2 == n ? " or " : ", ";
 		w = snprintf(why + o, len - o, "%s%s", known[i],
-		    i + 1 == n ? "" : i + 2 == n ? " or " : ", ");
+		    i + 1 == n ? "" : after);
 		o += (size_t)w;
 	}
 	if (near != NULL && o < len)
@@ -289,8 +298,8 @@ check_path(const char *text, const char *base, char *why, size_t len)
 		if (base == NULL || strstr(text, "..") != NULL)
 			(void)snprintf(why, len, "must be an absolute path");
 		else
-			(void)snprintf(why, len, "must be an absolute path: "
-			    "write %s%s%s", base,
+			(void)snprintf(why, len,
+			    "must be an absolute path: write %s%s%s", base,
 			    strcmp(base, "/") == 0 ? "" : "/", text);
 		return -EINVAL;
 	}
@@ -359,41 +368,67 @@ conf_sockaddr(const char *text, struct sockaddr_storage *ss, socklen_t *len)
 	return -EINVAL;
 }
 
+/* What is wrong with a text that is no path, or NULL. */
+static const char *
+fault_of(const struct confkey *k, const char *text)
+{
+	struct sockaddr_storage ss;
+	uint8_t hash[32];
+	socklen_t len;
+
+	switch (k->type) {
+	case CONF_TYPE_NAME:
+		if (!is_name(text))
+			return "is made of lower-case letters, digits and "
+			       "inner hyphens, as agent-tokyo-07";
+		break;
+	case CONF_TYPE_GROUP:
+		if (!is_group(text))
+			return "is not the name of a group";
+		break;
+	case CONF_TYPE_ADDR:
+		if (conf_sockaddr(text, &ss, &len) != 0)
+			return "takes a numeric address and a port, as "
+			       "\"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"";
+		break;
+	case CONF_TYPE_HASH:
+		if (conf_hash_bytes(text, hash) != 0)
+			return "takes \"sha256:\" and 64 lower-case "
+			       "hexadecimal digits";
+		break;
+	default:
+		break;
+	}
+	return NULL;
+}
+
 static int
 check_text(const struct confkey *k, const char *text, const char *base,
     char *why, size_t len)
 {
-	struct sockaddr_storage ss;
-	uint8_t hash[32];
-	socklen_t sslen;
+	const char *fault = NULL;
 	size_t n = strlen(text);
 
-	why[0] = '\0';
 	if (n == 0 && k->min == 0)
 		return 0;
 	if (n == 0)
-		(void)snprintf(why, len, "must not be empty");
+		fault = "must not be empty";
 	else if (!is_clean(text))
-		(void)snprintf(why, len, "holds a control character or is "
-		    "not UTF-8");
-	else if (k->type == CONF_TYPE_NAME && !is_name(text))
-		(void)snprintf(why, len, "is made of lower-case letters, "
-		    "digits and inner hyphens, as agent-tokyo-07");
-	else if (k->type == CONF_TYPE_GROUP && !is_group(text))
-		(void)snprintf(why, len, "is not the name of a group");
-	else if (k->type == CONF_TYPE_ADDR &&
-	    conf_sockaddr(text, &ss, &sslen) != 0)
-		(void)snprintf(why, len, "takes a numeric address and a port, "
-		    "as \"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"");
-	else if (k->type == CONF_TYPE_HASH && conf_hash_bytes(text, hash) != 0)
-		(void)snprintf(why, len, "takes \"sha256:\" and 64 lower-case "
-		    "hexadecimal digits");
-	else if (n < k->min || n > k->max)
+		fault = "holds a control character or is not UTF-8";
+	else
+		fault = fault_of(k, text);
+	if (fault != NULL) {
+		(void)snprintf(why, len, "%s", fault);
+		return -EINVAL;
+	}
+	if (n > k->max) {
 		(void)snprintf(why, len, "must not be longer than %llu bytes",
 		    (unsigned long long)k->max);
-	else if (k->type == CONF_TYPE_PATH)
+		return -EINVAL;
+	}
+	if (k->type == CONF_TYPE_PATH)
 		return check_path(text, base, why, len);
-	return why[0] == '\0' ? 0 : -EINVAL;
+	return 0;
 }
 
 int
@@ -551,16 +586,11 @@ conf_key_nearest(const char *path)
 }
 
 const char *
-conf_key_env(enum conf_key key, char buf[CONF_ENV_MAX])
+confkey_variable(enum conf_key key, char buf[CONF_ENV_MAX])
 {
 	char *p;
-	int n;
 
-	if ((unsigned int)key >= CONF_KEY_MAX || !keys[key].env)
-		return NULL;
-	n = snprintf(buf, CONF_ENV_MAX, "CLAW_%s", keys[key].path);
-	if (n < 0 || n >= CONF_ENV_MAX)
-		return NULL;
+	(void)snprintf(buf, CONF_ENV_MAX, "CLAW_%s", keys[key].path);
 	for (p = buf + 5; *p != '\0'; p++) {
 		if (*p >= 'a' && *p <= 'z')
 			*p = (char)(*p - 'a' + 'A');
@@ -568,4 +598,12 @@ conf_key_env(enum conf_key key, char buf[CONF_ENV_MAX])
 			*p = '_';
 	}
 	return buf;
+}
+
+const char *
+conf_key_env(enum conf_key key, char buf[CONF_ENV_MAX])
+{
+	if ((unsigned int)key >= CONF_KEY_MAX || !keys[key].env)
+		return NULL;
+	return confkey_variable(key, buf);
 }

@@ -45,6 +45,9 @@ const struct confkey *confkey(enum conf_key);
 int confkey_set(struct conf *c, enum conf_key, const char *text,
     const char *base, char *why, size_t len);
 
+/* CLAW_<SECTION>_<KEY>, whether or not the environment may set it. */
+const char *confkey_variable(enum conf_key, char buf[CONF_ENV_MAX]);
+
 /* Twice the text and its quotes. */
 #define CONF_QUOTED_MAX (2 * CONF_TEXT_MAX + 2)
 

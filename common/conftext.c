@@ -206,9 +206,8 @@ precedes(const struct conf_error *a, const struct conf_error *b)
 	return a->column < b->column;
 }
 
-static void __attribute__((format(printf, 3, 0)))
-insert(struct conf_errors *e, struct conf_error *new, const char *fmt,
-    va_list ap)
+static void __attribute__((format(printf, 3, 0))) insert(struct conf_errors *e,
+    struct conf_error *new, const char *fmt, va_list ap)
 {
 	char message[MESSAGE_MAX];
 	size_t i;
@@ -247,8 +246,8 @@ conf_errors_add(struct conf_errors *e, const struct conftext *t,
 
 void
 conf_errors_add_until(struct conf_errors *e, const struct conftext *t,
-    unsigned int line, unsigned int column, unsigned int until,
-    const char *fmt, ...)
+    unsigned int line, unsigned int column, unsigned int until, const char *fmt,
+    ...)
 {
 	struct conf_error new = { .line = line, .column = column };
 	size_t at, end;

@@ -30,8 +30,8 @@ size_t conftext_offset(const struct conftext *, unsigned int line,
     unsigned int column);
 
 /* The opposite. */
-void conftext_place(const struct conftext *, size_t offset,
-    unsigned int *line, unsigned int *column);
+void conftext_place(const struct conftext *, size_t offset, unsigned int *line,
+    unsigned int *column);
 
 /* Offset just past the line's last byte, before its \n. */
 size_t conftext_line_end(const struct conftext *, unsigned int line);
@@ -57,8 +57,8 @@ void conf_errors_add(struct conf_errors *, const struct conftext *t,
 /* The same, but shows the source line only up to the given column: what
  * stands behind an unknown key may be anybody's secret. */
 void conf_errors_add_until(struct conf_errors *, const struct conftext *t,
-    unsigned int line, unsigned int column, unsigned int until,
-    const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+    unsigned int line, unsigned int column, unsigned int until, const char *fmt,
+    ...) __attribute__((format(printf, 6, 7)));
 
 /* An error of a variable; the message begins with its name. */
 void conf_errors_add_env(struct conf_errors *, const char *fmt, ...)

@@ -256,8 +256,8 @@ take_value(struct reader *r, struct confyaml_node *node, yaml_event_t *ev)
 	node->quoted = style != YAML_PLAIN_SCALAR_STYLE;
 	node->null = is_null(ev);
 	node->at = conftext_offset(r->t, node->value_line, node->value_column);
-	node->end = conftext_offset(r->t, node->end_line,
-	    mark_column(ev->end_mark));
+	node->end =
+	    conftext_offset(r->t, node->end_line, mark_column(ev->end_mark));
 }
 
 /* Opens a section behind a key (node >= 0) or the file's own (-1). */
@@ -398,8 +398,7 @@ take_node(struct reader *r, yaml_event_t *ev)
 	}
 	refuse_properties(r, ev);
 	if (ev->type == YAML_ALIAS_EVENT)
-		complain(r, ev->start_mark,
-		    "an alias; write the value itself");
+		complain(r, ev->start_mark, "an alias; write the value itself");
 	if (r->depth > 0)
 		take_keyed(r, ev);
 	else if (ev->type != YAML_ALIAS_EVENT)
@@ -463,8 +462,7 @@ tell_syntax(struct reader *r, const yaml_parser_t *p)
 		m = p->context_mark;
 	conf_errors_add(r->e, r->t, mark_line(m), mark_column(m),
 	    "not YAML%s%s: %s; what follows was not read",
-	    p->context == NULL ? "" : " ",
-	    p->context == NULL ? "" : p->context,
+	    p->context == NULL ? "" : " ", p->context == NULL ? "" : p->context,
 	    p->problem == NULL ? "unreadable" : p->problem);
 }
 
@@ -483,8 +481,8 @@ confyaml_read(struct confyaml *y, struct conf_errors *e,
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parser,
-	    (const unsigned char *)t->buf, t->len);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)t->buf,
+	    t->len);
 	while (!r.stop) {
 		if (!yaml_parser_parse(&parser, &ev)) {
 			tell_syntax(&r, &parser);

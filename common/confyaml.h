@@ -26,8 +26,8 @@ struct confyaml_node {
 	unsigned int end_column;	       /* past the key's colon */
 	unsigned int value_line, value_column; /* of the value */
 	unsigned int end_line;		       /* the last line it is on */
-	size_t at, end;			       /* bytes of a value, as written */
-	char *text;			       /* the value itself */
+	size_t at, end; /* bytes of a value, as written */
+	char *text;	/* the value itself */
 	bool quoted;
 	bool null; /* nothing there, or ~ or null */
 	bool flow; /* a section in braces, or anything in one */
@@ -50,7 +50,7 @@ int confyaml_read(struct confyaml *y, struct conf_errors *e,
 void confyaml_free(struct confyaml *y);
 
 /* The node of that path, or NULL. */
-const struct confyaml_node *confyaml_find(const struct confyaml *,
-    const char *path);
+const struct confyaml_node *
+confyaml_find(const struct confyaml *, const char *path);
 
 #endif

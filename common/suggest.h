@@ -19,7 +19,7 @@ unsigned int suggest_distance(const char *a, const char *b);
  * edits would fit anything), the nearest, and the first of equals; NULL where
  * there is none. Entries of known may be NULL and are passed over.
  */
-const char *suggest_nearest(const char *word, const char *const *known,
-    size_t n);
+const char *
+suggest_nearest(const char *word, const char *const *known, size_t n);
 
 #endif

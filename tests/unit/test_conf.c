@@ -22,13 +22,13 @@
 #include "common/conf.h"
 #include "common/confkey.h"
 
-#define HASH                                                                  \
-	"sha256:00112233445566778899aabbccddeeff"                             \
+#define HASH                                                                   \
+	"sha256:00112233445566778899aabbccddeeff"                              \
 	"00112233445566778899aabbccddeeff"
-#define GOOD                                                                  \
-	"node:\n"                                                             \
-	"  name: agent-tokyo-07\n"                                            \
-	"  registry:\n"                                                       \
+#define GOOD                                                                   \
+	"node:\n"                                                              \
+	"  name: agent-tokyo-07\n"                                             \
+	"  registry:\n"                                                        \
 	"    genesis: \"" HASH "\"\n"
 
 static char folder[] = "/tmp/claw-conf-XXXXXX";
@@ -68,8 +68,8 @@ printed_errors(const char *text)
 
 	memset(all, 0, sizeof(all));
 	conf_errors_init(&e);
-	assert_int_not_equal(conf_parse(&c, &e, "claw.yaml", text,
-	    strlen(text)), 0);
+	assert_int_not_equal(
+	    conf_parse(&c, &e, "claw.yaml", text, strlen(text)), 0);
 	f = fmemopen(all, sizeof(all) - 1, "w");
 	assert_non_null(f);
 	conf_errors_print(&e, f);
@@ -84,8 +84,7 @@ parse_good(struct conf *c, const char *text)
 	struct conf_errors e;
 
 	conf_errors_init(&e);
-	assert_int_equal(conf_parse(c, &e, "claw.yaml", text, strlen(text)),
-	    0);
+	assert_int_equal(conf_parse(c, &e, "claw.yaml", text, strlen(text)), 0);
 	assert_int_equal(e.n, 0);
 	conf_errors_free(&e);
 }
@@ -115,8 +114,9 @@ the_least_file_gives_every_default(void **state)
 		k = confkey((enum conf_key)i);
 		if (k->def == NULL)
 			continue;
-		assert_int_equal(conf_check_value((enum conf_key)i, k->def,
-		    why, sizeof(why)), 0);
+		assert_int_equal(conf_check_value((enum conf_key)i, k->def, why,
+				     sizeof(why)),
+		    0);
 		conf_value_text(&c, (enum conf_key)i, text, sizeof(text));
 		assert_string_equal(text, k->def);
 		assert_int_equal(c.origin[i].from, CONF_FROM_DEFAULT);
@@ -129,7 +129,8 @@ every_key_can_be_written(void **state)
 	struct conf c;
 
 	(void)state;
-	parse_good(&c, "---\n" /* may be there */
+	parse_good(&c,
+	    "---\n" /* may be there */
 	    "node:\n"
 	    "  name: 7\n"
 	    "  listen: '[2001:db8::1]:7946'\n"
@@ -183,19 +184,19 @@ static void
 all_errors_are_told_in_one_run(void **state)
 {
 	(void)state;
-	assert_string_equal(errors_of(
-	    "node:\n"
-	    "  nmae: x\n"
-	    "  data_dir: data\n"
-	    "  identity: {local_enclave: yes, key_store: tpm2}\n"
-	    "audit:\n"
-	    "  reserve: 8MB\n"
-	    "  warn_at: 95\n"
-	    "  warn_at: 95%\n"
-	    "voice:\n"
-	    "  gateway: {enabeld: true}\n"
-	    "data_dir: /x\n"
-	    "log: debug\n"),
+	assert_string_equal(
+	    errors_of("node:\n"
+		      "  nmae: x\n"
+		      "  data_dir: data\n"
+		      "  identity: {local_enclave: yes, key_store: tpm2}\n"
+		      "audit:\n"
+		      "  reserve: 8MB\n"
+		      "  warn_at: 95\n"
+		      "  warn_at: 95%\n"
+		      "voice:\n"
+		      "  gateway: {enabeld: true}\n"
+		      "data_dir: /x\n"
+		      "log: debug\n"),
 	    "claw.yaml:1:1: node.name is missing\n"
 	    "claw.yaml:2:3: unknown key \"nmae\" in node "
 	    "(did you mean \"name\"?)\n"
@@ -222,8 +223,9 @@ static void
 an_error_shows_its_line_and_a_caret(void **state)
 {
 	(void)state;
-	assert_string_equal(printed_errors(GOOD
-	    "log: {destination: \"\u00e9\u20ac\", level: inof} # \u00e9\n"),
+	assert_string_equal(
+	    printed_errors(GOOD
+		"log: {destination: \"\u00e9\u20ac\", level: inof} # \u00e9\n"),
 	    "claw.yaml:5:20: log.destination takes auto, stderr, journal or "
 	    "syslog\n"
 	    "  log: {destination: \"\u00e9\u20ac\", level: inof} # \u00e9\n"
@@ -260,8 +262,8 @@ no_file_can_talk_to_the_terminal(void **state)
 			     "  name: \"\\x1b]0;x\\a\"\n");
 	assert_non_null(strstr(out, "unknown key \"?[31m?\""));
 	for (p = out; *p != '\0'; p++)
-		assert_true(*p == '\n' || ((unsigned char)*p >= 0x20 &&
-					      *p != 0x7f));
+		assert_true(
+		    *p == '\n' || ((unsigned char)*p >= 0x20 && *p != 0x7f));
 	out = printed_errors("node: \x1b[31m\n\xff\xfe\nx: \xe2\x80\xa8\n");
 	assert_null(strchr(out, 0x1b));
 	assert_null(strchr(out, 0xff - 256));
@@ -318,20 +320,20 @@ shapes_that_hide_meaning_are_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		(void)snprintf(text, sizeof(text), "%s%s", GOOD,
-		    cases[i].text);
+		(void)snprintf(text, sizeof(text), "%s%s", GOOD, cases[i].text);
 		all = errors_of(text);
 		if (strstr(all, cases[i].error) == NULL)
 			fail_msg("%s gave %s and not %s", text, all,
 			    cases[i].error);
 	}
-	assert_non_null(strstr(errors_of("\xef\xbb\xbf" GOOD),
-	    ":1:1: a byte order mark"));
-	assert_non_null(strstr(errors_of("%YAML 1.1\n---\n" GOOD),
-	    ":1:1: a directive"));
+	assert_non_null(
+	    strstr(errors_of("\xef\xbb\xbf" GOOD), ":1:1: a byte order mark"));
+	assert_non_null(
+	    strstr(errors_of("%YAML 1.1\n---\n" GOOD), ":1:1: a directive"));
 	assert_non_null(strstr(errors_of("node\n"), ":1:1: not a section"));
 	assert_non_null(strstr(errors_of("- node\n"), ":1:1: not a section"));
-	assert_string_equal(errors_of(""), "claw.yaml: node.name is missing\n"
+	assert_string_equal(errors_of(""),
+	    "claw.yaml: node.name is missing\n"
 	    "claw.yaml: node.registry.genesis is missing\n");
 	assert_string_equal(errors_of("# a\ttab in a comment\n" GOOD), "");
 }
@@ -431,7 +433,7 @@ values_are_held_to_their_type_and_bounds(void **state)
 		{ CONF_KEY_AUDIT_CHECKPOINT_INTERVAL, "5124095576030432h",
 		    "between" },
 		{ CONF_KEY_AUDIT_CHECKPOINT_INTERVAL, "30",
-		    "write 30s for seconds" },
+		    "write 30s for 30 seconds" },
 		{ CONF_KEY_AUDIT_CHECKPOINT_INTERVAL, "30 s", "write 30s" },
 		{ CONF_KEY_AUDIT_CHECKPOINT_INTERVAL, "30sec", "write 30s" },
 		{ CONF_KEY_AUDIT_CHECKPOINT_INTERVAL, "1.5s", "takes a dur" },
@@ -562,10 +564,13 @@ the_environment_overrides_what_it_may(void **state)
 	struct conf c;
 
 	(void)state;
-	assert_string_equal(environment(&c,
-	    ENV("HOME=/x", "CLAW_DATA=/d", "CLAW_NODE_LOG_DIR=/l",
-		"CLAW_RUN_DIR=/r", "CLAW_AUDIT_WARN_AT=80%",
-		"CLAW_METRICS_LISTEN="), false), "");
+	assert_string_equal(
+	    environment(&c,
+		ENV("HOME=/x", "CLAW_DATA=/d", "CLAW_NODE_LOG_DIR=/l",
+		    "CLAW_RUN_DIR=/r", "CLAW_AUDIT_WARN_AT=80%",
+		    "CLAW_METRICS_LISTEN="),
+		false),
+	    "");
 	assert_string_equal(c.node_data_dir, "/d");
 	assert_string_equal(c.node_log_dir, "/l");
 	assert_string_equal(c.node_run_dir, "/r");
@@ -598,8 +603,8 @@ the_environment_cannot_say_who_the_node_is(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
 		assert_null(conf_key_env(fixed[i], name));
-		assert_non_null(strstr(environment(&c, ENV(entries[i]),
-		    false), "cannot be set from the environment"));
+		assert_non_null(strstr(environment(&c, ENV(entries[i]), false),
+		    "cannot be set from the environment"));
 		assert_non_null(strstr(environment(&c, ENV(entries[i]), true),
 		    "cannot be set from the environment"));
 	}
@@ -615,16 +620,20 @@ a_mistyped_variable_is_an_error_in_daemons(void **state)
 	    "CLAW_DTAA: the environment sets a variable that no key has "
 	    "(did you mean CLAW_DATA?); unset it");
 	assert_string_equal(environment(&c, ENV("CLAW_DTAA=/x"), true), "");
-	assert_non_null(strstr(environment(&c, ENV("CLAW_="), false),
-	    "CLAW_: "));
+	assert_non_null(
+	    strstr(environment(&c, ENV("CLAW_="), false), "CLAW_: "));
 	assert_non_null(strstr(environment(&c, ENV("CLAW_DATA"), false),
 	    "must not be empty"));
-	assert_non_null(strstr(environment(&c, ENV("CLAW_LOG_LEVEL=loud"),
-	    false), "CLAW_LOG_LEVEL: log.level takes"));
-	assert_non_null(strstr(environment(&c, ENV("CLAW_DATA=/a",
-	    "CLAW_NODE_DATA_DIR=/b"), false), "already set by CLAW_DATA"));
-	assert_non_null(strstr(environment(&c, ENV("CLAW_AUDIT_WARN_AT=95%"),
-	    false), "must be less than audit.refuse_at"));
+	assert_non_null(
+	    strstr(environment(&c, ENV("CLAW_LOG_LEVEL=loud"), false),
+		"CLAW_LOG_LEVEL: log.level takes"));
+	assert_non_null(
+	    strstr(environment(&c, ENV("CLAW_DATA=/a", "CLAW_NODE_DATA_DIR=/b"),
+		       false),
+		"already set by CLAW_DATA"));
+	assert_non_null(
+	    strstr(environment(&c, ENV("CLAW_AUDIT_WARN_AT=95%"), false),
+		"must be less than audit.refuse_at"));
 }
 
 static int
@@ -650,11 +659,12 @@ a_file_that_cannot_be_trusted_is_not_read(void **state)
 	char path[128], *big;
 
 	(void)state;
-	assert_int_equal(load_error("/nonexistent/claw.yaml",
-	    "claw init makes"), -ENOENT);
+	assert_int_equal(
+	    load_error("/nonexistent/claw.yaml", "claw init makes"), -ENOENT);
 	assert_int_equal(load_error("/", "not a regular file"), -EINVAL);
 	assert_int_equal(load_error(file_with("w.yaml", GOOD, 0602),
-	    "(mode 0602); chmod o-w"), -EINVAL);
+			     "(mode 0602); chmod o-w"),
+	    -EINVAL);
 	(void)snprintf(path, sizeof(path), "%s/fifo", folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(load_error(path, "not a regular file"), -EINVAL);
@@ -663,8 +673,9 @@ a_file_that_cannot_be_trusted_is_not_read(void **state)
 	assert_non_null(big);
 	memset(big, '#', CONF_FILE_MAX + 1);
 	big[CONF_FILE_MAX + 1] = '\0';
-	assert_int_equal(load_error(file_with("big.yaml", big, 0600),
-	    "larger than 65536"), -EFBIG);
+	assert_int_equal(
+	    load_error(file_with("big.yaml", big, 0600), "larger than 65536"),
+	    -EFBIG);
 	free(big);
 }
 

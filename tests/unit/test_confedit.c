@@ -21,11 +21,11 @@
 #include "common/conf.h"
 #include "common/confedit.h"
 
-#define HASH                                                                  \
-	"sha256:00112233445566778899aabbccddeeff"                             \
+#define HASH                                                                   \
+	"sha256:00112233445566778899aabbccddeeff"                              \
 	"00112233445566778899aabbccddeeff"
-#define OTHER                                                                 \
-	"sha256:ffeeddccbbaa99887766554433221100"                             \
+#define OTHER                                                                  \
+	"sha256:ffeeddccbbaa99887766554433221100"                              \
 	"ffeeddccbbaa99887766554433221100"
 #define ROUNDS 400 /* random files; each has every key set in it twice */
 
@@ -284,10 +284,8 @@ every_untouched_byte_is_the_same(void **state)
 	for (seed = 1; seed <= ROUNDS; seed++) {
 		make_file(&t, seed);
 		for (key = 0; key < CONF_KEY_MAX; key++) {
-			set_and_check(&t, (enum conf_key)key,
-			    samples[key][0]);
-			set_and_check(&t, (enum conf_key)key,
-			    samples[key][1]);
+			set_and_check(&t, (enum conf_key)key, samples[key][0]);
+			set_and_check(&t, (enum conf_key)key, samples[key][1]);
 			present += t.end[key] != 0;
 		}
 	}
@@ -313,21 +311,19 @@ layouts_are_kept(void **state)
 		    "debug", NODE "log:\n  level: debug # why\n", NULL },
 		{ NODE "log:\n  level: 'info'\n", CONF_KEY_LOG_LEVEL, "debug",
 		    NODE "log:\n  level: \"debug\"\n", NULL },
-		{ NODE "log:\n  level:   # later\n", CONF_KEY_LOG_LEVEL,
-		    "warn", NODE "log:\n  level: warn   # later\n", NULL },
+		{ NODE "log:\n  level:   # later\n", CONF_KEY_LOG_LEVEL, "warn",
+		    NODE "log:\n  level: warn   # later\n", NULL },
 		{ NODE "log:\n  level: ~\n", CONF_KEY_LOG_LEVEL, "warn",
 		    NODE "log:\n  level: warn\n", NULL },
 		{ NODE "log: # x\n    # level: info\n", CONF_KEY_LOG_LEVEL,
-		    "warn",
-		    NODE "log: # x\n  level: warn\n    # level: info\n",
+		    "warn", NODE "log: # x\n  level: warn\n    # level: info\n",
 		    NULL },
 		{ NODE "log:\n   destination: auto\n\n# end",
 		    CONF_KEY_LOG_LEVEL, "warn",
 		    NODE "log:\n   destination: auto\n   level: warn\n\n# end",
 		    NULL },
-		{ NODE "log:\n   destination: auto", CONF_KEY_LOG_LEVEL,
-		    "warn", NODE "log:\n   destination: auto\n   level: warn\n",
-		    NULL },
+		{ NODE "log:\n   destination: auto", CONF_KEY_LOG_LEVEL, "warn",
+		    NODE "log:\n   destination: auto\n   level: warn\n", NULL },
 		{ "# \u00e9\n" NODE "# end\n", CONF_KEY_METRICS_LISTEN,
 		    "[::1]:9",
 		    "# \u00e9\n" NODE "metrics:\n  listen: \"[::1]:9\"\n"
@@ -369,9 +365,9 @@ layouts_are_kept(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		conf_errors_init(&e);
-		error = confedit_text("x", cases[i].before,
-		    strlen(cases[i].before), cases[i].key, cases[i].value,
-		    &out, &len, &e);
+		error =
+		    confedit_text("x", cases[i].before, strlen(cases[i].before),
+			cases[i].key, cases[i].value, &out, &len, &e);
 		conf_errors_text(&e, 0, text, sizeof(text));
 		conf_errors_free(&e);
 		if (cases[i].after == NULL) {
@@ -447,8 +443,10 @@ a_file_is_replaced_with_its_mode_and_owner(void **state)
 	assert_int_equal(stat(path, &was), 0);
 
 	assert_int_equal(set_file(link, "debug", diff, sizeof(diff)), 0);
-	(void)snprintf(want, sizeof(want), "%s:3\n-  level: info\n"
-	    "+  level: debug\n", link);
+	(void)snprintf(want, sizeof(want),
+	    "%s:3\n-  level: info\n"
+	    "+  level: debug\n",
+	    link);
 	assert_string_equal(diff, want);
 	holds(path, NODE "log:\n  level: debug\n");
 	assert_int_equal(stat(path, &is), 0);

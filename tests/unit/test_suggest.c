@@ -13,8 +13,8 @@
 
 #include "common/suggest.h"
 
-static const char *const words[] = { "node", NULL, "audit", "control",
-	"log", "metrics", "data_dir", "log_dir" };
+static const char *const words[] = { "node", NULL, "audit", "control", "log",
+	"metrics", "data_dir", "log_dir" };
 
 static void
 distance_counts_edits(void **state)
