@@ -416,6 +416,19 @@ chan_set_when(struct chan *c, enum msg_when when)
 	c->gate.when = when;
 }
 
+void
+chan_hold(struct chan *c)
+{
+	event_del(c->readable);
+}
+
+void
+chan_resume(struct chan *c)
+{
+	if (!c->dead)
+		event_add(c->readable, NULL);
+}
+
 uint32_t
 chan_ask(struct chan *c, uint16_t type, chan_done *done, void *arg)
 {

@@ -57,8 +57,13 @@ void chan_free(struct chan *c);
 enum proc chan_peer(const struct chan *c);
 void *chan_arg(const struct chan *c);
 
-/* What this end takes from now on (policy/messages.def, states). */
+/*
+ * What this end takes from now on (policy/messages.def, states). A channel
+ * is made for BOOT; chan_hold() keeps it from reading until chan_resume().
+ */
 void chan_set_when(struct chan *c, enum msg_when when);
+void chan_hold(struct chan *c);
+void chan_resume(struct chan *c);
 
 /*
  * Notes a request about to be sent with chan_send_NAME() and gives its id;

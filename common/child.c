@@ -71,8 +71,10 @@ set_when(enum msg_when when)
 	my.when = when;
 	chan_set_when(my.parent, when);
 	for (p = 0; p < PROC_MAX; p++)
-		if (my.peer[p] != NULL)
+		if (my.peer[p] != NULL) {
 			chan_set_when(my.peer[p], when);
+			chan_resume(my.peer[p]);
+		}
 }
 
 /* Without a parent there is nobody to act for. */
@@ -138,6 +140,9 @@ on_peer(struct chan *parent, struct msg *m)
 	if (c == NULL)
 		fatal("channel to %s", proc_name((enum proc)peer.proc));
 	chan_set_when(c, my.when);
+	/* Until START nothing is taken from siblings: they may be ahead. */
+	if (my.when == WHEN_BOOT)
+		chan_hold(c);
 	/* The old channel, if any, lives until its other end has drained. */
 	my.peer[peer.proc] = c;
 	if (my.child->peer_up != NULL)

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * boot.c - from fork to READY.
+ *
+ * A process first shows that its sandbox is closed (HELLO). Only then it gets
+ * what it works with: keyd its key file, everybody the configuration and the
+ * channels to those siblings that policy/topology.def names.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clawd/account.h"
+#include "clawd/lastcp.h"
+#include "clawd/notify.h"
+#include "clawd/place.h"
+#include "clawd/record.h"
+#include "clawd/suite.h"
+#include "common/log.h"
+
+#define READY_WITHIN_S 30
+/* auditd first reads the open shard through: a month may be long. */
+#define AUDITD_READY_WITHIN_S 600
+
+static void on_hello(struct chan *, struct msg *);
+static void on_checkpoint_noted(struct chan *, struct msg *);
+
+static const struct chan_handlers handlers[] = {
+	{ MSG_HELLO, on_hello },
+	{ MSG_VIOLATION, supervise_on_report },
+	{ MSG_CHECKPOINT_NOTED, on_checkpoint_noted },
+	{ MSG_RELOAD, order_on_reload },
+	{ MSG_RESTART, order_on_restart },
+	{ MSG_SHUTDOWN, order_on_shutdown },
+	{ 0, NULL },
+};
+
+static const struct chan_ops ops = {
+	.handlers = handlers,
+	.closed = supervise_closed,
+	.violation = supervise_violation,
+};
+
+/* Whatever the gate may let through to clawd has somebody to take it. */
+void
+boot_check_handlers(void)
+{
+	const struct msg_rule *rules;
+	const struct chan_handlers *h;
+	size_t i, count;
+
+	rules = msg_rules(&count);
+	for (i = 0; i < count; i++) {
+		if (rules[i].limit == LIMIT_REPLY ||
+		    (rules[i].receivers & PROC_BIT(PROC_CLAWD)) == 0)
+			continue;
+		for (h = handlers; h->handler != NULL; h++)
+			if (h->type == rules[i].type)
+				break;
+		if (h->handler == NULL)
+			fatalx("no handler for %s", rules[i].name);
+	}
+}
+
+/* An answer that did not come, or was no. */
+static bool
+failed(struct instance *in, const struct msg *m, const char *step)
+{
+	struct msg_REFUSED no;
+	struct rbuf body;
+
+	if (m == NULL)
+		return true; /* its end says why */
+	if (m->type != MSG_REFUSED)
+		return false;
+	body = m->body;
+	if (!msg_get_REFUSED(&body, &no))
+		no.text[0] = '\0';
+	log_errorx("%s: %s: %s", proc_name(in->proc), step, no.text);
+	instance_kill(in, "could not be started");
+	return true;
+}
+
+/* Channels to siblings. */
+
+static void
+connect_pair(struct instance *a, struct instance *b)
+{
+	struct msg_PEER to_a = { .proc = (uint8_t)b->proc };
+	struct msg_PEER to_b = { .proc = (uint8_t)a->proc };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		fatal("channel between %s and %s", proc_name(a->proc),
+		    proc_name(b->proc));
+	(void)chan_send_PEER(a->chan, 0, pair[0], &to_a);
+	(void)chan_send_PEER(b->chan, 0, pair[1], &to_b);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
+connect_siblings(struct instance *in)
+{
+	static const struct {
+		enum proc a, b;
+	} topology[] = {
+#define CHANNEL(a, b, why) { PROC_##a, PROC_##b },
+#include "policy/topology.def"
+#undef CHANNEL
+	};
+	enum proc other;
+	size_t i;
+
+	for (i = 0; i < sizeof(topology) / sizeof(topology[0]); i++) {
+		if (topology[i].a == in->proc)
+			other = topology[i].b;
+		else if (topology[i].b == in->proc)
+			other = topology[i].a;
+		else
+			continue;
+		if (suite_ready(other) && suite.slot[other].cur->chan != NULL)
+			connect_pair(in, suite.slot[other].cur);
+	}
+}
+
+static void
+send_pages(struct instance *metricd)
+{
+	struct msg_COUNTER_PAGE page;
+	unsigned int p;
+
+	for (p = 0; p < PROC_MAX; p++)
+		if (suite.slot[p].page != -1) {
+			page.proc = (uint8_t)p;
+			(void)chan_send_COUNTER_PAGE(
+			    metricd->chan, 0, suite.slot[p].page, &page);
+		}
+}
+
+/* Ready. */
+
+static void
+take_over(struct instance *in)
+{
+	struct slot *s = &suite.slot[in->proc];
+	struct instance *old = s->cur;
+
+	if (s->next == in) {
+		s->next = NULL;
+		s->cur = in;
+		if (old != NULL)
+			instance_drain(old);
+	}
+}
+
+static void
+on_ready(struct chan *c, struct msg *m, void *arg)
+{
+	struct instance *in = arg;
+	unsigned int p;
+
+	if (failed(in, m, "start"))
+		return;
+	evtimer_del(in->deadline);
+	in->state = PROCSTATE_READY;
+	in->ready_ms = suite_now_ms();
+	chan_set_when(c, WHEN_RUN);
+	take_over(in);
+	log_info("%s is ready", proc_name(in->proc));
+	if (in->proc == PROC_AUDITD)
+		record_auditd(c);
+	if (in->proc == PROC_METRICD)
+		send_pages(in);
+	else if (suite_ready(PROC_METRICD)) {
+		struct msg_COUNTER_PAGE page = { .proc = (uint8_t)in->proc };
+
+		(void)chan_send_COUNTER_PAGE(suite.slot[PROC_METRICD].cur->chan,
+		    0, suite.slot[in->proc].page, &page);
+	}
+	for (p = PROC_KEYD; p < PROC_MAX; p++)
+		if (p == in->proc || in->proc == PROC_CONTROLD)
+			suite_status((enum proc)p);
+	order_advance();
+	suite_advance();
+}
+
+static void
+send_start(struct instance *in)
+{
+	struct msg_START start = { 0 };
+
+	connect_siblings(in);
+	(void)chan_send_START(in->chan,
+	    chan_ask(in->chan, MSG_START, on_ready, in), -1, &start);
+}
+
+/* Configuration. */
+
+static void
+on_committed(struct chan *c, struct msg *m, void *arg)
+{
+	struct instance *in = arg;
+
+	(void)c;
+	if (!failed(in, m, "configuration"))
+		send_start(in);
+}
+
+static void
+on_staged(struct chan *c, struct msg *m, void *arg)
+{
+	struct instance *in = arg;
+	struct msg_CONFIG_COMMIT commit = { .generation = in->generation };
+
+	if (!failed(in, m, "configuration"))
+		(void)chan_send_CONFIG_COMMIT(c,
+		    chan_ask(c, MSG_CONFIG_COMMIT, on_committed, in), -1,
+		    &commit);
+}
+
+static uint8_t
+level_of(const struct conf *conf)
+{
+	return (uint8_t)(conf->log_level - CONF_LOG_LEVEL_ERROR);
+}
+
+#define CONFIG(name, ...)                                                     \
+	do {                                                                  \
+		struct msg_##name m = { .generation = generation,             \
+			.log_level = level_of(conf), __VA_ARGS__ };           \
+                                                                              \
+		NODE(m);                                                      \
+		return chan_send_##name(                                      \
+		    c, chan_ask(c, MSG_##name, done, in), -1, &m);            \
+	} while (0)
+
+int
+boot_send_config(struct instance *in, const struct conf *conf,
+    uint32_t generation, chan_done *done)
+{
+	struct chan *c = in->chan;
+	uint8_t genesis[32];
+
+	if (conf_hash_bytes(conf->registry_genesis, genesis) != 0)
+		fatalx("registry.genesis was not checked");
+#define NODE(m)                                                               \
+	memcpy(m.genesis, genesis, 32);                                       \
+	snprintf(m.node, sizeof(m.node), "%s", conf->node_name)
+	switch (in->proc) {
+	case PROC_KEYD:
+		CONFIG(CONFIG_KEYD, );
+	case PROC_AUDITD:
+		CONFIG(CONFIG_AUDITD,
+		    .checkpoint_ms =
+			(uint32_t)conf->audit_checkpoint_interval_ms,
+		    .warn_percent = (uint8_t)conf->audit_warn_at_percent,
+		    .refuse_percent = (uint8_t)conf->audit_refuse_at_percent,
+		    .reserve_bytes = conf->audit_reserve_bytes);
+	case PROC_ATTESTD:
+		CONFIG(CONFIG_ATTESTD, );
+#undef NODE
+#define NODE(m) (void)0
+	case PROC_METRICD:
+		CONFIG(CONFIG_METRICD, );
+#undef NODE
+#define NODE(m)                                                               \
+	snprintf(m.node, sizeof(m.node), "%s", conf->node_name);              \
+	memcpy(m.cookie, suite.cookie, sizeof(m.cookie))
+	case PROC_CONTROLD:
+		CONFIG(CONFIG_CONTROLD, .uid = (uint32_t)getuid(),
+		    .gid = (uint32_t)account_operators(),
+		    .max_clients = (uint32_t)conf->control_max_clients,
+		    .need_cookie = getuid() != 0);
+#undef NODE
+	default:
+		fatalx("%s has no configuration", proc_name(in->proc));
+	}
+}
+
+static void
+configure(struct instance *in)
+{
+	in->generation = suite.generation;
+	(void)boot_send_config(in, &suite.conf, suite.generation, on_staged);
+}
+
+/* The keys. */
+
+static void
+on_key_public(struct chan *c, struct msg *m, void *arg)
+{
+	struct instance *in = arg;
+
+	(void)c;
+	if (!failed(in, m, "keys/node.key"))
+		configure(in);
+}
+
+static void
+hand_over_key(struct instance *in)
+{
+	struct msg_CHECKPOINT_KNOWN known;
+	struct msg_KEY_FILE key = { 0 };
+	char path[CONF_TEXT_MAX];
+	int fd;
+
+	if (lastcp_get(&known))
+		(void)chan_send_CHECKPOINT_KNOWN(in->chan, 0, -1, &known);
+	if (!place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path)) ||
+	    (fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
+		log_warn("%s", path);
+		instance_kill(in, "has no key file");
+		return;
+	}
+	(void)chan_send_KEY_FILE(in->chan,
+	    chan_ask(in->chan, MSG_KEY_FILE, on_key_public, in), fd, &key);
+	close(fd);
+}
+
+/* The first word. */
+
+static void
+on_hello(struct chan *c, struct msg *m)
+{
+	struct instance *in = chan_arg(c);
+	struct msg_HELLO hello;
+
+	if (!msg_get_HELLO(&m->body, &hello))
+		fatalx("malformed HELLO");
+	if (hello.schema != msg_schema() ||
+	    strcmp(hello.version, CLAW_VERSION) != 0) {
+		log_errorx("%s is of version %s and clawd of " CLAW_VERSION
+			   "; install them together",
+		    proc_name(in->proc), hello.version);
+		instance_kill(in, "of another version");
+		return;
+	}
+	in->layers = hello.layers;
+	in->probes = hello.probes;
+	in->failed = hello.failed;
+	in->missing = hello.missing;
+	if (hello.failed != 0) {
+		log_errorx("%s: probes 0x%x found its sandbox open",
+		    proc_name(in->proc), hello.failed);
+		instance_kill(in, "its sandbox is open");
+		return;
+	}
+	if (in->proc == PROC_KEYD)
+		hand_over_key(in);
+	else
+		configure(in);
+}
+
+static void
+on_checkpoint_noted(struct chan *c, struct msg *m)
+{
+	struct msg_CHECKPOINT_NOTED noted;
+
+	(void)c;
+	if (!msg_get_CHECKPOINT_NOTED(&m->body, &noted))
+		fatalx("malformed CHECKPOINT_NOTED");
+	lastcp_put(&noted);
+}
+
+static void
+on_not_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct instance *in = arg;
+
+	(void)fd;
+	(void)what;
+	instance_kill(in, "did not become ready in time");
+}
+
+struct instance *
+boot_start(enum proc p)
+{
+	struct timeval within = { p == PROC_AUDITD ? AUDITD_READY_WITHIN_S :
+						     READY_WITHIN_S, 0 };
+	struct slot *s = &suite.slot[p];
+	struct instance *in = calloc(1, sizeof(*in));
+	struct timespec now;
+	int channel, page;
+
+	if (in == NULL)
+		fatalx("out of memory");
+	in->pid = spawn_start(&suite.spawn, p, &channel, &page);
+	if (in->pid == -1) {
+		free(in);
+		return NULL;
+	}
+	if (s->page == -1)
+		s->page = page;
+	else
+		close(page);
+	clock_gettime(CLOCK_REALTIME, &now);
+	in->proc = p;
+	in->state = PROCSTATE_STARTING;
+	in->started_ms =
+	    (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	in->chan = chan_new(suite.base, channel, PROC_CLAWD, p, &ops, in);
+	in->deadline = evtimer_new(suite.base, on_not_ready, in);
+	if (in->chan == NULL || in->deadline == NULL ||
+	    evtimer_add(in->deadline, &within) == -1)
+		fatalx("out of memory");
+	TAILQ_INSERT_TAIL(&suite.all, in, entry);
+	if (s->cur == NULL)
+		s->cur = in;
+	else
+		s->next = in;
+	return in;
+}

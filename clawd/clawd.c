@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * clawd.c - the parent: reads claw.yaml, opens what needs privilege, starts
+ * the processes, watches them, restarts them.
+ *
+ * It never parses a byte that came from a peer or a client, and never sees a
+ * key. What it knows of the house are the tables in policy/.
+ *
+ *	clawd -f FILE        run the node in the foreground
+ *	clawd -n -f FILE     check the configuration, print nothing if it is good
+ *	clawd --init ...     make a new node (what `claw init` runs)
+ */
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clawd/account.h"
+#include "clawd/init.h"
+#include "clawd/lastcp.h"
+#include "clawd/listen.h"
+#include "clawd/logdest.h"
+#include "clawd/notify.h"
+#include "clawd/place.h"
+#include "clawd/record.h"
+#include "clawd/suite.h"
+#include "common/log.h"
+
+#define EX_USAGE 64
+#define EX_CONFIG 78
+
+struct options {
+	const char *file;
+	bool check_only;
+	bool init;
+	struct init_opts new_node;
+	bool insecure;
+};
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: clawd [-n] [-f FILE]\n"
+	      "       clawd --init [--dir DIR] --name NAME "
+	      "[--listen ADDR:PORT]\n"
+	      "\n"
+	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
+	      "/claw/claw.yaml)\n"
+	      "  -n, --check       check the configuration and exit\n"
+	      "  -V, --version     print the version\n"
+	      "  -h, --help        print this\n"
+	      "\n"
+	      "clawd stays in the foreground and logs to standard error. "
+	      "See clawd(8).\n",
+	    out);
+}
+
+static void
+parse_options(int argc, char **argv, struct options *o)
+{
+	enum { INIT = 256, DIR, NAME, LISTEN, INSECURE };
+	static const struct option longs[] = {
+		{ "file", required_argument, NULL, 'f' },
+		{ "check", no_argument, NULL, 'n' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "init", no_argument, NULL, INIT },
+		{ "dir", required_argument, NULL, DIR },
+		{ "name", required_argument, NULL, NAME },
+		{ "listen", required_argument, NULL, LISTEN },
+#ifdef CLAW_SANITIZERS
+		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
+#endif
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "f:nVh", longs, NULL)) != -1)
+		switch (c) {
+		case 'f':
+			o->file = optarg;
+			break;
+		case 'n':
+			o->check_only = true;
+			break;
+		case INIT:
+			o->init = true;
+			break;
+		case DIR:
+			o->new_node.dir = optarg;
+			break;
+		case NAME:
+			o->new_node.name = optarg;
+			break;
+		case LISTEN:
+			o->new_node.listen = optarg;
+			break;
+		case INSECURE:
+			o->insecure = o->new_node.insecure = true;
+			break;
+		case 'V':
+			puts("clawd " CLAW_VERSION);
+			exit(EXIT_SUCCESS);
+		case 'h':
+			usage(stdout);
+			exit(EXIT_SUCCESS);
+		default:
+			usage(stderr);
+			exit(EX_USAGE);
+		}
+	if (optind != argc || (o->init && o->new_node.name == NULL) ||
+	    (!o->init && o->new_node.name != NULL)) {
+		usage(stderr);
+		exit(EX_USAGE);
+	}
+}
+
+static bool
+load_conf(const char *file)
+{
+	struct conf_errors errors;
+	int r;
+
+	conf_errors_init(&errors);
+	r = conf_load(&suite.conf, &errors, file, environ);
+	if (r != 0)
+		conf_errors_print(&errors, stderr);
+	conf_errors_free(&errors);
+	return r == 0;
+}
+
+/* keys/running is there while a node runs: left over, it crashed. */
+static bool
+mark_running(bool running)
+{
+	char path[CONF_TEXT_MAX], name[CONF_TEXT_MAX + 16];
+	bool was;
+	int fd;
+
+	if (!place_path(&suite.conf, PLACE_KEYS, path, sizeof(path)))
+		return false;
+	snprintf(name, sizeof(name), "%s/running", path);
+	was = access(name, F_OK) == 0;
+	if (!running)
+		unlink(name);
+	else if ((fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) != -1)
+		close(fd);
+	return was;
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	(void)what;
+	(void)arg;
+	switch (sig) {
+	case SIGCHLD:
+		supervise_children();
+		break;
+	case SIGHUP:
+		reload_start(NULL, NULL);
+		break;
+	default:
+		log_info("SIG%s: stopping", sigabbrev_np((int)sig));
+		suite_stop(EXIT_SUCCESS);
+		break;
+	}
+}
+
+static void
+catch_signals(void)
+{
+	static const int sigs[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
+	struct event *ev;
+	size_t i;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++) {
+		ev = evsignal_new(suite.base, sigs[i], on_signal, NULL);
+		if (ev == NULL || evsignal_add(ev, NULL) == -1)
+			fatalx("out of memory");
+	}
+}
+
+/* Its own counters, in a page like everybody's. */
+static void
+count_self(void)
+{
+	char path[CONF_TEXT_MAX], name[CONF_TEXT_MAX + 16];
+	int fd;
+
+	if (!place_path(&suite.conf, PLACE_COUNTERS, path, sizeof(path)))
+		return;
+	snprintf(name, sizeof(name), "%s/clawd", path);
+	fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd == -1 || counters_format(fd) != 0 || counters_attach(fd) != 0)
+		log_warn("counter page %s", name);
+	if (fd != -1)
+		close(fd);
+	suite.slot[PROC_CLAWD].page =
+	    open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	counter_set(COUNTER_CONFIG_OK, 1);
+	counter_set(COUNTER_SUITE_READY, 0);
+}
+
+static int
+run(const struct options *o)
+{
+	unsigned int p;
+
+	for (p = 0; p < PROC_MAX; p++)
+		suite.slot[p].page = -1;
+	suite.generation = 1;
+	suite.base = event_base_new();
+	if (suite.base == NULL ||
+	    !logdest_open(suite.base, &suite.conf, &suite.spawn.log_fd,
+		&suite.spawn.log_priority))
+		return EXIT_FAILURE;
+	suite.spawn.conf = &suite.conf;
+	suite.spawn.insecure = o->insecure;
+	umask(022);
+	boot_check_handlers();
+	if (!account_load(suite.conf.control_group) ||
+	    !place_make(&suite.conf, false) ||
+	    !place_check(&suite.conf, false) || !listen_lock(&suite.conf) ||
+	    !listen_open(&suite.conf, &suite.spawn.listen) ||
+	    !listen_cookie(&suite.conf, suite.cookie) ||
+	    !record_open(&suite.conf) || !lastcp_open(&suite.conf))
+		return EX_CONFIG;
+	notify_init();
+	spawn_setup();
+	count_self();
+	catch_signals();
+	if (mark_running(true))
+		record_event(AUDIT_NODE_UNCLEAN, AUDIT_UNKNOWN);
+	suite_start();
+	event_base_dispatch(suite.base);
+	listen_close(&suite.conf);
+	if (suite.ever_ran)
+		mark_running(false);
+	log_info("stopped");
+	logdest_flush();
+	return suite.exit_status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .file = CLAW_SYSCONFDIR "/claw/claw.yaml" };
+
+	log_init("clawd", false);
+	parse_options(argc, argv, &o);
+	if (o.init)
+		return init_node(&o.new_node);
+	if (!load_conf(o.file))
+		return EX_CONFIG;
+	return o.check_only ? EXIT_SUCCESS : run(&o);
+}
