@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,6 +117,7 @@ struct opinion {
 	int log;
 	uint64_t limit; /* bytes of the log */
 	uint64_t k, n;
+	atomic_bool *stop; /* the other checks found the log broken */
 	uint64_t bad; /* index of the first line that is not; UINT64_MAX */
 };
 
@@ -147,7 +149,8 @@ opinion_run(void *arg)
 		o->bad = 0;
 		return NULL;
 	}
-	for (i = 0; reader_next(&r, &line, &len) == 1; i++) {
+	for (i = 0; !atomic_load_explicit(o->stop, memory_order_relaxed) &&
+	    reader_next(&r, &line, &len) == 1; i++) {
 		if (i % o->n != o->k || canonical(line, len))
 			continue;
 		o->bad = i;
@@ -158,7 +161,7 @@ opinion_run(void *arg)
 }
 
 static void
-opinions_start(struct opinion *o, int log, uint64_t limit)
+opinions_start(struct opinion *o, int log, uint64_t limit, atomic_bool *stop)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	uint64_t k, n;
@@ -169,7 +172,7 @@ opinions_start(struct opinion *o, int log, uint64_t limit)
 	json_object_seed(0);
 	for (k = 0; k < n; k++) {
 		o[k] = (struct opinion){.log = log, .limit = limit, .k = k,
-		    .n = n, .bad = UINT64_MAX};
+		    .n = n, .stop = stop, .bad = UINT64_MAX};
 		o[k].started = n > 1 && pthread_create(&o[k].thread, NULL,
 		    opinion_run, &o[k]) == 0;
 	}
@@ -433,15 +436,18 @@ static void
 check_log(struct look *l)
 {
 	struct opinion o[THREADS_MAX];
+	uint64_t bad, before = l->c->failures;
+	atomic_bool stop = false;
 	struct stat st;
-	uint64_t bad;
 
 	if (fstat(l->log, &st) == -1) {
 		FAIL(l, SHARD_LOG ": %s", strerror(errno));
 		return;
 	}
-	opinions_start(o, l->log, (uint64_t)st.st_size);
+	opinions_start(o, l->log, (uint64_t)st.st_size, &stop);
 	check_lines(l, (uint64_t)st.st_size);
+	if (l->c->failures != before)
+		atomic_store(&stop, true);
 	bad = opinions_end(o);
 	if (bad < l->tree.size)
 		FAIL(l, SHARD_LOG " line %" PRIu64 ": not in canonical form",

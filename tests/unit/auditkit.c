@@ -214,6 +214,16 @@ kit_append(struct shard *s, uint64_t i)
 }
 
 void
+kit_append_short(struct shard *s, uint64_t i)
+{
+	struct line_env env = {.boot = KIT_BOOT, .mono_ms = i,
+	    .ts_ms = KIT_TS + (int64_t)i};
+	struct line_attr a = {"event", LINE_TEXT, 0, "beat", 4};
+
+	need(shard_append(s, &a, 1, NULL, 0, &env, NULL) == 0, "append");
+}
+
+void
 kit_fill(struct shard *s, uint64_t n)
 {
 	uint64_t i;

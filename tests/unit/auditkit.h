@@ -53,6 +53,8 @@ struct shard *kit_open(struct kit_node *, const char *name,
     struct shard_report *);
 /* Append one line of some variety; `i` varies it. */
 void kit_append(struct shard *, uint64_t i);
+/* The same, as short as a line can be. */
+void kit_append_short(struct shard *, uint64_t i);
 /* Append n lines and commit. */
 void kit_fill(struct shard *, uint64_t n);
 /* Sign and publish a checkpoint of what is committed. */
