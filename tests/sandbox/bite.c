@@ -300,6 +300,12 @@ read_inside(void)
 }
 
 static long
+list(void)
+{
+	return syscall(SYS_getdents64, held.data, held.page, 4096);
+}
+
+static long
 rename_out(void)
 {
 	return renameat(held.data, "file", AT_FDCWD, held.made);
@@ -642,6 +648,7 @@ static const struct {
 	ACT("shared-map", shared_map),
 	ACT("cut-back", cut_back),
 	ACT("read-inside", read_inside),
+	ACT("list", list),
 	ACT("rename-out", rename_out),
 	ACT("unlink", act_unlink),
 	ACT("fchmod", act_chmod),
@@ -718,13 +725,13 @@ say(long rv)
 }
 
 static uint32_t
-layers_by_name(char *list)
+layers_by_name(char *names)
 {
 	uint32_t set = 0;
 	unsigned int i;
-	char *one, *rest = list;
+	char *one, *rest = names;
 
-	if (strcmp(list, "all") == 0)
+	if (strcmp(names, "all") == 0)
 		return SANDBOX_ALL;
 	while ((one = strsep(&rest, "+")) != NULL) {
 		for (i = 0; i < LAYER_MAX; i++)
@@ -837,15 +844,15 @@ main(int argc, char *argv[])
 {
 	enum proc self;
 	uint32_t layers;
-	char *list;
+	char *names;
 	size_t i;
 
 	if (argc < 6)
 		die(64, "usage: bite PROCESS LAYERS ACT DIR SIBLING [UID]");
 	self = proc_by_name(argv[1]);
-	if ((list = strdup(argv[2])) == NULL)
+	if ((names = strdup(argv[2])) == NULL)
 		die(64, "no memory");
-	layers = layers_by_name(list);
+	layers = layers_by_name(names);
 	if (argc < 8 && strcmp(argv[3], "attack") != 0)
 		born(self, argv, layers, argc > 6 ? argv[6] : "0");
 	held.sibling = (pid_t)atoi(argv[5]);

@@ -43,8 +43,8 @@
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
-#ifndef RENAME_EXCHANGE
-#define RENAME_EXCHANGE (1 << 1)
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE (1 << 0)
 #endif
 
 /* What the table means by these, said once more and in other words. */
@@ -473,6 +473,13 @@ never(void **state)
 		{ "ioctl", { 0, SIOCSPGRP } },
 		{ "ioctl", { 0, TIOCSTI } },
 		{ "ioctl", { 0, FIOASYNC } },
+		{ "fallocate", { 0, FALLOC_FL_PUNCH_HOLE } },
+		{ "fallocate", { 0, FALLOC_FL_COLLAPSE_RANGE } },
+		{ "fallocate", { 0, FALLOC_FL_ZERO_RANGE } },
+		{ "renameat2", { 0, 0, 0, 0, 2 /* RENAME_EXCHANGE */ } },
+		{ "setsockopt", { 0, SOL_SOCKET, SO_PEEK_OFF } },
+		{ "setsockopt", { 0, SOL_SOCKET, SO_ATTACH_FILTER } },
+		{ "setsockopt", { 0, SOL_SOCKET, SO_PASSCRED } },
 		{ "prctl", { PR_SET_DUMPABLE, 1 } },
 		{ "prctl", { PR_SET_SECCOMP } },
 		{ "prlimit64", { 1 } },
