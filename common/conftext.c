@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/conftext.h"
+#include "common/utf8.h"
 
 #define MESSAGE_MAX 1536
 #define SOURCE_MAX 240 /* longer source lines are not shown */
@@ -98,35 +99,7 @@ conftext_place(const struct conftext *t, size_t offset, unsigned int *line,
 size_t
 conftext_char(const char *p, size_t len, uint32_t *c)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const unsigned char *u = (const unsigned char *)p;
-	size_t i, n;
-
-	if (len == 0)
-		return 0;
-	if (u[0] < 0x80) {
-		*c = u[0];
-		return 1;
-	}
-	if (u[0] >= 0xc2 && u[0] <= 0xdf)
-		n = 2;
-	else if (u[0] >= 0xe0 && u[0] <= 0xef)
-		n = 3;
-	else if (u[0] >= 0xf0 && u[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (len < n)
-		return 0;
-	*c = u[0] & (0x7fu >> n);
-	for (i = 1; i < n; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-		*c = *c << 6 | (u[i] & 0x3f);
-	}
-	if (*c < least[n] || *c > 0x10ffff || (*c >= 0xd800 && *c <= 0xdfff))
-		return 0;
-	return n;
+	return len == 0 ? 0 : utf8_next((const uint8_t *)p, len, c);
 }
 
 bool

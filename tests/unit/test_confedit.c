@@ -5,6 +5,7 @@
  * byte for byte, and reading the result gives the value.
  */
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <setjmp.h>
@@ -472,6 +473,51 @@ a_file_is_replaced_with_its_mode_and_owner(void **state)
 	assert_int_equal(set_file(path, "warn", diff, sizeof(diff)), -ENOENT);
 }
 
+/* Sets one key to one value after the other, as a process of its own. */
+static pid_t
+editor(const char *path, enum conf_key key, unsigned int last)
+{
+	struct conf_errors e;
+	char value[16];
+	unsigned int i;
+	pid_t pid;
+
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	for (i = 1; i <= last; i++) {
+		(void)snprintf(value, sizeof(value), "%u%s", i,
+		    key == CONF_KEY_AUDIT_WARN_AT ? "%" : "");
+		conf_errors_init(&e);
+		if (confedit_file(path, key, value, &e, NULL) != 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static void
+two_edits_at_a_time_do_not_undo_each_other(void **state)
+{
+	char path[64];
+	int status, i;
+	pid_t pid;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/claw.yaml", folder);
+	write_file(path, NODE "control:\n  max_clients: 1\n");
+	assert_true(editor(path, CONF_KEY_AUDIT_WARN_AT, 40) > 0);
+	assert_true(editor(path, CONF_KEY_CONTROL_MAX_CLIENTS, 40) > 0);
+	for (i = 0; i < 2; i++) {
+		pid = wait(&status);
+		assert_true(pid > 0);
+		assert_int_equal(status, 0);
+	}
+	holds(path,
+	    NODE "control:\n  max_clients: 40\n"
+		 "audit:\n  warn_at: 40%\n");
+	assert_int_equal(unlink(path), 0);
+}
+
 static int
 make_folder(void **state)
 {
@@ -494,6 +540,7 @@ main(void)
 		cmocka_unit_test(every_untouched_byte_is_the_same),
 		cmocka_unit_test(layouts_are_kept),
 		cmocka_unit_test(a_file_is_replaced_with_its_mode_and_owner),
+		cmocka_unit_test(two_edits_at_a_time_do_not_undo_each_other),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
