@@ -473,24 +473,31 @@ a_file_is_replaced_with_its_mode_and_owner(void **state)
 	assert_int_equal(set_file(path, "warn", diff, sizeof(diff)), -ENOENT);
 }
 
-/* Sets one key to one value after the other, as a process of its own. */
+/* Sets one key to one value after the other, as a process of its own, and
+ * fails where its last value is gone when it comes back. */
 static pid_t
 editor(const char *path, enum conf_key key, unsigned int last)
 {
+	char value[16], before[CONF_TEXT_MAX];
 	struct conf_errors e;
-	char value[16];
+	struct conf c;
 	unsigned int i;
 	pid_t pid;
 
 	pid = fork();
 	if (pid != 0)
 		return pid;
+	conf_errors_init(&e);
 	for (i = 1; i <= last; i++) {
+		if (conf_load(&c, &e, path, NULL) != 0)
+			_exit(1);
+		conf_value_text(&c, key, before, sizeof(before));
+		if (i > 1 && strcmp(before, value) != 0)
+			_exit(2);
 		(void)snprintf(value, sizeof(value), "%u%s", i,
 		    key == CONF_KEY_AUDIT_WARN_AT ? "%" : "");
-		conf_errors_init(&e);
 		if (confedit_file(path, key, value, &e, NULL) != 0)
-			_exit(1);
+			_exit(3);
 	}
 	_exit(0);
 }
@@ -505,16 +512,16 @@ two_edits_at_a_time_do_not_undo_each_other(void **state)
 	(void)state;
 	(void)snprintf(path, sizeof(path), "%s/claw.yaml", folder);
 	write_file(path, NODE "control:\n  max_clients: 1\n");
-	assert_true(editor(path, CONF_KEY_AUDIT_WARN_AT, 40) > 0);
-	assert_true(editor(path, CONF_KEY_CONTROL_MAX_CLIENTS, 40) > 0);
+	assert_true(editor(path, CONF_KEY_AUDIT_WARN_AT, 70) > 0);
+	assert_true(editor(path, CONF_KEY_CONTROL_MAX_CLIENTS, 70) > 0);
 	for (i = 0; i < 2; i++) {
 		pid = wait(&status);
 		assert_true(pid > 0);
 		assert_int_equal(status, 0);
 	}
 	holds(path,
-	    NODE "control:\n  max_clients: 40\n"
-		 "audit:\n  warn_at: 40%\n");
+	    NODE "control:\n  max_clients: 70\n"
+		 "audit:\n  warn_at: 70%\n");
 	assert_int_equal(unlink(path), 0);
 }
 
