@@ -810,6 +810,28 @@ enter(enum proc self, uint32_t layers, const char *given)
 	return sandbox_tighten(self, &rep);
 }
 
+/* Stay behind as the tracer of what goes on; its status is ours. */
+static void
+trace_the_rest(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		if (traceme() == -1)
+			die(64, "cannot be traced");
+		return;
+	}
+	while (pid != -1 && waitpid(pid, &status, 0) == pid) {
+		if (WIFEXITED(status))
+			_exit(WEXITSTATUS(status));
+		if (!WIFSTOPPED(status) ||
+		    ptrace(PTRACE_CONT, pid, NULL, NULL) == -1)
+			break;
+	}
+	_exit(64);
+}
+
 /* The part that clawd plays, then the program itself. */
 static void
 born(enum proc self, char *argv[], uint32_t layers, const char *uid)
@@ -824,6 +846,8 @@ born(enum proc self, char *argv[], uint32_t layers, const char *uid)
 	if (getenv("BITE_SURROUNDING") != NULL)
 		sandbox_surrounding_set(
 		    (enum sandbox_surrounding)atoi(getenv("BITE_SURROUNDING")));
+	if (getenv("BITE_TRACED") != NULL)
+		trace_the_rest();
 	sandbox_given_init(&given);
 	if (sandbox_child_drop(self, (uid_t)atoi(uid), (gid_t)atoi(uid),
 		getppid(), layers, &given, &rep) != 0)

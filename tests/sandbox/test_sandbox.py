@@ -491,6 +491,34 @@ def not_dumpable_in_namespace():
           "namespaces and not dumpable")
 
 
+@test("not dumpable: nor does a sibling of the same user, in no sandbox but "
+      "its namespaces")
+def not_dumpable_to_siblings():
+    table = {"ptrace": "EPERM", "vm-readv": "EPERM", "pidfd-getfd": "EPERM",
+             "open-mem": "EACCES"}
+    with Yard(normal_uid(), normal_uid()) as yard:
+        keyd = yard.start("keyd", "all", "stay")
+        equal(keyd.stdout.readline(), b"ready\n", "keyd entered")
+        target, yard.sibling.pid = yard.sibling.pid, keyd.pid
+        try:
+            for layers in ("no_new_privs", "network namespace"):
+                compare(yard, "auditd", layers, table)
+        finally:
+            yard.sibling.pid = target
+            keyd.kill()
+            keyd.communicate()
+
+
+@test("fails closed: what somebody already traces does not run")
+def traced():
+    with Yard(normal_uid(), normal_uid()) as yard:
+        for process in PROCESSES:
+            got = yard.outcome(process, "all", "nothing",
+                               env={"BITE_TRACED": "1"})
+            equal(got, "exit 78: probe: no tracer: Operation not permitted",
+                  process)
+
+
 @test("fails closed: a layer that cannot be laid is named and nothing runs")
 def fails_closed():
     with Yard(normal_uid(), normal_uid()) as yard:
