@@ -498,6 +498,18 @@ prepare_probes(const struct entering *in)
 }
 
 /*
+ * Most layers confine the thread that asks for them; another would stay free.
+ * A directory's links are its subdirectories, ".", and its name.
+ */
+static bool
+single_threaded(void)
+{
+	struct stat tasks;
+
+	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
+}
+
+/*
  * All that needs a file, memory or a child, before the doors are shut.
  */
 static int
@@ -505,6 +517,8 @@ prepare(struct entering *in)
 {
 	int rv;
 
+	if (!single_threaded())
+		return sandbox_fail(in->rep, "process", "has threads", EBUSY);
 	/* An inherited READ_IMPLIES_EXEC would make the heap executable. */
 	if (personality(PER_LINUX) == -1)
 		return sandbox_fail(in->rep, "personality", NULL, errno);

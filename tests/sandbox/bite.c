@@ -788,6 +788,27 @@ prepare(const char *dir, const char *sibling)
 		die(64, "no such sibling");
 }
 
+/* A thread that does nothing, started before the sandbox is entered. */
+static int
+idle(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+}
+
+static void
+start_thread(void)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+
+	if (clone(idle, stack + sizeof(stack),
+		CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+		    CLONE_THREAD | CLONE_SYSVSEM,
+		NULL) == -1)
+		die(64, "cannot start a thread");
+}
+
 static int
 enter(enum proc self, uint32_t layers, const char *given)
 {
@@ -800,6 +821,8 @@ enter(enum proc self, uint32_t layers, const char *given)
 		n = 1;
 	if (self == PROC_ATTESTD)
 		dir.rights = SANDBOX_DIR_RO;
+	if (getenv("BITE_THREAD") != NULL)
+		start_thread();
 	if (sandbox_given_parse(given, &told) != 0)
 		die(64, "bad sandbox argument");
 	if (sandbox_enter(self, &told, &dir, n, layers, &rep) != 0)

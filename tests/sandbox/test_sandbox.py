@@ -16,8 +16,8 @@ import socket
 import subprocess
 import tempfile
 
-from claw_test import PROCESSES, ROOT, Failure, equal, main, need_root, ok, skip
-from claw_test import test
+from claw_test import PROCESSES, ROOT, SANITIZERS, Failure, equal, main
+from claw_test import need_root, ok, skip, test
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 USER_UID = 61185  # the normal user
@@ -246,6 +246,8 @@ class Yard:
     """The directory, the sockets and the sibling that bite is pointed at."""
 
     def __init__(self, uid, sibling_uid):
+        if SANITIZERS:
+            skip("the sanitizers' runtime does not live in a sandbox")
         self.uid = uid
         self.top = tempfile.mkdtemp(prefix="claw-bite-")
         os.chmod(self.top, 0o755)
@@ -521,6 +523,14 @@ def traced():
                                env={"BITE_TRACED": "1"})
             equal(got, "exit 78: probe: no tracer: Operation not permitted",
                   process)
+
+
+@test("fails closed: a process with a thread that would stay free")
+def threads():
+    with Yard(normal_uid(), normal_uid()) as yard:
+        got = yard.outcome("keyd", "all", "nothing", env={"BITE_THREAD": "1"})
+        equal(got, "exit 78: process: has threads: Device or resource busy",
+              "keyd")
 
 
 @test("fails closed: a layer that cannot be laid is named and nothing runs")
