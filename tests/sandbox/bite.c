@@ -792,9 +792,9 @@ prepare(const char *dir, const char *sibling)
 static int
 idle(void *arg)
 {
-	(void)arg;
-	for (;;)
+	while (arg == NULL)
 		pause();
+	return 0;
 }
 
 static void
