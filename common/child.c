@@ -100,9 +100,9 @@ on_peer_closed(struct chan *c)
 
 	if (my.peer[peer] == c)
 		my.peer[peer] = NULL;
+	if (my.child->peer_down != NULL)
+		my.child->peer_down(c);
 	chan_free(c);
-	if (my.peer[peer] == NULL && my.child->peer_down != NULL)
-		my.child->peer_down(peer);
 }
 
 static void

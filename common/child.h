@@ -46,9 +46,12 @@ struct child {
 	void (*abort)(void);
 	/* Configuration and siblings are there. Ends with child_ready(). */
 	void (*start)(void);
-	/* A sibling's channel is new, or gone. Either may be NULL. */
+	/*
+	 * A sibling's channel is new, or about to be freed (all who waited
+	 * for its answers are called with NULL then). Either may be NULL.
+	 */
 	void (*peer_up)(struct chan *c);
-	void (*peer_down)(enum proc peer);
+	void (*peer_down)(struct chan *c);
 	/* Take nothing new; ends with child_drained(). NULL: nothing to do. */
 	void (*drain)(uint32_t timeout_ms);
 };
