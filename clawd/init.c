@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -299,7 +300,7 @@ write_conf(const struct init_opts *opts)
 static bool
 plan(const struct init_opts *opts)
 {
-	char text[4 * CONF_TEXT_MAX], dir[CONF_TEXT_MAX] = "";
+	char text[4 * CONF_TEXT_MAX], dir[PATH_MAX] = "";
 	struct conf_errors errors;
 	int n, r;
 
