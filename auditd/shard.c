@@ -295,6 +295,13 @@ shard_append(struct shard *s, const struct line_attr *attr, size_t nattr,
 	return 0;
 }
 
+/* Disk, quota or the limit on a file's size: all end when room is made. */
+static bool
+no_room(int ret)
+{
+	return ret == -ENOSPC || ret == -EDQUOT || ret == -EFBIG;
+}
+
 /*
  * Nothing of the buffer happened.  Cutting the file also frees the blocks that
  * were kept beyond its end, so the reserve is taken again at once.
@@ -305,7 +312,7 @@ roll_back(struct shard *s, int ret)
 	s->nleaf -= s->pending;
 	s->pending = 0;
 	s->buf_len = 0;
-	if (ret != -ENOSPC && ret != -EDQUOT) {
+	if (!no_room(ret)) {
 		s->dead = true;
 		return -EIO;
 	}
@@ -365,12 +372,12 @@ shard_reserve(struct shard *s, uint64_t bytes)
 		    (off_t)ask) == -1 ? -errno : 0;
 		if (ret == 0)
 			s->alloc_end = s->bytes + ask;
-		else if ((ret == -ENOSPC || ret == -EDQUOT) && ask != bytes)
+		else if (no_room(ret) && ask != bytes)
 			ask = bytes;
 		else if (ret != -EINTR)
 			break;
 	} while (ret != 0);
-	return ret == -EDQUOT ? -ENOSPC : ret;
+	return no_room(ret) ? -ENOSPC : ret;
 }
 
 uint64_t
@@ -520,7 +527,7 @@ shard_publish(struct shard *s, const char *note, size_t len)
 	    (ret = shard_grow(s, &s->work, &off, m.size, write_new, s)) != 0 ||
 	    (ret = tile_grow_partials(&s->work, write_new, s)) != 0 ||
 	    (ret = write_checkpoint(s, note, len)) != 0)
-		return ret == -EDQUOT ? -ENOSPC : ret;
+		return no_room(ret) ? -ENOSPC : ret;
 	/* Left-overs are removed at the next start, should this fail. */
 	(void)tile_remove_superseded(s->dirfd, old, m.size);
 	done = s->grow;
