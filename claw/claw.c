@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * claw.c - the command line.
+ *
+ * It has no right of its own: what it asks of a running node goes through the
+ * control socket, what it reads (configuration, log, counters) it reads as
+ * whoever calls it, whether the node runs or not. The verbs are
+ * claw/commands.def; the small ones stand here.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "claw/api.h"
+#include "claw/cmd.h"
+#include "claw/out.h"
+#include "claw/path.h"
+#include "common/counters.h"
+#include "common/proc.h"
+
+#define ANSWER_MS 10000
+#define ORDER_MS 60000 /* a restart finishes what is under way */
+#define NOTE_MAX 4096
+
+/* Asks the node; prints the result as JSON, or through print. */
+static int
+ask(const struct cmd *c, const char *method, json_t *params, int timeout_ms,
+    void (*print)(const json_t *))
+{
+	struct api_error e;
+	struct conf conf;
+	json_t *result;
+	int status;
+
+	status = api_conf(c, &conf);
+	if (status != EX_OK) {
+		json_decref(params);
+		return status;
+	}
+	result = api_ask(&conf, method, params, timeout_ms, &e);
+	if (result == NULL)
+		return api_report(c, &e);
+	if (c->json)
+		return out_json(c, result);
+	print(result);
+	json_decref(result);
+	return out_finish(EX_OK);
+}
+
+static const char *
+text_of(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s != NULL ? s : "?";
+}
+
+static long long
+number_of(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static void
+print_pong(const json_t *result)
+{
+	(void)result;
+	puts("the node answers");
+}
+
+int
+ping_run(const struct cmd *c)
+{
+	return ask(c, "ping", NULL, ANSWER_MS, print_pong);
+}
+
+static void
+print_identity(const json_t *result)
+{
+	const json_t *registry = json_object_get(result, "registry");
+
+	printf("node        %s\n", text_of(result, "node"));
+	printf("registry    %s\n", text_of(result, "genesis"));
+	printf("  entries   %lld\n", number_of(registry, "seq") + 1);
+	printf("  head      %s\n", text_of(registry, "head"));
+	printf("  authority %lld of %lld must sign\n",
+	    number_of(registry, "threshold"),
+	    number_of(registry, "authorities"));
+}
+
+int
+show_run(const struct cmd *c)
+{
+	return ask(c, "node.show", NULL, ANSWER_MS, print_identity);
+}
+
+static void
+print_done(const json_t *result)
+{
+	puts(text_of(result, "text"));
+}
+
+int
+restart_run(const struct cmd *c)
+{
+	if (cmd_value(c, FLAG_RESTART_GRACEFUL) == NULL)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "say claw node:restart --graceful; for a hard restart, "
+		    "claw node:stop and start clawd again");
+	return ask(c, "node.restart", json_pack("{s:b}", "graceful", 1),
+	    ORDER_MS, print_done);
+}
+
+int
+stop_run(const struct cmd *c)
+{
+	return ask(c, "node.stop", NULL, ORDER_MS, print_done);
+}
+
+int
+reload_run(const struct cmd *c)
+{
+	return ask(c, "reload", NULL, ORDER_MS, print_done);
+}
+
+static void
+print_noted(const json_t *result)
+{
+	printf("record %lld of %s is durable\n", number_of(result, "n"),
+	    text_of(result, "shard"));
+}
+
+int
+audit_note_run(const struct cmd *c)
+{
+	char text[NOTE_MAX + 2];
+	json_t *note;
+	size_t n;
+
+	if (strcmp(c->operands[0], "-") == 0) {
+		n = fread(text, 1, sizeof(text) - 1, stdin);
+		while (n > 0 && text[n - 1] == '\n')
+			n--;
+		note = json_stringn(text, n);
+	} else {
+		n = strlen(c->operands[0]);
+		note = json_string(c->operands[0]);
+	}
+	if (note == NULL || n == 0 || n > NOTE_MAX) {
+		json_decref(note);
+		return out_error(c, stderr, EX_DATAERR, "InvalidError",
+		    "a note is UTF-8 text of 1 to %d bytes", NOTE_MAX);
+	}
+	return ask(c, "audit.note", json_pack("{s:o}", "text", note), ANSWER_MS,
+	    print_noted);
+}
+
+/* A process's page; NULL, and silent, if it has none. */
+static struct counters_page *
+open_page(const struct conf *conf, enum proc p)
+{
+	char path[CONF_TEXT_MAX + 64];
+	struct counters_page *page = NULL;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/counters/%s", conf->node_run_dir,
+	    proc_name(p));
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd == -1)
+		return NULL;
+	page = counters_map(fd);
+	close(fd);
+	return page;
+}
+
+int
+metrics_run(const struct cmd *c)
+{
+	struct counters_page *pages[PROC_MAX];
+	bool openmetrics = cmd_value(c, FLAG_METRICS_OPENMETRICS) != NULL;
+	struct conf conf;
+	unsigned int p, n = 0;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out;
+	int status;
+
+	status = api_conf(c, &conf);
+	if (status != EX_OK)
+		return status;
+	for (p = 0; p < PROC_MAX; p++) {
+		pages[p] = open_page(&conf, (enum proc)p);
+		n += pages[p] != NULL;
+	}
+	if (n == 0)
+		return out_error(c, stderr, EX_UNAVAILABLE, "UnavailableError",
+		    "%s/counters: nothing can be read there; has the node "
+		    "ever been started?",
+		    conf.node_run_dir);
+	if (!c->json) {
+		counters_print(stdout, pages, openmetrics);
+		return out_finish(EX_OK);
+	}
+	out = open_memstream(&text, &len);
+	if (out == NULL)
+		return EX_OSERR;
+	counters_print(out, pages, openmetrics);
+	fclose(out);
+	status = out_json(c,
+	    json_pack("{s:s, s:s}", "format",
+		openmetrics ? "openmetrics" : "prometheus", "text", text));
+	free(text);
+	return status;
+}
+
+/* What makes nodes is clawd; claw only finds it. */
+int
+init_run(const struct cmd *c)
+{
+	const char *name = cmd_value(c, FLAG_INIT_NAME);
+	const char *dir = cmd_value(c, FLAG_INIT_DIR);
+	const char *listen = cmd_value(c, FLAG_INIT_LISTEN);
+	char clawd[PATH_MAX];
+	const char *argv[10];
+	size_t n = 0;
+
+	if (name == NULL)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "init wants a name for the node: claw init --dir DIR "
+		    "--name NAME");
+	if (dir == NULL && geteuid() != 0)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "only root can make the system's node; name a folder of "
+		    "your own with --dir DIR");
+	path_clawd(clawd);
+	argv[n++] = clawd;
+	argv[n++] = "--init";
+	argv[n++] = "--name";
+	argv[n++] = name;
+	if (dir != NULL) {
+		argv[n++] = "--dir";
+		argv[n++] = dir;
+	}
+	if (listen != NULL) {
+		argv[n++] = "--listen";
+		argv[n++] = listen;
+	}
+#ifdef CLAW_SANITIZERS
+	argv[n++] = "--insecure-no-sandbox";
+#endif
+	argv[n] = NULL;
+	path_exec(argv, c->envp);
+	return out_error(c, stderr, EX_UNAVAILABLE, "UnavailableError",
+	    "%s: %s; is claw installed as a whole?", clawd, strerror(errno));
+}
+
+int
+completion_run(const struct cmd *c)
+{
+	if (cmd_completion(c->operands[0], stdout) != EX_OK)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "completion is for bash, zsh or fish");
+	return out_finish(EX_OK);
+}
+
+int
+version_run(const struct cmd *c)
+{
+	if (c->json)
+		return out_json(c, json_pack("{s:s}", "version", CLAW_VERSION));
+	puts("claw " CLAW_VERSION);
+	return out_finish(EX_OK);
+}
+
+/* help takes a verb as words, like the command line itself. */
+int
+help_run(const struct cmd *c)
+{
+	char *argv[6] = { NULL };
+	struct cmd what;
+	size_t i;
+	int status;
+
+	if (c->json)
+		return out_finish(cmd_help_json(stdout));
+	if (c->n_operands == 0) {
+		cmd_help(stdout);
+		return out_finish(EX_OK);
+	}
+	for (i = 0; i < c->n_operands; i++)
+		argv[1 + i] = strdup(c->operands[i]);
+	argv[1 + i] = strdup("--help");
+	status = cmd_parse(&what, (int)i + 2, argv, stderr);
+	if (status == EX_OK)
+		cmd_help_verb(what.verb, stdout);
+	for (i = 1; i < 6; i++)
+		free(argv[i]);
+	return status == EX_OK ? out_finish(EX_OK) : status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cmd c;
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	/* Before anything confines us or our copy of the C library. */
+	json_object_seed(0);
+	status = cmd_parse(&c, argc, argv, stderr);
+	if (status != 0)
+		return status;
+	c.envp = environ;
+	if (c.help) {
+		cmd_help_verb(c.verb, stdout);
+		return out_finish(EX_OK);
+	}
+	return cmd_verb_def(c.verb)->run(&c);
+}
