@@ -54,8 +54,10 @@ suite_status(enum proc p)
 	    suite_ready(p) ? 1 : 0);
 	if (to == NULL || to->chan == NULL || to->state != PROCSTATE_READY)
 		return;
-	m.state = event_initialized(s->restart) && event_pending(s->restart,
-		EV_TIMEOUT, NULL) ? PROCSTATE_WAITING : PROCSTATE_DOWN;
+	m.state = s->restart != NULL &&
+		event_pending(s->restart, EV_TIMEOUT, NULL) ?
+	    PROCSTATE_WAITING :
+	    PROCSTATE_DOWN;
 	snprintf(m.last_end, sizeof(m.last_end), "%s", s->last_end);
 	if (s->cur != NULL) {
 		m.state = (uint8_t)s->cur->state;

@@ -132,7 +132,6 @@ log_line(enum log_level level, int err, const char *fmt, va_list ap)
 		text[0] = '\0';
 	len = put_head(line, level);
 	len = put_quoted(line, len, text);
-	line[len++] = '"';
 	len = put_tail(line, len, err);
 	put_line(line, len);
 	errno = saved;
