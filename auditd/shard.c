@@ -72,14 +72,14 @@ make(int auditfd, const char *name)
 {
 	int dirfd, log, ret = 0;
 
-	if (mkdirat(auditfd, name, 0700) == -1 && errno != EEXIST)
+	if (mkdirat(auditfd, name, 0750) == -1 && errno != EEXIST)
 		return -errno;
 	dirfd = openat(auditfd, name,
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dirfd == -1)
 		return -errno;
 	log = openat(dirfd, SHARD_LOG,
-	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (log == -1 || fsync(log) == -1 || fsync(dirfd) == -1 ||
 	    fsync(auditfd) == -1)
 		ret = -errno;
@@ -471,7 +471,7 @@ write_checkpoint(const struct shard *s, const char *note, size_t len)
 	int fd, ret;
 
 	fd = openat(s->dirfd, SHARD_CHECKPOINT_TEMP,
-	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (fd == -1)
 		return -errno;
 	ret = sync_write(fd, note, len, 0);

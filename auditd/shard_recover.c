@@ -327,7 +327,7 @@ sweep(void *arg, const char *path, unsigned mode)
 
 	if (mode != S_IFREG)
 		return 0;
-	if (strcmp(path, "tile/" TILE_TEMP) == 0) {
+	if (tile_is_temp(path)) {
 		unlinkat(r->s->dirfd, path, 0);
 		return 0;
 	}

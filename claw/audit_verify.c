@@ -460,7 +460,7 @@ known_file(void *arg, const char *path, unsigned mode)
 	struct look *l = arg;
 	struct tile t;
 
-	if (mode == S_IFREG && strcmp(path, "tile/" TILE_TEMP) == 0) {
+	if (mode == S_IFREG && tile_is_temp(path)) {
 		REMARK(l, "%s: left by a crash", path);
 		return 0;
 	}

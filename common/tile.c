@@ -19,7 +19,7 @@
 #include "common/tile.h"
 
 #define WALK_DEPTH_MAX 12
-#define TEMP_PATH "tile/" TILE_TEMP
+#define TEMP_NAME ".new"
 
 /* Shift that turns a tree size into the number of full tiles of a level. */
 static unsigned
@@ -318,7 +318,7 @@ make_dirs(int dirfd, const char *path)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdirat(dirfd, part, 0700) == -1 && errno != EEXIST)
+		if (mkdirat(dirfd, part, 0750) == -1 && errno != EEXIST)
 			return -errno;
 	}
 	return 0;
@@ -341,33 +341,55 @@ write_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
+bool
+tile_is_temp(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL && strcmp(slash + 1, TEMP_NAME) == 0;
+}
+
+/*
+ * Beside the tile: Landlock lets no file change its directory on kernels
+ * before 5.19.
+ */
+static int
+open_temp(int dirfd, const char *path, char temp[TILE_PATH_MAX])
+{
+	size_t dir = (size_t)(strrchr(path, '/') - path) + 1;
+	int fd;
+
+	if (dir + sizeof(TEMP_NAME) > TILE_PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(temp, path, dir);
+	memcpy(temp + dir, TEMP_NAME, sizeof(TEMP_NAME));
+	fd = openat(dirfd, temp,
+	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+
+	return fd == -1 ? -errno : fd;
+}
+
 int
 tile_write(int dirfd, const struct tile *t, const uint8_t *data, size_t len)
 {
-	char path[TILE_PATH_MAX];
+	char path[TILE_PATH_MAX], temp[TILE_PATH_MAX];
 	ssize_t n;
-	int fd, ret = 0;
+	int fd, ret;
 
 	if ((n = tile_path(t, path, sizeof(path))) < 0)
 		return (int)n;
-	if (mkdirat(dirfd, "tile", 0700) == -1 && errno != EEXIST)
-		return -errno;
-	fd = openat(dirfd, TEMP_PATH,
-	    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1)
-		return -errno;
+	fd = open_temp(dirfd, path, temp);
+	if (fd == -ENOENT && (fd = make_dirs(dirfd, path)) == 0)
+		fd = open_temp(dirfd, path, temp);
+	if (fd < 0)
+		return fd;
 	ret = write_all(fd, data, len);
 	if (close(fd) == -1 && ret == 0)
 		ret = -errno;
-	if (ret == 0 && renameat(dirfd, TEMP_PATH, dirfd, path) == -1)
+	if (ret == 0 && renameat(dirfd, temp, dirfd, path) == -1)
 		ret = -errno;
-	if (ret == -ENOENT) {
-		ret = make_dirs(dirfd, path);
-		if (ret == 0 && renameat(dirfd, TEMP_PATH, dirfd, path) == -1)
-			ret = -errno;
-	}
 	if (ret != 0)
-		unlinkat(dirfd, TEMP_PATH, 0);
+		unlinkat(dirfd, temp, 0);
 	return ret;
 }
 

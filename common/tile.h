@@ -10,6 +10,7 @@
 #ifndef COMMON_TILE_H
 #define COMMON_TILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -88,7 +89,7 @@ int tile_remove_superseded(int dirfd, uint64_t a, uint64_t b);
 typedef int tile_walk_fn(void *arg, const char *path, unsigned mode);
 int tile_walk(int dirfd, tile_walk_fn *, void *arg);
 
-/* Name of the temporary file while a tile is written (in tile/). */
-#define TILE_TEMP ".new"
+/* Whether a path is that of a tile's temporary file, left by a crash. */
+bool tile_is_temp(const char *path);
 
 #endif /* COMMON_TILE_H */
