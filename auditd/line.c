@@ -77,7 +77,7 @@ put_hex(struct out *o, const uint8_t *data, size_t len)
 static void
 put_byte(struct out *o, uint8_t b)
 {
-	char esc[5] = {'\\', '\\', 'x', hexdigit[b >> 4], hexdigit[b & 15]};
+	char esc[5] = { '\\', '\\', 'x', hexdigit[b >> 4], hexdigit[b & 15] };
 
 	put(o, esc, sizeof(esc));
 }
@@ -272,8 +272,8 @@ ssize_t
 line_write(char *buf, size_t size, const struct line_attr *attr, size_t nattr,
     const struct line_sig *sig, size_t nsig, const struct line_env *env)
 {
-	struct out o = {buf, buf + (size < LINE_BYTES_MAX ? size :
-	    LINE_BYTES_MAX), false};
+	struct out o = { buf,
+		buf + (size < LINE_BYTES_MAX ? size : LINE_BYTES_MAX), false };
 	int ret;
 
 	if ((ret = put_act(&o, attr, nattr)) != 0 ||
@@ -292,8 +292,7 @@ struct in {
 static bool
 eat(struct in *in, const char *literal, size_t len)
 {
-	if ((size_t)(in->end - in->p) < len ||
-	    memcmp(in->p, literal, len) != 0)
+	if ((size_t)(in->end - in->p) < len || memcmp(in->p, literal, len) != 0)
 		return false;
 	in->p += len;
 	return true;
@@ -341,8 +340,8 @@ eat_string(struct in *in, const char **raw, size_t *len)
 			in->p += 2;
 			continue;
 		}
-		n = utf8_next((const uint8_t *)in->p,
-		    (size_t)(in->end - in->p), &cp);
+		n = utf8_next((const uint8_t *)in->p, (size_t)(in->end - in->p),
+		    &cp);
 		if (n < 2 || cp < 0xa0)
 			return false;
 		in->p += n;
@@ -382,10 +381,10 @@ is(const char *s, size_t len, const char *what)
 
 /* The two attributes that recovery looks for. */
 static bool
-note_attr(struct line_view *v, const char *name, size_t nlen,
-    const char *value, size_t vlen)
+note_attr(struct line_view *v, const char *name, size_t nlen, const char *value,
+    size_t vlen)
 {
-	struct in in = {value, value + vlen};
+	struct in in = { value, value + vlen };
 
 	if (is(name, nlen, "phase") && is(value, vlen, "\"intent\""))
 		v->is_intent = true;
@@ -474,13 +473,13 @@ eat_env(struct in *in, struct line_env *e)
 int
 line_parse(const char *line, size_t len, struct line_view *v)
 {
-	struct in in = {line, line + len};
+	struct in in = { line, line + len };
 
 	memset(v, 0, sizeof(*v));
 	if (len > LINE_BYTES_MAX || !EAT(&in, "{\"act\":") ||
-	    !eat_act(&in, v) || !EAT(&in, ",\"asig\":") ||
-	    !eat_asig(&in, v) || !EAT(&in, ",\"env\":") ||
-	    !eat_env(&in, &v->env) || !EAT(&in, "}") || in.p != in.end)
+	    !eat_act(&in, v) || !EAT(&in, ",\"asig\":") || !eat_asig(&in, v) ||
+	    !EAT(&in, ",\"env\":") || !eat_env(&in, &v->env) ||
+	    !EAT(&in, "}") || in.p != in.end)
 		return -EBADMSG;
 	return 0;
 }
@@ -489,14 +488,13 @@ int
 line_next(const struct line_view *v, size_t *off, const char **name,
     size_t *name_len, const char **value, size_t *value_len)
 {
-	struct in in = {v->act + *off, v->act + v->act_len};
+	struct in in = { v->act + *off, v->act + v->act_len };
 
 	/* Behind the brace or the comma; the line has been checked. */
 	if (v->act_len - *off < 2 || in.p[1] == '}')
 		return 0;
 	in.p++;
-	if (!eat_name(&in, name, name_len) ||
-	    !eat_value(&in, value, value_len))
+	if (!eat_name(&in, name, name_len) || !eat_value(&in, value, value_len))
 		return 0;
 	*off = (size_t)(in.p - v->act);
 	return 1;
@@ -589,8 +587,8 @@ leap(int64_t y)
 static int64_t
 month_days(int64_t y, int64_t m)
 {
-	static const int8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
-	    30, 31};
+	static const int8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
+		30, 31 };
 
 	return m == 2 && leap(y) ? 29 : days[m - 1];
 }
@@ -661,7 +659,7 @@ line_ts_parse(const char *s, size_t len, int64_t *ms)
 		return -EINVAL;
 	for (i = 0; i < (int64_t)LINE_TS_LEN; i++)
 		if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' :
-		    s[i] != shape[i])
+				      s[i] != shape[i])
 			return -EINVAL;
 	y = number(s, 4);
 	mo = number(s + 5, 2);
@@ -675,7 +673,7 @@ line_ts_parse(const char *s, size_t len, int64_t *ms)
 	days = year_start(y) + d - 1;
 	for (i = 1; i < mo; i++)
 		days += month_days(y, i);
-	*ms = (((days * 24 + h) * 60 + mi) * 60 + se) * 1000 +
-	    number(s + 20, 3);
+	*ms =
+	    (((days * 24 + h) * 60 + mi) * 60 + se) * 1000 + number(s + 20, 3);
 	return 0;
 }

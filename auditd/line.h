@@ -20,9 +20,9 @@
 #define LINE_NAME_MAX 64u     /* attribute name, [a-z][a-z0-9_]* */
 #define LINE_ATTRS_MAX 64u
 #define LINE_SIGS_MAX 16u
-#define LINE_KID_MAX 255u  /* bytes of "kid" */
-#define LINE_ROLE_MAX 32u  /* bytes of "role" */
-#define LINE_SIG_MAX 128u  /* bytes of a signature */
+#define LINE_KID_MAX 255u /* bytes of "kid" */
+#define LINE_ROLE_MAX 32u /* bytes of "role" */
+#define LINE_SIG_MAX 128u /* bytes of a signature */
 #define LINE_INT_MAX ((UINT64_C(1) << 53) - 1)
 #define LINE_BOOT_LEN 36u
 #define LINE_TS_LEN 24u /* 2026-11-21T11:00:00.000Z */
@@ -53,8 +53,8 @@ struct line_env {
 	char boot[LINE_BOOT_LEN + 1]; /* boot id, lower-case UUID */
 	uint64_t mono_ms;	      /* CLOCK_BOOTTIME */
 	uint64_t n;		      /* index of the line in its shard */
-	merkle_hash prev;	      /* leaf hash of line n-1; zeros if n = 0 */
-	int64_t ts_ms;		      /* UTC, milliseconds since 1970 */
+	merkle_hash prev; /* leaf hash of line n-1; zeros if n = 0 */
+	int64_t ts_ms;	  /* UTC, milliseconds since 1970 */
 };
 
 /*
@@ -75,8 +75,8 @@ struct line_view {
 	size_t act_len;
 	const char *asig; /* the array with its brackets */
 	size_t asig_len;
-	bool is_intent;	  /* "phase":"intent" */
-	bool has_intent;  /* "intent":<n>: this is the outcome of line n */
+	bool is_intent;	 /* "phase":"intent" */
+	bool has_intent; /* "intent":<n>: this is the outcome of line n */
 	uint64_t intent;
 };
 
@@ -90,14 +90,14 @@ int line_parse(const char *, size_t len, struct line_view *);
  * Attribute of a parsed line by name.  Text comes unescaped from JSON (\xNN
  * stays as it is) with a NUL: length; -ENOENT; -EINVAL: other type; -ENOSPC.
  */
-ssize_t line_text(const struct line_view *, const char *name, char *buf,
-    size_t size);
+ssize_t
+line_text(const struct line_view *, const char *name, char *buf, size_t size);
 /*
  * The bytes that text was written from: \xNN is undone too, so they may
  * contain anything.  Otherwise like line_text(); ends with a NUL as well.
  */
-ssize_t line_bytes(const struct line_view *, const char *name, char *buf,
-    size_t size);
+ssize_t
+line_bytes(const struct line_view *, const char *name, char *buf, size_t size);
 int line_u64(const struct line_view *, const char *name, uint64_t *);
 /*
  * Walk the attributes: *off starts at 0.  1 and the name and raw JSON value, 0

@@ -11,10 +11,10 @@
 struct reader {
 	int fd;
 	char *buf;
-	size_t start; /* next byte to hand out */
-	size_t end;   /* bytes in buf */
-	uint64_t pos; /* file offset of buf[end] */
-	uint64_t limit; /* read no further than this offset */
+	size_t start;	 /* next byte to hand out */
+	size_t end;	 /* bytes in buf */
+	uint64_t pos;	 /* file offset of buf[end] */
+	uint64_t limit;	 /* read no further than this offset */
 	uint64_t offset; /* of the line that reader_next() gave last */
 };
 

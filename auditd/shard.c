@@ -279,8 +279,8 @@ shard_append(struct shard *s, const struct line_attr *attr, size_t nattr,
 	env->n = s->tail.size + s->pending;
 	memcpy(env->prev, s->pending == 0 ? s->prev : s->pending_prev,
 	    sizeof(env->prev));
-	len = line_write(s->buf + s->buf_len, s->buf_cap - s->buf_len - 1,
-	    attr, nattr, sig, nsig, env);
+	len = line_write(s->buf + s->buf_len, s->buf_cap - s->buf_len - 1, attr,
+	    nattr, sig, nsig, env);
 	if (len < 0)
 		return (int)len;
 	merkle_leaf(s->buf + s->buf_len, (size_t)len, leaf);
@@ -369,7 +369,9 @@ shard_reserve(struct shard *s, uint64_t bytes)
 		return 0;
 	do {
 		ret = fallocate(s->log, FALLOC_FL_KEEP_SIZE, (off_t)s->bytes,
-		    (off_t)ask) == -1 ? -errno : 0;
+			  (off_t)ask) == -1 ?
+		    -errno :
+		    0;
 		if (ret == 0)
 			s->alloc_end = s->bytes + ask;
 		else if (no_room(ret) && ask != bytes)
@@ -479,8 +481,9 @@ write_checkpoint(const struct shard *s, const char *note, size_t len)
 		ret = -errno;
 	if (close(fd) == -1 && ret == 0)
 		ret = -errno;
-	if (ret == 0 && renameat(s->dirfd, SHARD_CHECKPOINT_TEMP, s->dirfd,
-	    SHARD_CHECKPOINT) == -1)
+	if (ret == 0 &&
+	    renameat(s->dirfd, SHARD_CHECKPOINT_TEMP, s->dirfd,
+		SHARD_CHECKPOINT) == -1)
 		ret = -errno;
 	if (ret != 0) {
 		unlinkat(s->dirfd, SHARD_CHECKPOINT_TEMP, 0);
@@ -580,8 +583,7 @@ shard_read(const struct shard *s, uint64_t offset, char *buf, size_t len)
 	if (offset > s->bytes || len > s->bytes - offset || len > INT32_MAX)
 		return -EINVAL;
 	while (got < len) {
-		n = pread(s->log, buf + got, len - got,
-		    (off_t)(offset + got));
+		n = pread(s->log, buf + got, len - got, (off_t)(offset + got));
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)

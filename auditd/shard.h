@@ -28,10 +28,10 @@ struct shard;
 
 enum shard_damage {
 	SHARD_SOUND = 0,
-	SHARD_BAD_LINE,	 /* a line in the middle is not a line */
-	SHARD_BAD_CHAIN, /* n, prev or a leaf before the end does not fit */
-	SHARD_SHORT,	 /* fewer lines than the last checkpoint states */
-	SHARD_BAD_ROOT,	 /* the lines do not hash to the last checkpoint */
+	SHARD_BAD_LINE,	     /* a line in the middle is not a line */
+	SHARD_BAD_CHAIN,     /* n, prev or a leaf before the end does not fit */
+	SHARD_SHORT,	     /* fewer lines than the last checkpoint states */
+	SHARD_BAD_ROOT,	     /* the lines do not hash to the last checkpoint */
 	SHARD_BAD_CHECKPOINT /* the checkpoint file is no checkpoint of it */
 };
 
@@ -48,12 +48,12 @@ struct shard_report {
 	uint64_t bytes;
 	uint64_t checkpoint; /* size of the published checkpoint, 0: none */
 	uint8_t checkpoint_root[32]; /* as found on disk at the start */
-	uint64_t torn_bytes; /* cut from the end; 0: nothing */
+	uint64_t torn_bytes;	     /* cut from the end; 0: nothing */
 	uint8_t torn_sha256[32];
 	enum shard_damage damage;
-	uint64_t damage_line;	/* index of the line (0-based) */
-	uint64_t damage_offset; /* byte in log.ndjson */
-	uint64_t tiles_rebuilt; /* files that were missing or wrong */
+	uint64_t damage_line;	   /* index of the line (0-based) */
+	uint64_t damage_offset;	   /* byte in log.ndjson */
+	uint64_t tiles_rebuilt;	   /* files that were missing or wrong */
 	struct shard_intent *open; /* shard_report_free() */
 	size_t nopen;
 	bool open_overflow; /* more than could be listed (65536) */
@@ -82,9 +82,9 @@ void shard_close(struct shard *); /* uncommitted lines are dropped */
 void shard_report_free(struct shard_report *);
 
 const char *shard_name(const struct shard *);
-uint64_t shard_size(const struct shard *);    /* committed lines */
-uint64_t shard_bytes(const struct shard *);   /* committed bytes */
-uint64_t shard_pending(const struct shard *); /* lines in the buffer */
+uint64_t shard_size(const struct shard *);	      /* committed lines */
+uint64_t shard_bytes(const struct shard *);	      /* committed bytes */
+uint64_t shard_pending(const struct shard *);	      /* lines in the buffer */
 uint64_t shard_checkpoint_size(const struct shard *); /* published */
 bool shard_dead(const struct shard *);
 
@@ -132,8 +132,8 @@ int shard_publish(struct shard *, const char *note, size_t len);
 ssize_t shard_checkpoint_read(const struct shard *, char *buf, size_t size);
 
 /* Committed bytes of the log: len, or -errno. */
-ssize_t shard_read(const struct shard *, uint64_t offset, char *buf,
-    size_t len);
+ssize_t
+shard_read(const struct shard *, uint64_t offset, char *buf, size_t len);
 
 /* Newest shard (common/shardname.h) below the audit directory: 0, -ENOENT or
  * -errno. */

@@ -26,8 +26,8 @@
 struct recovery {
 	struct shard *s;
 	struct shard_report *rep;
-	struct merkle all;    /* every line read so far */
-	uint64_t target;      /* size that the checkpoint states */
+	struct merkle all; /* every line read so far */
+	uint64_t target;   /* size that the checkpoint states */
 	size_t open_cap;
 	size_t closed; /* entries of rep->open that have their outcome */
 };
@@ -359,7 +359,7 @@ rebuild(struct recovery *r)
 int
 shard_recover(struct shard *s, struct shard_report *rep)
 {
-	struct recovery r = {.s = s, .rep = rep};
+	struct recovery r = { .s = s, .rep = rep };
 	struct stat st;
 	int ret;
 

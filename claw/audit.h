@@ -18,13 +18,13 @@
 
 enum audit_status {
 	AUDIT_OK = 0,
-	AUDIT_NEGATIVE = 1,  /* nothing in that range, no such line */
+	AUDIT_NEGATIVE = 1, /* nothing in that range, no such line */
 	AUDIT_USAGE = 64,
 	AUDIT_DATA = 65,
 	AUDIT_CANTCREAT = 73,
 	AUDIT_IO = 74,
-	AUDIT_BROKEN = 79,   /* integrity failure */
-	AUDIT_TAIL = 80,     /* sound, but lines follow the checkpoint */
+	AUDIT_BROKEN = 79,    /* integrity failure */
+	AUDIT_TAIL = 80,      /* sound, but lines follow the checkpoint */
 	AUDIT_UNEXPECTED = 81 /* sound, but nobody said what to expect */
 };
 
@@ -57,7 +57,7 @@ struct audit_tail_opts {
 	const char *dir;
 	uint64_t lines;
 	bool follow;
-	bool json; /* lines as they are */
+	bool json;			   /* lines as they are */
 	const volatile sig_atomic_t *stop; /* ends -f; may be NULL */
 };
 int audit_tail(const struct audit_tail_opts *, FILE *out, FILE *err);

@@ -28,7 +28,8 @@
 #define DAY_MS INT64_C(86400000)
 
 /* What is exported and where to. */
-struct export {
+struct export
+{
 	const struct audit_export_opts *o;
 	int64_t from; /* ms, inclusive */
 	int64_t to;   /* ms, exclusive */
@@ -70,16 +71,19 @@ period(struct export *e)
 	e->from = 0;
 	e->to = INT64_MAX;
 	if (e->o->from != NULL && when(e->o->from, &e->from, &day) != 0) {
-		fprintf(e->err, "claw audit:export: --from %s: give a date "
+		fprintf(e->err,
+		    "claw audit:export: --from %s: give a date "
 		    "(2026-11-01) or a time in UTC (2026-11-01T12:00:00Z)\n",
 		    e->o->from);
 		return AUDIT_USAGE;
 	}
 	if (e->o->to != NULL) {
 		if (when(e->o->to, &e->to, &day) != 0) {
-			fprintf(e->err, "claw audit:export: --to %s: give a "
+			fprintf(e->err,
+			    "claw audit:export: --to %s: give a "
 			    "date (2026-11-30) or a time in UTC "
-			    "(2026-11-30T12:00:00Z)\n", e->o->to);
+			    "(2026-11-30T12:00:00Z)\n",
+			    e->o->to);
 			return AUDIT_USAGE;
 		}
 		if (day)
@@ -97,7 +101,7 @@ complain(struct export *e, const char *shard, const char *what, int ret)
 {
 	fprintf(e->err, "claw audit:export: %s: %s: %s\n", shard, what,
 	    ret == -EBADMSG ? "damaged; see claw audit:verify" :
-	    strerror(-ret));
+			      strerror(-ret));
 	return ret == -EBADMSG ? AUDIT_BROKEN : AUDIT_IO;
 }
 
@@ -200,7 +204,7 @@ static int
 copy_log(int log, int to, uint64_t size, merkle_hash root)
 {
 	struct tile_grow *g = NULL;
-	struct reader r = {.fd = -1};
+	struct reader r = { .fd = -1 };
 	struct merkle m;
 	merkle_hash leaf;
 	const char *line;
@@ -260,7 +264,7 @@ copy_shard(struct export *e, int dirfd, int log, const char *name)
 	int to, ret;
 
 	if ((ret = audit_file_read(dirfd, SHARD_CHECKPOINT, NOTE_MAX, &text,
-	    &len)) != 0)
+		 &len)) != 0)
 		return complain(e, name, SHARD_CHECKPOINT, ret);
 	memset(&h, 0, sizeof(h));
 	to = ret = -EBADMSG;
@@ -284,10 +288,12 @@ copy_shard(struct export *e, int dirfd, int log, const char *name)
 	if (ret != 0)
 		goto out;
 	b64_encode(c.root, sizeof(c.root), b64, sizeof(b64));
-	fprintf(e->sum, "shard   %s\n  vkey  %s\n  size and root\n        %"
-	    PRIu64 ":%s\n  check claw audit:verify --dir %s --vkey '%s' "
-	    "--expect %" PRIu64 ":%s\n\n", h.shard, h.vkey_text, c.size, b64,
-	    h.shard, h.vkey_text, c.size, b64);
+	fprintf(e->sum,
+	    "shard   %s\n  vkey  %s\n  size and root\n        %" PRIu64
+	    ":%s\n  check claw audit:verify --dir %s --vkey '%s' "
+	    "--expect %" PRIu64 ":%s\n\n",
+	    h.shard, h.vkey_text, c.size, b64, h.shard, h.vkey_text, c.size,
+	    b64);
 	e->lines += c.size;
 	e->shards++;
 out:
@@ -301,8 +307,8 @@ out:
 static int
 one(struct export *e, const struct audit_dir *d, size_t i)
 {
-	const char *name = d->shard[i].name[0] == '\0' ? "log" :
-	    d->shard[i].name;
+	const char *name =
+	    d->shard[i].name[0] == '\0' ? "log" : d->shard[i].name;
 	int dirfd, log, ret;
 
 	if ((dirfd = audit_dir_shard(d, i)) < 0)
@@ -329,13 +335,16 @@ open_dest(struct export *e)
 		return 0;
 	if (mkdir(dest, 0700) == -1 ||
 	    (e->dest = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
-		fprintf(e->err, "claw audit:export: %s: %s; give a directory "
-		    "that does not exist yet\n", dest, strerror(errno));
+		fprintf(e->err,
+		    "claw audit:export: %s: %s; give a directory "
+		    "that does not exist yet\n",
+		    dest, strerror(errno));
 		return AUDIT_CANTCREAT;
 	}
 	if ((e->sum = open_memstream(&e->summary, &e->summary_len)) == NULL)
 		return AUDIT_IO;
-	fprintf(e->sum, "Audit log of a claw node: whole shards, each up to "
+	fprintf(e->sum,
+	    "Audit log of a claw node: whole shards, each up to "
 	    "its last checkpoint.\nThe formats are those of claw-audit(5): "
 	    "C2SP tlog-tiles and signed notes over\nlog.ndjson, one JSON "
 	    "object a line.  The vkeys below come from the log itself:\n"
@@ -361,16 +370,17 @@ finish(struct export *e, int st)
 	if (st == 0 && ret != 0)
 		return complain(e, e->o->dest, "SUMMARY", ret);
 	if (st == 0)
-		fprintf(e->out, "%" PRIu64 " lines in %u shard%s copied to "
-		    "%s; SUMMARY there says how to check them\n", e->lines,
-		    e->shards, e->shards == 1 ? "" : "s", e->o->dest);
+		fprintf(e->out,
+		    "%" PRIu64 " lines in %u shard%s copied to "
+		    "%s; SUMMARY there says how to check them\n",
+		    e->lines, e->shards, e->shards == 1 ? "" : "s", e->o->dest);
 	return st;
 }
 
 int
 audit_export(const struct audit_export_opts *o, FILE *out, FILE *err)
 {
-	struct export e = {.o = o, .dest = -1, .out = out, .err = err};
+	struct export e = { .o = o, .dest = -1, .out = out, .err = err };
 	struct audit_dir d;
 	size_t i;
 	int ret, st;

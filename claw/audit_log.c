@@ -144,8 +144,8 @@ audit_file_open(int dirfd, const char *name)
 	struct stat st;
 	int fd;
 
-	fd = openat(dirfd, name,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd =
+	    openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1)
 		return -errno;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -239,8 +239,7 @@ shard_head_read(const char *line, size_t len, struct shard_head *h,
 		return -EBADMSG;
 	*why = "states no usable vkey";
 	n = line_text(&v, "vkey", h->vkey_text, sizeof(h->vkey_text));
-	if (n < 0 ||
-	    note_vkey_parse(h->vkey_text, (size_t)n, &h->vkey) != 0 ||
+	if (n < 0 || note_vkey_parse(h->vkey_text, (size_t)n, &h->vkey) != 0 ||
 	    h->vkey.type != NOTE_ED25519)
 		return -EBADMSG;
 	*why = "states a vkey that is not named after its shard";
@@ -248,8 +247,9 @@ shard_head_read(const char *line, size_t len, struct shard_head *h,
 		return -EBADMSG;
 	*why = "carries no endorsement of its log key";
 	n = line_text(&v, "endorsement", b64, sizeof(b64));
-	if (n < 0 || b64_decode(b64, (size_t)n, h->endorsement,
-	    sizeof(h->endorsement)) != sizeof(h->endorsement))
+	if (n < 0 ||
+	    b64_decode(b64, (size_t)n, h->endorsement,
+		sizeof(h->endorsement)) != sizeof(h->endorsement))
 		return -EBADMSG;
 	*why = "has no prev_checkpoint";
 	n = line_bytes(&v, "prev_checkpoint", h->prev, LINE_BYTES_MAX + 1);
@@ -320,7 +320,8 @@ audit_identity_parse(const char *s, uint8_t pub[32])
 
 	if (strncmp(s, "ed25519:", 8) == 0)
 		return b64url_decode(s + 8, strlen(s + 8), pub, 32) == 32 ?
-		    0 : -EINVAL;
+		    0 :
+		    -EINVAL;
 	/* Multibase z (base58btc), multicodec 0xed 0x01. */
 	if (strncmp(s, "did:key:z", 9) != 0 || s[9] == '1' ||
 	    base58(s + 9, key, sizeof(key)) != 0 || key[0] != 0xed ||

@@ -142,12 +142,15 @@ prove(int fd, const struct audit_prove_opts *o, FILE *out, FILE *err)
 	ret = audit_file_read(fd, SHARD_CHECKPOINT, NOTE_MAX, &text, &len);
 	if (ret != 0 || note_parse(text, len, &n) != 0 ||
 	    note_checkpoint_parse(n.text, n.text_len, &c) != 0) {
-		fprintf(err, "claw audit:prove: no checkpoint to prove "
-		    "against: %s\n", ret != 0 ? strerror(-ret) : "malformed");
+		fprintf(err,
+		    "claw audit:prove: no checkpoint to prove "
+		    "against: %s\n",
+		    ret != 0 ? strerror(-ret) : "malformed");
 		goto out;
 	}
 	if (o->n >= c.size) {
-		fprintf(err, "claw audit:prove: the checkpoint covers lines 0 "
+		fprintf(err,
+		    "claw audit:prove: the checkpoint covers lines 0 "
 		    "to %" PRIu64 "; line %" PRIu64 " is not among them%s\n",
 		    c.size - 1, o->n, " (yet)");
 		st = AUDIT_NEGATIVE;
@@ -161,7 +164,8 @@ prove(int fd, const struct audit_prove_opts *o, FILE *out, FILE *err)
 	}
 	merkle_root_of((const merkle_hash *)leaf, c.size, root);
 	if (memcmp(root, c.root, sizeof(root)) != 0) {
-		fprintf(err, "claw audit:prove: the log does not hash to its "
+		fprintf(err,
+		    "claw audit:prove: the log does not hash to its "
 		    "checkpoint; see claw audit:verify\n");
 		st = AUDIT_BROKEN;
 		goto out;
@@ -310,7 +314,7 @@ print_from(int log, uint64_t *off, bool json, FILE *out)
 static void
 nap(void)
 {
-	struct timespec t = {0, POLL_MS * 1000000L};
+	struct timespec t = { 0, POLL_MS * 1000000L };
 
 	nanosleep(&t, NULL);
 }
@@ -364,7 +368,8 @@ audit_tail(const struct audit_tail_opts *o, FILE *out, FILE *err)
 	if (ret != 0)
 		fprintf(err, "claw audit:tail: " SHARD_LOG ": %s\n",
 		    ret == -EBADMSG ? "not an audit log; see claw "
-		    "audit:verify" : strerror(-ret));
+				      "audit:verify" :
+				      strerror(-ret));
 	if (log >= 0)
 		close(log);
 	audit_dir_close(&d);

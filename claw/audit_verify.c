@@ -118,7 +118,7 @@ struct opinion {
 	uint64_t limit; /* bytes of the log */
 	uint64_t k, n;
 	atomic_bool *stop; /* the other checks found the log broken */
-	uint64_t bad; /* index of the first line that is not; UINT64_MAX */
+	uint64_t bad;	   /* index of the first line that is not; UINT64_MAX */
 };
 
 static bool
@@ -150,7 +150,8 @@ opinion_run(void *arg)
 		return NULL;
 	}
 	for (i = 0; !atomic_load_explicit(o->stop, memory_order_relaxed) &&
-	    reader_next(&r, &line, &len) == 1; i++) {
+	     reader_next(&r, &line, &len) == 1;
+	     i++) {
 		if (i % o->n != o->k || canonical(line, len))
 			continue;
 		o->bad = i;
@@ -168,13 +169,18 @@ opinions_start(struct opinion *o, int log, uint64_t limit, atomic_bool *stop)
 
 	/* Short logs are judged sooner than a thread starts. */
 	n = cpus < 1 || limit < 1 << 20 ? 1 :
-	    cpus > THREADS_MAX ? THREADS_MAX : (uint64_t)cpus;
+	    cpus > THREADS_MAX		? THREADS_MAX :
+					  (uint64_t)cpus;
 	json_object_seed(0);
 	for (k = 0; k < n; k++) {
-		o[k] = (struct opinion){.log = log, .limit = limit, .k = k,
-		    .n = n, .stop = stop, .bad = UINT64_MAX};
-		o[k].started = n > 1 && pthread_create(&o[k].thread, NULL,
-		    opinion_run, &o[k]) == 0;
+		o[k] = (struct opinion){ .log = log,
+			.limit = limit,
+			.k = k,
+			.n = n,
+			.stop = stop,
+			.bad = UINT64_MAX };
+		o[k].started = n > 1 &&
+		    pthread_create(&o[k].thread, NULL, opinion_run, &o[k]) == 0;
 	}
 }
 
@@ -235,10 +241,12 @@ check_endorsement(struct look *l)
 	}
 	n = note_endorse_statement(l->head.node, prev, l->head.shard,
 	    l->head.vkey_text, msg, sizeof(msg));
-	if (n < 0 || note_ed25519(l->c->identity, msg, (size_t)n,
-	    l->head.endorsement) != 0)
-		FAIL(l, SHARD_LOG " line 1: the identity key given did not "
-		    "endorse this log key");
+	if (n < 0 ||
+	    note_ed25519(l->c->identity, msg, (size_t)n, l->head.endorsement) !=
+		0)
+		FAIL(l,
+		    SHARD_LOG " line 1: the identity key given did not "
+			      "endorse this log key");
 }
 
 static void
@@ -251,18 +259,20 @@ check_head(struct look *l)
 		return;
 	}
 	l->has_head = true;
-	if (l->ref->name[0] != '\0' &&
-	    strcmp(l->ref->name, l->head.shard) != 0)
-		FAIL(l, SHARD_LOG " line 1: opens shard %s, the directory is "
-		    "%s", l->head.shard, l->ref->name);
+	if (l->ref->name[0] != '\0' && strcmp(l->ref->name, l->head.shard) != 0)
+		FAIL(l,
+		    SHARD_LOG " line 1: opens shard %s, the directory is "
+			      "%s",
+		    l->head.shard, l->ref->name);
 	if (strcmp(l->head.vkey.name, l->cp.origin) != 0)
 		FAIL(l, "checkpoint: origin %s is not the log's, %s",
 		    l->cp.origin, l->head.vkey.name);
 	if (l->c->by_identity)
 		check_endorsement(l);
 	else if (memcmp(&l->c->vkey, &l->head.vkey, sizeof(l->c->vkey)) != 0)
-		FAIL(l, SHARD_LOG " line 1: states another vkey than the one "
-		    "given");
+		FAIL(l,
+		    SHARD_LOG " line 1: states another vkey than the one "
+			      "given");
 }
 
 static void
@@ -306,24 +316,31 @@ check_prev(struct look *l)
 	if (!l->has_head)
 		return;
 	if (b == NULL) {
-		if (l->head.prev_len != 0 && !l->c->opts->json && l->c->by_identity)
-			REMARK(l, "continues an earlier shard that is not "
+		if (l->head.prev_len != 0 && !l->c->opts->json &&
+		    l->c->by_identity)
+			REMARK(l,
+			    "continues an earlier shard that is not "
 			    "here");
 		return;
 	}
 	if (note_parse(l->head.prev, l->head.prev_len, &n) != 0) {
-		FAIL(l, SHARD_LOG " line 1: prev_checkpoint is not a "
-		    "checkpoint of %s", b->label);
+		FAIL(l,
+		    SHARD_LOG " line 1: prev_checkpoint is not a "
+			      "checkpoint of %s",
+		    b->label);
 		return;
 	}
-	if (!b->has_head ||
-	    note_verify(&n, &b->head.vkey, 1, NULL, NULL) != 0)
-		FAIL(l, SHARD_LOG " line 1: prev_checkpoint is not signed by "
-		    "%s's log key", b->label);
+	if (!b->has_head || note_verify(&n, &b->head.vkey, 1, NULL, NULL) != 0)
+		FAIL(l,
+		    SHARD_LOG " line 1: prev_checkpoint is not signed by "
+			      "%s's log key",
+		    b->label);
 	if (n.text_len != b->note.text_len ||
 	    memcmp(n.text, b->note.text, n.text_len) != 0)
-		FAIL(l, SHARD_LOG " line 1: %s's last checkpoint is not the "
-		    "one stated here", b->label);
+		FAIL(l,
+		    SHARD_LOG " line 1: %s's last checkpoint is not the "
+			      "one stated here",
+		    b->label);
 }
 
 static int
@@ -357,8 +374,10 @@ at_checkpoint(struct look *l)
 	l->root_seen = true;
 	merkle_root(&l->tree, root);
 	if (memcmp(root, l->cp.root, sizeof(root)) != 0)
-		FAIL(l, SHARD_LOG ": its first %" PRIu64 " lines do not hash "
-		    "to the checkpoint's root", l->cp.size);
+		FAIL(l,
+		    SHARD_LOG ": its first %" PRIu64 " lines do not hash "
+			      "to the checkpoint's root",
+		    l->cp.size);
 	(void)tile_grow_partials(&l->grow, compare, l);
 }
 
@@ -376,13 +395,17 @@ check_line(struct look *l, const char *line, size_t len)
 		return false;
 	}
 	if (v.env.n != n) {
-		FAIL(l, SHARD_LOG " line %" PRIu64 ": is numbered %" PRIu64
-		    ", expected %" PRIu64, n + 1, v.env.n, n);
+		FAIL(l,
+		    SHARD_LOG " line %" PRIu64 ": is numbered %" PRIu64
+			      ", expected %" PRIu64,
+		    n + 1, v.env.n, n);
 		return false;
 	}
 	if (memcmp(v.env.prev, l->prev, sizeof(l->prev)) != 0) {
-		FAIL(l, SHARD_LOG " line %" PRIu64 ": does not chain to the "
-		    "line before it", n + 1);
+		FAIL(l,
+		    SHARD_LOG " line %" PRIu64 ": does not chain to the "
+			      "line before it",
+		    n + 1);
 		return false;
 	}
 	merkle_leaf(line, len, leaf);
@@ -421,13 +444,17 @@ check_lines(struct look *l, uint64_t limit)
 		ret = 0;
 	}
 	if (ret == -EBADMSG)
-		FAIL(l, SHARD_LOG " line %" PRIu64 ": too long or without an "
-		    "end", l->tree.size + 1);
+		FAIL(l,
+		    SHARD_LOG " line %" PRIu64 ": too long or without an "
+			      "end",
+		    l->tree.size + 1);
 	else if (ret < 0)
 		FAIL(l, SHARD_LOG ": %s", strerror(-ret));
 	else if (ret == 0 && !l->root_seen && l->cp.size != 0)
-		FAIL(l, SHARD_LOG ": %" PRIu64 " lines, the checkpoint is of "
-		    "%" PRIu64, l->tree.size, l->cp.size);
+		FAIL(l,
+		    SHARD_LOG ": %" PRIu64 " lines, the checkpoint is of "
+			      "%" PRIu64,
+		    l->tree.size, l->cp.size);
 	reader_close(&r);
 }
 
@@ -683,24 +710,31 @@ report_text(const struct check *c, FILE *out, FILE *err)
 		    c->finding[i].failure ? "" : "note: ", c->finding[i].text);
 	if (st == AUDIT_BROKEN) {
 		if (c->failures > c->nfindings)
-			fprintf(err, "claw audit:verify: and more; %" PRIu64
-			    " findings in all\n", c->failures);
-		fprintf(err, "claw audit:verify: NOT what was signed; keep "
+			fprintf(err,
+			    "claw audit:verify: and more; %" PRIu64
+			    " findings in all\n",
+			    c->failures);
+		fprintf(err,
+		    "claw audit:verify: NOT what was signed; keep "
 		    "this copy and compare it with another\n");
 		return;
 	}
 	b64_encode(c->newest.root, 32, root, sizeof(root));
-	fprintf(out, "verified %" PRIu64 " lines, %zu shard%s, origin %s\n"
-	    "%" PRIu64 ":%s\n", c->lines - c->tail_lines,
-	    json_array_size(c->shards),
+	fprintf(out,
+	    "verified %" PRIu64 " lines, %zu shard%s, origin %s\n"
+	    "%" PRIu64 ":%s\n",
+	    c->lines - c->tail_lines, json_array_size(c->shards),
 	    json_array_size(c->shards) == 1 ? "" : "s", c->newest.origin,
 	    c->newest.size, root);
 	if (st == AUDIT_TAIL)
-		fprintf(err, "claw audit:verify: %" PRIu64 " lines and %" PRIu64
+		fprintf(err,
+		    "claw audit:verify: %" PRIu64 " lines and %" PRIu64
 		    " bytes of a torn one follow the checkpoint: nobody signed "
-		    "them\n", c->tail_lines, c->tail_bytes);
+		    "them\n",
+		    c->tail_lines, c->tail_bytes);
 	if (c->opts->expect == NULL)
-		fprintf(err, "claw audit:verify: without --expect SIZE:ROOT a "
+		fprintf(err,
+		    "claw audit:verify: without --expect SIZE:ROOT a "
 		    "log that was cut back whole looks the same\n");
 }
 
@@ -713,10 +747,13 @@ check_opts(struct check *c, const struct audit_dir *d, FILE *err)
 	uint8_t root[32];
 	size_t i;
 
-	if (o->expect != NULL && (colon == NULL || colon == o->expect ||
-	    strspn(o->expect, "0123456789") != (size_t)(colon - o->expect) ||
-	    b64_decode(colon + 1, strlen(colon + 1), root, 32) != 32)) {
-		fprintf(err, "claw audit:verify: --expect wants SIZE:ROOT, the "
+	if (o->expect != NULL &&
+	    (colon == NULL || colon == o->expect ||
+		strspn(o->expect, "0123456789") !=
+		    (size_t)(colon - o->expect) ||
+		b64_decode(colon + 1, strlen(colon + 1), root, 32) != 32)) {
+		fprintf(err,
+		    "claw audit:verify: --expect wants SIZE:ROOT, the "
 		    "number of lines and the root in base64, as audit:verify "
 		    "prints them\n");
 		return AUDIT_USAGE;
@@ -725,25 +762,30 @@ check_opts(struct check *c, const struct audit_dir *d, FILE *err)
 		return AUDIT_USAGE;
 	for (i = 0; i < o->nwitness; i++)
 		if (note_vkey_parse(o->witness[i], strlen(o->witness[i]),
-		    &c->witness[i]) != 0 ||
+			&c->witness[i]) != 0 ||
 		    c->witness[i].type != NOTE_COSIGNATURE) {
-			fprintf(err, "claw audit:verify: %s is not a "
-			    "cosigner's vkey\n", o->witness[i]);
+			fprintf(err,
+			    "claw audit:verify: %s is not a "
+			    "cosigner's vkey\n",
+			    o->witness[i]);
 			return AUDIT_USAGE;
 		}
 	c->by_identity = audit_identity_parse(o->vkey, c->identity) == 0;
 	if (!c->by_identity &&
 	    (note_vkey_parse(o->vkey, strlen(o->vkey), &c->vkey) != 0 ||
-	    c->vkey.type != NOTE_ED25519)) {
-		fprintf(err, "claw audit:verify: --vkey is neither a log's "
+		c->vkey.type != NOTE_ED25519)) {
+		fprintf(err,
+		    "claw audit:verify: --vkey is neither a log's "
 		    "vkey (name+id+key) nor an identity (ed25519:... or "
 		    "did:key:...)\n");
 		return AUDIT_USAGE;
 	}
 	if (!c->by_identity && d->n > 1) {
-		fprintf(err, "claw audit:verify: %zu shards are here and each "
+		fprintf(err,
+		    "claw audit:verify: %zu shards are here and each "
 		    "has its own vkey; give the node's identity key, or the "
-		    "directory of one\n", d->n);
+		    "directory of one\n",
+		    d->n);
 		return AUDIT_USAGE;
 	}
 	return 0;
@@ -757,7 +799,8 @@ audit_verify(const struct audit_verify_opts *opts, FILE *out, FILE *err)
 	int ret, tries = 0;
 
 	if (opts->dir == NULL || opts->vkey == NULL) {
-		fprintf(err, "claw audit:verify: --dir and --vkey are "
+		fprintf(err,
+		    "claw audit:verify: --dir and --vkey are "
 		    "needed\n");
 		return AUDIT_USAGE;
 	}

@@ -201,7 +201,7 @@ int
 merkle_prove_inclusion(const merkle_hash *leaf, uint64_t n, uint64_t index,
     merkle_hash proof[MERKLE_PROOF_MAX])
 {
-	struct source s = {NULL, leaf, 0};
+	struct source s = { NULL, leaf, 0 };
 	uint64_t k, lo = 0, hi = n;
 	int count = 0;
 
@@ -255,7 +255,7 @@ int
 merkle_prove_consistency(const merkle_hash *leaf, uint64_t m, uint64_t n,
     merkle_hash proof[MERKLE_PROOF_MAX])
 {
-	struct source s = {NULL, leaf, 0};
+	struct source s = { NULL, leaf, 0 };
 
 	return consistency(&s, m, n, proof);
 }
@@ -265,7 +265,7 @@ merkle_prove_consistency_from(const struct merkle *old,
     const merkle_hash *later, uint64_t count,
     merkle_hash proof[MERKLE_PROOF_MAX])
 {
-	struct source s = {old, later, old->size};
+	struct source s = { old, later, old->size };
 
 	if (count > UINT64_MAX - old->size)
 		return -EINVAL;

@@ -40,8 +40,8 @@ void merkle_thread_end(void);
 
 /* SHA-256(0x00 || data), SHA-256(0x01 || left || right), SHA-256(""). */
 void merkle_leaf(const void *, size_t, merkle_hash out);
-void merkle_node(const merkle_hash left, const merkle_hash right,
-    merkle_hash out);
+void
+merkle_node(const merkle_hash left, const merkle_hash right, merkle_hash out);
 void merkle_empty(merkle_hash out);
 /* Plain SHA-256 by the same context. */
 void merkle_sha256(const void *, size_t, uint8_t out[32]);
@@ -74,9 +74,9 @@ int merkle_prove_consistency_from(const struct merkle *old,
  * sections 2.1.3.2 and 2.1.4.2).  0, or -EBADMSG; never reads more than count
  * hashes.  From size 0 the proof is empty and the old root SHA-256("").
  */
-int merkle_verify_inclusion(uint64_t index, uint64_t size,
-    const merkle_hash leaf, const merkle_hash *proof, size_t count,
-    const merkle_hash root);
+int
+merkle_verify_inclusion(uint64_t index, uint64_t size, const merkle_hash leaf,
+    const merkle_hash *proof, size_t count, const merkle_hash root);
 int merkle_verify_consistency(uint64_t m, const merkle_hash rootm, uint64_t n,
     const merkle_hash rootn, const merkle_hash *proof, size_t count);
 

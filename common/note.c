@@ -124,8 +124,8 @@ note_vkey_parse(const char *s, size_t len, struct note_vkey *v)
 		return -EINVAL;
 	if (key[0] != NOTE_ED25519 && key[0] != NOTE_COSIGNATURE)
 		return -ENOTSUP;
-	if (n != sizeof(key) ||
-	    note_vkey_make(v, name, key[0], key + 1) != 0 || v->id != id) {
+	if (n != sizeof(key) || note_vkey_make(v, name, key[0], key + 1) != 0 ||
+	    v->id != id) {
 		memset(v, 0, sizeof(*v));
 		return -EINVAL;
 	}
@@ -256,8 +256,8 @@ cosig_verify(const struct note *n, const struct note_vkey *v,
 	/* A cosigned text is a checkpoint; ours have three lines. */
 	if (t > INT64_MAX || n->text_len > NOTE_BODY_MAX)
 		return -EKEYREJECTED;
-	head = snprintf(msg, sizeof(msg), "cosignature/v1\ntime %" PRIu64 "\n",
-	    t);
+	head =
+	    snprintf(msg, sizeof(msg), "cosignature/v1\ntime %" PRIu64 "\n", t);
 	if (head < 0 || (size_t)head > sizeof(msg) - n->text_len)
 		return -EKEYREJECTED;
 	memcpy(msg + head, n->text, n->text_len);

@@ -27,7 +27,7 @@
 /* A checkpoint with one signature, with its NUL. */
 #define NOTE_CHECKPOINT_MAX (NOTE_BODY_MAX + NOTE_SIGLINE_MAX)
 
-#define NOTE_ED25519 0x01    /* signature over the body */
+#define NOTE_ED25519 0x01     /* signature over the body */
 #define NOTE_COSIGNATURE 0x04 /* cosignature/v1: over time and body */
 
 struct note_vkey {
@@ -75,8 +75,8 @@ int note_parse(const char *, size_t len, struct note *);
  * type Ed25519 signed it (cosignatures alone do not make a note authentic);
  * -EINVAL: two of the keys share name and id.
  */
-int note_verify(const struct note *, const struct note_vkey *keys,
-    size_t nkeys, uint64_t *who, uint64_t *times);
+int note_verify(const struct note *, const struct note_vkey *keys, size_t nkeys,
+    uint64_t *who, uint64_t *times);
 
 /* One detached Ed25519 signature by a raw public key: 0 or -EKEYREJECTED. */
 int note_ed25519(const uint8_t pub[NOTE_PUB_LEN], const void *msg, size_t len,
@@ -93,8 +93,8 @@ struct note_checkpoint {
 };
 
 /* Body of a checkpoint: length without NUL, -EINVAL, -ENOSPC. */
-ssize_t note_checkpoint_format(const struct note_checkpoint *, char *buf,
-    size_t size);
+ssize_t
+note_checkpoint_format(const struct note_checkpoint *, char *buf, size_t size);
 /* Strict: three lines, no extension lines.  -EBADMSG. */
 int note_checkpoint_parse(const char *, size_t len, struct note_checkpoint *);
 

@@ -213,7 +213,7 @@ static int
 grow_hash(struct tile_grow *g, const merkle_hash leaf, tile_emit_fn *emit,
     void *arg)
 {
-	struct tile t = {0, 0, TILE_WIDTH};
+	struct tile t = { 0, 0, TILE_WIDTH };
 	merkle_hash h;
 	unsigned at;
 	int ret = 0;
@@ -230,8 +230,8 @@ grow_hash(struct tile_grow *g, const merkle_hash leaf, tile_emit_fn *emit,
 			    sizeof(g->part[0]));
 		if (ret != 0)
 			return ret;
-		merkle_root_of(
-		    (const merkle_hash *)g->part[t.level], TILE_WIDTH, h);
+		merkle_root_of((const merkle_hash *)g->part[t.level],
+		    TILE_WIDTH, h);
 	}
 	return 0;
 }
@@ -240,7 +240,7 @@ int
 tile_grow_add(struct tile_grow *g, const void *line, size_t len,
     const merkle_hash leaf, tile_emit_fn *emit, void *arg)
 {
-	struct tile t = {TILE_ENTRIES, g->size / TILE_WIDTH, TILE_WIDTH};
+	struct tile t = { TILE_ENTRIES, g->size / TILE_WIDTH, TILE_WIDTH };
 	uint8_t *p;
 	int ret;
 
@@ -463,11 +463,13 @@ tile_matches(int dirfd, const struct tile *t, const uint8_t *data, size_t len)
 	if ((n = tile_path(t, path, sizeof(path))) < 0)
 		return (int)n;
 	/* NONBLOCK: a FIFO in a directory handed in must not hold us. */
-	fd = openat(dirfd, path,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd =
+	    openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1)
 		return errno == ENOENT || errno == ELOOP || errno == ENOTDIR ||
-			errno == ENXIO ? 0 : -errno;
+			errno == ENXIO ?
+		    0 :
+		    -errno;
 	ret = fd_matches(fd, data, len);
 	close(fd);
 	return ret;
@@ -533,7 +535,7 @@ walk_dir(struct walk *w, size_t len, int depth)
 int
 tile_walk(int dirfd, tile_walk_fn *fn, void *arg)
 {
-	struct walk w = {dirfd, fn, arg, "tile"};
+	struct walk w = { dirfd, fn, arg, "tile" };
 
 	return walk_dir(&w, 4, 0);
 }

@@ -18,7 +18,7 @@
 #include "common/merkle.h"
 
 #define TILE_WIDTH 256u
-#define TILE_LEVELS 8 /* levels 0..7: 2^64 leaves */
+#define TILE_LEVELS 8	  /* levels 0..7: 2^64 leaves */
 #define TILE_ENTRIES (-1) /* "level" of an entry bundle */
 #define TILE_PATH_MAX 64u
 #define TILE_ENTRY_MAX 65535u /* bytes of a line in a bundle */
@@ -39,8 +39,8 @@ int tile_expected(const struct tile *, uint64_t size);
 int tile_partial(int level, uint64_t size, struct tile *);
 
 /* data is valid during the call; a non-zero return stops the growth. */
-typedef int tile_emit_fn(void *arg, const struct tile *, const uint8_t *data,
-    size_t len);
+typedef int
+tile_emit_fn(void *arg, const struct tile *, const uint8_t *data, size_t len);
 
 struct tile_grow {
 	uint64_t size;

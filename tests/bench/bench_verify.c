@@ -44,7 +44,7 @@ int
 main(int argc, char **argv)
 {
 	uint64_t lines = argc > 1 ? strtoull(argv[1], NULL, 10) : 100000;
-	struct audit_verify_opts o = {0};
+	struct audit_verify_opts o = { 0 };
 	struct shard_report rep;
 	struct kit_node n;
 	struct shard *s;

@@ -69,8 +69,11 @@ grow(struct kit_node *n, struct shard *s, uint64_t lines)
 		m = shard_checkpoint_size(s);
 		if (m != 0)
 			shard_root(s, m, old);
-		kit_fill(s, m < 20 ? 3 : m / 3 + 1 > lines - shard_size(s) ?
-		    lines - shard_size(s) : m / 3 + 1);
+		kit_fill(s,
+		    m < 20 ? 3 :
+			m / 3 + 1 > lines - shard_size(s) ?
+			     lines - shard_size(s) :
+			     m / 3 + 1);
 		shard_root(s, shard_size(s), new);
 		c = shard_consistency(s, shard_size(s), p);
 		if (m != 0)
@@ -108,8 +111,7 @@ main(int argc, char **argv)
 		merkle_leaf(p, (size_t)(nl - p), leaf[i]);
 	}
 	for (i = 0; i < 200; i++)
-		inclusion((const merkle_hash *)leaf, lines,
-		    i * (lines / 200));
+		inclusion((const merkle_hash *)leaf, lines, i * (lines / 200));
 	for (i = 0; i < 300; i += 7)
 		inclusion((const merkle_hash *)leaf, i + 1, i / 2);
 	inclusion((const merkle_hash *)leaf, lines, lines - 1);

@@ -133,7 +133,7 @@ kit_node_free(struct kit_node *n)
 static void
 first_line(struct kit_node *n, struct shard *s, const char *name)
 {
-	struct line_env env = {.boot = KIT_BOOT, .ts_ms = KIT_TS};
+	struct line_env env = { .boot = KIT_BOOT, .ts_ms = KIT_TS };
 	uint8_t msg[NOTE_ENDORSE_MAX], sig[64], h[32];
 	char prev[B64_LEN(32) + 1] = "";
 	struct line_attr a[5];
@@ -147,13 +147,13 @@ first_line(struct kit_node *n, struct shard *s, const char *name)
 	    sizeof(msg));
 	need(len > 0, "endorsement");
 	kit_sign(&n->identity, msg, (size_t)len, sig);
-	a[0] = (struct line_attr){"endorsement", LINE_B64, 0, sig, 64};
-	a[1] = (struct line_attr){"event", LINE_TEXT, 0, "shard.open", 10};
-	a[2] = (struct line_attr){"prev_checkpoint", LINE_TEXT, 0, n->note,
-	    n->note_len};
-	a[3] = (struct line_attr){"shard", LINE_TEXT, 0, name, strlen(name)};
-	a[4] = (struct line_attr){"vkey", LINE_TEXT, 0, n->vkey_text,
-	    strlen(n->vkey_text)};
+	a[0] = (struct line_attr){ "endorsement", LINE_B64, 0, sig, 64 };
+	a[1] = (struct line_attr){ "event", LINE_TEXT, 0, "shard.open", 10 };
+	a[2] = (struct line_attr){ "prev_checkpoint", LINE_TEXT, 0, n->note,
+		n->note_len };
+	a[3] = (struct line_attr){ "shard", LINE_TEXT, 0, name, strlen(name) };
+	a[4] = (struct line_attr){ "vkey", LINE_TEXT, 0, n->vkey_text,
+		strlen(n->vkey_text) };
 	need(shard_append(s, a, 5, NULL, 0, &env, NULL) == 0, "first line");
 	need(shard_commit(s) == 0, "commit");
 }
@@ -161,7 +161,7 @@ first_line(struct kit_node *n, struct shard *s, const char *name)
 struct shard *
 kit_open(struct kit_node *n, const char *name, struct shard_report *rep)
 {
-	struct shard_opts o = {.create = true};
+	struct shard_opts o = { .create = true };
 	struct shard_report local;
 	struct shard *s;
 	char origin[256];
@@ -193,22 +193,22 @@ void
 kit_append(struct shard *s, uint64_t i)
 {
 	static const char text[] = "caf\xc3\xa9 \"quoted\" back\\slash\x1b[2J "
-	    "not utf-8: \xff";
-	struct line_env env = {.boot = KIT_BOOT};
+				   "not utf-8: \xff";
+	struct line_env env = { .boot = KIT_BOOT };
 	uint8_t raw[32];
 	struct line_attr a[6];
-	struct line_sig sig = {"did:key:z6MkTest", "origin", raw, 32};
+	struct line_sig sig = { "did:key:z6MkTest", "origin", raw, 32 };
 
 	memset(raw, (int)(i & 0xff), sizeof(raw));
 	env.mono_ms = i * 3;
 	env.ts_ms = KIT_TS + (int64_t)i;
-	a[0] = (struct line_attr){"digest", LINE_HEX, 0, raw, 32};
-	a[1] = (struct line_attr){"event", LINE_TEXT, 0, "session.open", 12};
-	a[2] = (struct line_attr){"peer", LINE_TEXT, 0, "agent-tokyo-07", 14};
-	a[3] = (struct line_attr){"reason", LINE_TEXT, 0, text,
-	    i % 3 == 0 ? sizeof(text) - 1 : 4};
-	a[4] = (struct line_attr){"size", LINE_U64, i * 1000, NULL, 0};
-	a[5] = (struct line_attr){"token", LINE_B64, 0, raw, 16};
+	a[0] = (struct line_attr){ "digest", LINE_HEX, 0, raw, 32 };
+	a[1] = (struct line_attr){ "event", LINE_TEXT, 0, "session.open", 12 };
+	a[2] = (struct line_attr){ "peer", LINE_TEXT, 0, "agent-tokyo-07", 14 };
+	a[3] = (struct line_attr){ "reason", LINE_TEXT, 0, text,
+		i % 3 == 0 ? sizeof(text) - 1 : 4 };
+	a[4] = (struct line_attr){ "size", LINE_U64, i * 1000, NULL, 0 };
+	a[5] = (struct line_attr){ "token", LINE_B64, 0, raw, 16 };
 	need(shard_append(s, a, 6, &sig, i % 5 == 0, &env, NULL) == 0,
 	    "append");
 }
@@ -216,9 +216,10 @@ kit_append(struct shard *s, uint64_t i)
 void
 kit_append_short(struct shard *s, uint64_t i)
 {
-	struct line_env env = {.boot = KIT_BOOT, .mono_ms = i,
-	    .ts_ms = KIT_TS + (int64_t)i};
-	struct line_attr a = {"event", LINE_TEXT, 0, "beat", 4};
+	struct line_env env = { .boot = KIT_BOOT,
+		.mono_ms = i,
+		.ts_ms = KIT_TS + (int64_t)i };
+	struct line_attr a = { "event", LINE_TEXT, 0, "beat", 4 };
 
 	need(shard_append(s, &a, 1, NULL, 0, &env, NULL) == 0, "append");
 }

@@ -49,8 +49,8 @@ struct kit_node {
 void kit_node(struct kit_node *);
 void kit_node_free(struct kit_node *); /* removes the directory */
 /* Open (or open again) a shard; a new one gets its first line, committed. */
-struct shard *kit_open(struct kit_node *, const char *name,
-    struct shard_report *);
+struct shard *
+kit_open(struct kit_node *, const char *name, struct shard_report *);
 /* Append one line of some variety; `i` varies it. */
 void kit_append(struct shard *, uint64_t i);
 /* The same, as short as a line can be. */

@@ -32,8 +32,9 @@ static FILE *null;
 static int
 verify_as(const char *dir, const char *vkey, const char *expect)
 {
-	struct audit_verify_opts o = {.dir = dir, .vkey = vkey,
-	    .expect = expect};
+	struct audit_verify_opts o = { .dir = dir,
+		.vkey = vkey,
+		.expect = expect };
 
 	return audit_verify(&o, null, null);
 }
@@ -120,8 +121,11 @@ test_wrong_keys(void **state)
 	snprintf(id, sizeof(id), "ed25519:%s", b64);
 	assert_int_equal(verify_as(b.dir, id, b.n.expect), 79);
 	/* did:key test vector 0 of did-method-key: another key, readable. */
-	assert_int_equal(verify_as(b.dir, "did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8"
-	    "quG5GLVVQR3djdX3mDooWp", b.n.expect), 79);
+	assert_int_equal(verify_as(b.dir,
+			     "did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8"
+			     "quG5GLVVQR3djdX3mDooWp",
+			     b.n.expect),
+	    79);
 	kit_key_free(&k);
 	kit_node_free(&b.n);
 }
@@ -332,8 +336,8 @@ test_older_checkpoint(void **state)
 static void
 test_absence_fails(void **state)
 {
-	static const char *const files[] = {"checkpoint", "log.ndjson",
-	    "tile/0/000.p/50", "tile/entries/000.p/50"};
+	static const char *const files[] = { "checkpoint", "log.ndjson",
+		"tile/0/000.p/50", "tile/entries/000.p/50" };
 	char path[400], *data;
 	struct box b;
 	size_t i, len;
@@ -374,7 +378,7 @@ test_absence_fails(void **state)
 static void
 months(struct kit_node *n)
 {
-	static const char *const name[] = {"2026-09", "2026-10", "2026-10.1"};
+	static const char *const name[] = { "2026-09", "2026-10", "2026-10.1" };
 	struct shard *s;
 	size_t i;
 
@@ -444,8 +448,10 @@ test_random_on_100000(void **state)
 	for (i = 0; i < 24; i++) {
 		at = (size_t)((double)rand_r(&seed) / RAND_MAX *
 		    (double)(st.st_size - 1));
-		snprintf(path, sizeof(path), i % 3 == 0 ? "%s/tile/0/%03u" :
-		    i % 3 == 1 ? "%s/tile/entries/%03u" : "%s/log.ndjson",
+		snprintf(path, sizeof(path),
+		    i % 3 == 0	   ? "%s/tile/0/%03u" :
+			i % 3 == 1 ? "%s/tile/entries/%03u" :
+				     "%s/log.ndjson",
 		    b.dir, (unsigned)(at % 390));
 		if (i % 3 != 2)
 			at %= 8192;
@@ -472,7 +478,7 @@ slurp(FILE *f, char **buf)
 static void
 test_prove(void **state)
 {
-	struct audit_prove_opts o = {0};
+	struct audit_prove_opts o = { 0 };
 	merkle_hash leaf, root, proof[MERKLE_PROOF_MAX];
 	char *buf = NULL, *p, *nl, want[64];
 	uint64_t index;
@@ -499,11 +505,12 @@ test_prove(void **state)
 		assert_memory_equal(p, want, strlen(want));
 		p += strlen(want);
 		for (count = 0; *p != '\n'; count++, p += 45)
-			assert_int_equal(
-			    b64_decode(p, 44, proof[count], 32), 32);
+			assert_int_equal(b64_decode(p, 44, proof[count], 32),
+			    32);
 		assert_string_equal(p + 1, b.n.note);
 		assert_int_equal(merkle_verify_inclusion(index, 300, leaf,
-		    (const merkle_hash *)proof, count, root), 0);
+				     (const merkle_hash *)proof, count, root),
+		    0);
 		free(buf);
 	}
 	o.n = 300;
@@ -514,7 +521,7 @@ test_prove(void **state)
 static void
 test_vkey_and_tail(void **state)
 {
-	struct audit_tail_opts o = {.lines = 3};
+	struct audit_tail_opts o = { .lines = 3 };
 	char *buf = NULL;
 	struct box b;
 	size_t len, i, lines = 0;
@@ -544,7 +551,7 @@ test_vkey_and_tail(void **state)
 static void
 test_export_verifies(void **state)
 {
-	struct audit_export_opts o = {0};
+	struct audit_export_opts o = { 0 };
 	char dest[300], *buf = NULL;
 	struct kit_node n;
 	struct shard *s;

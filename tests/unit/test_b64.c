@@ -19,9 +19,9 @@
 static void
 test_rfc4648(void **state)
 {
-	static const char *const v[][2] = {{"", ""}, {"f", "Zg=="},
-	    {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-	    {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+	static const char *const v[][2] = { { "", "" }, { "f", "Zg==" },
+		{ "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
 	char text[16];
 	uint8_t raw[16];
 	size_t i, n;
@@ -43,11 +43,11 @@ test_rfc4648(void **state)
 static void
 test_refuses(void **state)
 {
-	static const char *const bad[] = {"Zg", "Zg=", "Zh==", "Zm9=", "====",
-	    "=", "A===", "Zm9v\n", "Zm 9", "Zm9vYg==Zg==", "Zg==Zm9v", "Zm9-",
-	    "Zm9_", "Z=g=", "Z"};
-	static const char *const badurl[] = {"Zg==", "Zh", "Zm9+", "Z",
-	    "Zm9vYmG"};
+	static const char *const bad[] = { "Zg",
+		"Zg=", "Zh==", "Zm9=", "====", "=", "A===", "Zm9v\n", "Zm 9",
+		"Zm9vYg==Zg==", "Zg==Zm9v", "Zm9-", "Zm9_", "Z=g=", "Z" };
+	static const char *const badurl[] = { "Zg==", "Zh", "Zm9+", "Z",
+		"Zm9vYmG" };
 	uint8_t raw[16];
 	size_t i;
 
@@ -59,8 +59,9 @@ test_refuses(void **state)
 		    -EINVAL);
 	}
 	for (i = 0; i < sizeof(badurl) / sizeof(badurl[0]); i++)
-		assert_int_equal(b64url_decode(badurl[i], strlen(badurl[i]),
-		    raw, 16), -EINVAL);
+		assert_int_equal(
+		    b64url_decode(badurl[i], strlen(badurl[i]), raw, 16),
+		    -EINVAL);
 	assert_int_equal(b64_decode("Zm9v", 4, raw, 2), -ENOSPC);
 	assert_int_equal(b64_encode("foo", 3, (char *)raw, 4), -ENOSPC);
 }
@@ -71,7 +72,7 @@ test_one_spelling(void **state)
 {
 	static uint8_t seen[65536];
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn"
-	    "opqrstuvwxyz0123456789+/";
+				     "opqrstuvwxyz0123456789+/";
 	char t[5] = "...=";
 	uint8_t raw[3];
 	size_t a, b, c, n = 0;

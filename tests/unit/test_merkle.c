@@ -60,23 +60,32 @@ test_known_roots(void **state)
 		size_t len;
 		const char *root;
 	} v[] = {
-	    {"", 0, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617"
-		"afa01d"},
-	    {"\x00", 1, "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d9866"
-		"2f00e3c125"},
-	    {"\x10", 1, "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158"
-		"f329e06e77"},
-	    {"\x20\x21", 2, "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b"
-		"30cd95209614b7"},
-	    {"\x30\x31", 2, "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bf"
-		"ce4c13a86264d4"},
-	    {"\x40\x41\x42\x43", 4, "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbc"
-		"e75277b5232a127f2087ef"},
-	    {"\x50\x51\x52\x53\x54\x55\x56\x57", 8, "ddb89be403809e325750d3d263"
-		"cd78929c2942b7942a34b77e122c9594a74c8c"},
-	    {"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
-		16, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4"
-		"604328"}};
+		{ "", 0,
+		    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617"
+		    "afa01d" },
+		{ "\x00", 1,
+		    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d9866"
+		    "2f00e3c125" },
+		{ "\x10", 1,
+		    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158"
+		    "f329e06e77" },
+		{ "\x20\x21", 2,
+		    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b"
+		    "30cd95209614b7" },
+		{ "\x30\x31", 2,
+		    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bf"
+		    "ce4c13a86264d4" },
+		{ "\x40\x41\x42\x43", 4,
+		    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbc"
+		    "e75277b5232a127f2087ef" },
+		{ "\x50\x51\x52\x53\x54\x55\x56\x57", 8,
+		    "ddb89be403809e325750d3d263"
+		    "cd78929c2942b7942a34b77e122c9594a74c8c" },
+		{ "\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
+		    16,
+		    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4"
+		    "604328" }
+	};
 	struct merkle m;
 	merkle_hash h;
 	char text[65];
@@ -86,7 +95,8 @@ test_known_roots(void **state)
 	merkle_init(&m);
 	merkle_root(&m, h);
 	hex(h, text);
-	assert_string_equal(text, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649"
+	assert_string_equal(text,
+	    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649"
 	    "b934ca495991b7852b855");
 	for (i = 0; i < 8; i++) {
 		merkle_leaf(v[i].data, v[i].len, h);
@@ -155,14 +165,15 @@ test_consistency(void **state)
 			assert_int_equal(CONS(m, root[m], n, root[n], c), 0);
 			/* The same from the frontier alone. */
 			assert_int_equal(merkle_prove_consistency_from(&old,
-			    LEAVES + m, n - m, q), c);
+					     LEAVES + m, n - m, q),
+			    c);
 			assert_memory_equal(p, q, (size_t)c * 32);
 			if (m == n || m == 0)
 				continue;
-			assert_int_not_equal(
-			    CONS(m, root[n], n, root[n], c), 0);
-			assert_int_not_equal(
-			    CONS(m, root[m], n, root[m], c), 0);
+			assert_int_not_equal(CONS(m, root[n], n, root[n], c),
+			    0);
+			assert_int_not_equal(CONS(m, root[m], n, root[m], c),
+			    0);
 			assert_int_not_equal(
 			    CONS(m, root[m], n, root[n], c - 1), 0);
 			assert_int_not_equal(

@@ -19,14 +19,18 @@
 #include "common/note.h"
 
 #define D "\xe2\x80\x94 "
-#define TEXT "If you think cryptography is the answer to your problem,\n"     \
+#define TEXT                                                                   \
+	"If you think cryptography is the answer to your problem,\n"           \
 	"then you don't know what your problem is.\n"
-#define PETER "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/"        \
+#define PETER                                                                  \
+	"PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/"               \
 	"LDE4izWy10TW"
-#define PETER_SIG D "PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZ" \
-	"InNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
-#define ENOCH_SIG D "EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n"\
-	"2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=\n"
+#define PETER_SIG                                                              \
+	D "PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZ"            \
+	  "InNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+#define ENOCH_SIG                                                              \
+	D "EnochRoot rwz+eBzmZa0SO3NbfRGzPCpDckykFXSdeX+MNtCOXm2/5n"           \
+	  "2tiOHp+vAF1aGrQ5ovTG01oOTGwnWLox33WWd1RvMc+QQ=\n"
 
 static int
 check(const char *text, const struct note_vkey *keys, size_t n)
@@ -61,10 +65,12 @@ test_example(void **state)
 	assert_int_equal(check(TEXT "\n" ENOCH_SIG PETER_SIG, &peter, 1), 0);
 	assert_int_equal(check(TEXT "\n" ENOCH_SIG, &peter, 1), -ENOKEY);
 	/* A second signature by a key is not looked at. */
-	assert_int_equal(check(TEXT "\n" PETER_SIG D "PeterNeumann x08gowAA\n",
-	    &peter, 1), 0);
-	assert_int_equal(check(TEXT "\n" D "PeterNeumann x08gowAA\n" PETER_SIG,
-	    &peter, 1), -EKEYREJECTED);
+	assert_int_equal(
+	    check(TEXT "\n" PETER_SIG D "PeterNeumann x08gowAA\n", &peter, 1),
+	    0);
+	assert_int_equal(
+	    check(TEXT "\n" D "PeterNeumann x08gowAA\n" PETER_SIG, &peter, 1),
+	    -EKEYREJECTED);
 	assert_int_equal(check("x" TEXT "\n" PETER_SIG, &peter, 1),
 	    -EKEYREJECTED);
 	/* The name counts, not only the id. */
@@ -76,14 +82,14 @@ test_example(void **state)
 static void
 test_malformed(void **state)
 {
-	static const char *const bad[] = {"", "\n", "\n\n", "text\n", "a\n\n",
-	    "a\n\n" D "n AAAAAAA=", "a\n\nn AAAAAAA=\n", "a\n\n" D "AAAAAAA=\n",
-	    "a\n\n" D "n  AAAAAAA=\n", "a\n\n" D "n AAAA\n",
-	    "a\n\n" D "n AAAAAAB=\n", "a\n\n" D "n+m AAAAAAA=\n",
-	    "a\n\n" D "n\xc2\xa0m AAAAAAA=\n", "a\n\n" D " AAAAAAA=\n",
-	    "a\n\n" D "n AAAAAAA=\r\n", "a\x01\n\n" D "n AAAAAAA=\n",
-	    "a\xff\n\n" D "n AAAAAAA=\n", "a\n\n- n AAAAAAA=\n",
-	    "a\n\n" D "n AAAAAAA=\nb\n"};
+	static const char *const bad[] = { "", "\n", "\n\n", "text\n", "a\n\n",
+		"a\n\n" D "n AAAAAAA=", "a\n\nn AAAAAAA=\n",
+		"a\n\n" D "AAAAAAA=\n", "a\n\n" D "n  AAAAAAA=\n",
+		"a\n\n" D "n AAAA\n", "a\n\n" D "n AAAAAAB=\n",
+		"a\n\n" D "n+m AAAAAAA=\n", "a\n\n" D "n\xc2\xa0m AAAAAAA=\n",
+		"a\n\n" D " AAAAAAA=\n", "a\n\n" D "n AAAAAAA=\r\n",
+		"a\x01\n\n" D "n AAAAAAA=\n", "a\xff\n\n" D "n AAAAAAA=\n",
+		"a\n\n- n AAAAAAA=\n", "a\n\n" D "n AAAAAAA=\nb\n" };
 	struct note n;
 	char many[4096] = "a\n\n";
 	size_t i;
@@ -105,14 +111,14 @@ test_malformed(void **state)
 static void
 test_vkeys(void **state)
 {
-	static const char *const bad[] = {"", "+", "a", "a+", "+c74f20a3+AA==",
-	    "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T"
-	    "W",
-	    "PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T"
-	    "W",
-	    "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T",
-	    "Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T"
-	    "W"};
+	static const char *const bad[] = { "", "+", "a", "a+", "+c74f20a3+AA==",
+		"PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T"
+		"W",
+		"PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T"
+		"W",
+		"PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T",
+		"Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T"
+		"W" };
 	struct note_vkey v, two[2];
 	struct note n;
 	size_t i;
@@ -123,8 +129,9 @@ test_vkeys(void **state)
 	assert_int_equal(vkey("a+00000000+Bgo=", &v), -ENOTSUP);
 	assert_int_equal(vkey(PETER, &two[0]), 0);
 	two[1] = two[0];
-	assert_int_equal(note_parse(TEXT "\n" PETER_SIG,
-	    strlen(TEXT "\n" PETER_SIG), &n), 0);
+	assert_int_equal(
+	    note_parse(TEXT "\n" PETER_SIG, strlen(TEXT "\n" PETER_SIG), &n),
+	    0);
 	assert_int_equal(note_verify(&n, two, 2, NULL, NULL), -EINVAL);
 }
 
@@ -136,15 +143,19 @@ test_rfc8032(void **state)
 		const char *pub, *sig, *msg;
 		size_t len;
 	} v[] = {
-	    {"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
-		"5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc"
-		"+bRr0lv18FlbviRlUUFDjnoQCw==", "", 0},
-	    {"PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=",
-		"kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ"
-		"8R2MOHsurrQwKu6wDSkWErsMAA==", "\x72", 1},
-	    {"/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=",
-		"YpHWV97sJAJIJ+acOr4BowzlSKKEdDpEXjaA19taw6wY/5tTjRbykK5n92CY"
-		"TcZZSnwV6XFu0o3AJ77O6h7ECg==", "\xaf\x82", 2}};
+		{ "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+		    "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc"
+		    "+bRr0lv18FlbviRlUUFDjnoQCw==",
+		    "", 0 },
+		{ "PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=",
+		    "kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ"
+		    "8R2MOHsurrQwKu6wDSkWErsMAA==",
+		    "\x72", 1 },
+		{ "/FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU=",
+		    "YpHWV97sJAJIJ+acOr4BowzlSKKEdDpEXjaA19taw6wY/5tTjRbykK5n92CY"
+		    "TcZZSnwV6XFu0o3AJ77O6h7ECg==",
+		    "\xaf\x82", 2 }
+	};
 	uint8_t pub[32], sig[64];
 	size_t i, good = 0;
 
@@ -164,28 +175,32 @@ test_rfc8032(void **state)
 static void
 test_checkpoint(void **state)
 {
-	static const char *const bad[] = {"", "o\n1\n", "o\n01\nAAAAAAAAAAAAAAAA"
-	    "AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", "o\n1\nAAAA\n",
-	    "o\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\next\n",
-	    "o\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-	    "o\n-1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
-	    "o\n9223372036854775808\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-	    "AAA=\n", "\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"};
-	struct note_checkpoint c = {.origin = "a/b/2026-11", .size = 77}, d;
+	static const char *const bad[] = { "", "o\n1\n",
+		"o\n01\nAAAAAAAAAAAAAAAA"
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		"o\n1\nAAAA\n",
+		"o\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\next\n",
+		"o\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+		"o\n-1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		"o\n9223372036854775808\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		"AAA=\n",
+		"\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n" };
+	struct note_checkpoint c = { .origin = "a/b/2026-11", .size = 77 }, d;
 	struct kit_key k, w;
 	struct note_vkey v[2];
 	struct note n;
 	char body[NOTE_BODY_MAX], text[4096], cosig[512];
-	uint8_t sig[64], raw[76] = {0}, msg[512];
-	uint64_t who, times[2] = {0, 0};
+	uint8_t sig[64], raw[76] = { 0 }, msg[512];
+	uint64_t who, times[2] = { 0, 0 };
 	ssize_t len;
 	size_t i;
 	int head;
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(note_checkpoint_parse(bad[i], strlen(bad[i]),
-		    &d), -EBADMSG);
+		assert_int_equal(
+		    note_checkpoint_parse(bad[i], strlen(bad[i]), &d),
+		    -EBADMSG);
 	memset(c.root, 0x5a, 32);
 	len = note_checkpoint_format(&c, body, sizeof(body));
 	assert_true(len > 0);
@@ -195,11 +210,11 @@ test_checkpoint(void **state)
 	kit_key(&w, 2);
 	assert_int_equal(note_vkey_make(&v[0], c.origin, NOTE_ED25519, k.pub),
 	    0);
-	assert_int_equal(note_vkey_make(&v[1], "peer/witness", NOTE_COSIGNATURE,
-	    w.pub), 0);
+	assert_int_equal(
+	    note_vkey_make(&v[1], "peer/witness", NOTE_COSIGNATURE, w.pub), 0);
 	kit_sign(&k, body, (size_t)len, sig);
 	assert_true(note_compose(body, (size_t)len, &v[0], sig, text,
-	    sizeof(text)) > 0);
+			sizeof(text)) > 0);
 	assert_int_equal(check(text, v, 2), 0);
 	/* With a peer's cosignature of time 1234567890. */
 	head = snprintf((char *)msg, sizeof(msg),
@@ -238,10 +253,13 @@ test_endorsement(void **state)
 	(void)state;
 	n = note_endorse_statement("a", "", "2026-11", "v", buf, sizeof(buf));
 	assert_true(n > 16);
-	assert_memory_equal(buf, "claw/log-key/v1\0{\"node\":\"a\",\"prev\":\"\","
-	    "\"shard\":\"2026-11\",\"vkey\":\"v\"}", (size_t)n);
-	assert_int_equal(note_endorse_statement("a\"", "", "s", "v", buf,
-	    sizeof(buf)), -EINVAL);
+	assert_memory_equal(buf,
+	    "claw/log-key/v1\0{\"node\":\"a\",\"prev\":\"\","
+	    "\"shard\":\"2026-11\",\"vkey\":\"v\"}",
+	    (size_t)n);
+	assert_int_equal(
+	    note_endorse_statement("a\"", "", "s", "v", buf, sizeof(buf)),
+	    -EINVAL);
 	assert_int_equal(note_endorse_statement("a", "", "s", "v", buf, 20),
 	    -ENOSPC);
 }

@@ -172,15 +172,14 @@ expect_damage(enum shard_damage what, uint64_t line)
 {
 	struct shard_report rep;
 	off_t size = size_of(log_path);
-	struct line_env env = {.boot = KIT_BOOT, .ts_ms = KIT_TS};
+	struct line_env env = { .boot = KIT_BOOT, .ts_ms = KIT_TS };
 	struct shard *s = kit_open(&n, NAME, &rep);
 
 	assert_non_null(s);
 	assert_int_equal(rep.damage, what);
 	assert_int_equal(rep.damage_line, line);
 	assert_int_equal(size_of(log_path), size);
-	assert_int_equal(shard_append(s, NULL, 0, NULL, 0, &env, NULL),
-	    -EROFS);
+	assert_int_equal(shard_append(s, NULL, 0, NULL, 0, &env, NULL), -EROFS);
 	assert_int_equal(shard_publish(s, n.note, n.note_len), -EROFS);
 	shard_report_free(&rep);
 	shard_close(s);
@@ -289,12 +288,12 @@ test_tiles_are_rebuilt(void **state)
 static void
 intent(struct shard *s, bool open, uint64_t of)
 {
-	struct line_env env = {.boot = KIT_BOOT, .ts_ms = KIT_TS};
-	struct line_attr a = {"phase", LINE_TEXT, 0, "intent", 6};
-	struct line_attr b = {"intent", LINE_U64, of, NULL, 0};
+	struct line_env env = { .boot = KIT_BOOT, .ts_ms = KIT_TS };
+	struct line_attr a = { "phase", LINE_TEXT, 0, "intent", 6 };
+	struct line_attr b = { "intent", LINE_U64, of, NULL, 0 };
 
-	assert_int_equal(shard_append(s, open ? &a : &b, 1, NULL, 0, &env,
-	    NULL), 0);
+	assert_int_equal(
+	    shard_append(s, open ? &a : &b, 1, NULL, 0, &env, NULL), 0);
 }
 
 static void
@@ -318,8 +317,9 @@ test_open_intents(void **state)
 	assert_int_equal(rep.nopen, 2);
 	assert_int_equal(rep.open[0].n, 3);
 	assert_int_equal(rep.open[1].n, 500);
-	assert_int_equal(shard_read(s, rep.open[1].offset, line,
-	    rep.open[1].len), rep.open[1].len);
+	assert_int_equal(
+	    shard_read(s, rep.open[1].offset, line, rep.open[1].len),
+	    rep.open[1].len);
 	assert_int_equal(line_parse(line, rep.open[1].len, &v), 0);
 	assert_true(v.is_intent && v.env.n == 500);
 	shard_report_free(&rep);
@@ -346,7 +346,8 @@ test_consistency(void **state)
 		assert_true(c >= 0);
 		assert_int_equal(shard_root(s, size, new), 0);
 		assert_int_equal(merkle_verify_consistency(m, old, size, new,
-		    (const merkle_hash *)p, (size_t)c), 0);
+				     (const merkle_hash *)p, (size_t)c),
+		    0);
 		assert_int_equal(kit_checkpoint(&n, s), 0);
 		assert_int_equal(shard_checkpoint_size(s), shard_size(s));
 	}
@@ -389,7 +390,7 @@ test_publish_refuses(void **state)
 static void
 test_other_copy_is_published(void **state)
 {
-	struct shard_opts o = {0};
+	struct shard_opts o = { 0 };
 	struct shard_report rep;
 	struct shard *s = kit_open(&n, NAME, NULL);
 
@@ -478,7 +479,7 @@ static void
 test_names(void **state)
 {
 	struct shard_report rep;
-	struct shard_opts o = {0};
+	struct shard_opts o = { 0 };
 	struct shard *s;
 	char name[SHARD_NAME_MAX];
 

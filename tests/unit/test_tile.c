@@ -28,19 +28,19 @@ test_paths(void **state)
 	static const struct {
 		struct tile t;
 		const char *path;
-	} v[] = {{{0, 1234067, 256}, "tile/0/x001/x234/067"},
-	    {{0, 0, 1}, "tile/0/000.p/1"},
-	    {{1, 273, 256}, "tile/1/273"},
-	    {{2, 999, 255}, "tile/2/999.p/255"},
-	    {{TILE_ENTRIES, 1000, 5}, "tile/entries/x001/000.p/5"}};
-	static const char *const bad[] = {"", "tile", "tile/0", "tile/0/0",
-	    "tile/0/00", "tile/0/0000", "tile/00/000", "tile/8/000",
-	    "tile/-1/000", "tile/0/x000/001", "tile/0/000.p", "tile/0/000.p/",
-	    "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01",
-	    "tile/0/000/", "tile/0//000", "tile/0/001/234", "tile/entries",
-	    "tile/entries/000.p/1x", "tile/../0/000", "tile/0/x001",
-	    "tile/0/x001/", "/tile/0/000",
-	    "tile/0/x999/x999/x999/x999/x999/x999/x999/999"};
+	} v[] = { { { 0, 1234067, 256 }, "tile/0/x001/x234/067" },
+		{ { 0, 0, 1 }, "tile/0/000.p/1" },
+		{ { 1, 273, 256 }, "tile/1/273" },
+		{ { 2, 999, 255 }, "tile/2/999.p/255" },
+		{ { TILE_ENTRIES, 1000, 5 }, "tile/entries/x001/000.p/5" } };
+	static const char *const bad[] = { "", "tile", "tile/0", "tile/0/0",
+		"tile/0/00", "tile/0/0000", "tile/00/000", "tile/8/000",
+		"tile/-1/000", "tile/0/x000/001", "tile/0/000.p",
+		"tile/0/000.p/", "tile/0/000.p/0", "tile/0/000.p/256",
+		"tile/0/000.p/01", "tile/0/000/", "tile/0//000",
+		"tile/0/001/234", "tile/entries", "tile/entries/000.p/1x",
+		"tile/../0/000", "tile/0/x001", "tile/0/x001/", "/tile/0/000",
+		"tile/0/x999/x999/x999/x999/x999/x999/x999/999" };
 	char buf[TILE_PATH_MAX];
 	struct tile t;
 	size_t i;
@@ -100,8 +100,8 @@ grow_to(struct tile_grow *g, uint64_t size, tile_emit_fn *fn, int *fd)
 		n = snprintf(line, sizeof(line), "line %llu",
 		    (unsigned long long)g->size);
 		merkle_leaf(line, (size_t)n, leaf);
-		assert_int_equal(tile_grow_add(g, line, (size_t)n, leaf, fn,
-		    fd), 0);
+		assert_int_equal(
+		    tile_grow_add(g, line, (size_t)n, leaf, fn, fd), 0);
 	}
 	assert_int_equal(tile_grow_partials(g, fn, fd), 0);
 }
@@ -110,8 +110,8 @@ grow_to(struct tile_grow *g, uint64_t size, tile_emit_fn *fn, int *fd)
 static void
 test_growth(void **state)
 {
-	static const uint64_t size[] = {1, 2, 255, 256, 257, 511, 512, 1000,
-	    65535, 65536, 65537, 66000};
+	static const uint64_t size[] = { 1, 2, 255, 256, 257, 511, 512, 1000,
+		65535, 65536, 65537, 66000 };
 	struct tile_grow *g = malloc(sizeof(*g)), *again = malloc(sizeof(*g));
 	struct seen s;
 	char dir[256];
@@ -130,7 +130,7 @@ test_growth(void **state)
 		tile_grow_init(again);
 		grow_to(again, size[i], comparer, &fd);
 		tile_grow_free(again);
-		s = (struct seen){size[i], 0};
+		s = (struct seen){ size[i], 0 };
 		assert_int_equal(tile_walk(fd, count, &s), 0);
 		want = 2 * ((size_t)(size[i] + 255) / 256);
 		for (n = size[i] / 256; n != 0; n /= 256)
@@ -147,7 +147,7 @@ test_growth(void **state)
 static void
 test_bundle(void **state)
 {
-	static const uint8_t b[] = {0, 1, 'a', 0, 0, 0, 2, 'b', 'c'};
+	static const uint8_t b[] = { 0, 1, 'a', 0, 0, 0, 2, 'b', 'c' };
 	const uint8_t *e;
 	size_t off = 0, len;
 
