@@ -286,8 +286,11 @@ class Node:
     def status(self):
         return json.loads(self.claw("status", "--json", check=True).stdout)
 
-    def start(self, *args, wait=True, timeout=30, env=None):
-        """Start clawd in the foreground and wait until it says READY=1."""
+    def start(self, *args, wait=True, timeout=30, env=None, wrapper=()):
+        """Start clawd in the foreground and wait until it says READY=1.
+
+        wrapper: a command that executes clawd (setpriv and its arguments).
+        """
         path = os.path.join(self.top, "notify")
         if self.notify is not None:
             self.notify.close()
@@ -298,9 +301,12 @@ class Node:
         os.chmod(path, 0o777)
         self.ready = False
         self.states = []
+        if SANITIZERS:
+            # Their run time does not live in a sandbox.
+            args = ("--insecure-no-sandbox", *args)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [binary("clawd"), "-f", self.config, *args],
+                [*wrapper, binary("clawd"), "-f", self.config, *args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(self.env, NOTIFY_SOCKET=path, **(env or {})),
                 cwd=self.top, preexec_fn=die_with_parent,
