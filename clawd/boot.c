@@ -225,63 +225,95 @@ on_staged(struct chan *c, struct msg *m, void *arg)
 		    &commit);
 }
 
-static uint8_t
-level_of(const struct conf *conf)
+/* What every configuration begins with, and the two that most have. */
+#define CONFIG_HEAD                                                           \
+	.generation = generation,                                             \
+	.log_level = (uint8_t)(conf->log_level - CONF_LOG_LEVEL_ERROR)
+#define CONFIG_NODE(m)                                                        \
+	do {                                                                  \
+		snprintf((m).node, sizeof((m).node), "%s", conf->node_name);  \
+		if (conf_hash_bytes(conf->registry_genesis, (m).genesis) !=   \
+		    0)                                                        \
+			fatalx("node.registry.genesis was not checked");      \
+	} while (0)
+
+static int
+config_keyd(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
 {
-	return (uint8_t)(conf->log_level - CONF_LOG_LEVEL_ERROR);
+	struct msg_CONFIG_KEYD m = { CONFIG_HEAD };
+
+	CONFIG_NODE(m);
+	return chan_send_CONFIG_KEYD(c, id, -1, &m);
 }
 
-#define CONFIG(name, ...)                                                     \
-	do {                                                                  \
-		struct msg_##name m = { .generation = generation,             \
-			.log_level = level_of(conf), __VA_ARGS__ };           \
-                                                                              \
-		NODE(m);                                                      \
-		return chan_send_##name(                                      \
-		    c, chan_ask(c, MSG_##name, done, in), -1, &m);            \
-	} while (0)
+static int
+config_auditd(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_AUDITD m = { CONFIG_HEAD,
+		.checkpoint_ms = (uint32_t)conf->audit_checkpoint_interval_ms,
+		.warn_percent = (uint8_t)conf->audit_warn_at_percent,
+		.refuse_percent = (uint8_t)conf->audit_refuse_at_percent,
+		.reserve_bytes = conf->audit_reserve_bytes };
+
+	CONFIG_NODE(m);
+	return chan_send_CONFIG_AUDITD(c, id, -1, &m);
+}
+
+static int
+config_attestd(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_ATTESTD m = { CONFIG_HEAD };
+
+	CONFIG_NODE(m);
+	return chan_send_CONFIG_ATTESTD(c, id, -1, &m);
+}
+
+static int
+config_metricd(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_METRICD m = { CONFIG_HEAD };
+
+	return chan_send_CONFIG_METRICD(c, id, -1, &m);
+}
+
+static int
+config_controld(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_CONTROLD m = { CONFIG_HEAD,
+		.uid = (uint32_t)getuid(),
+		.gid = (uint32_t)account_operators(),
+		.max_clients = (uint32_t)conf->control_max_clients,
+		.need_cookie = getuid() != 0 };
+
+	snprintf(m.node, sizeof(m.node), "%s", conf->node_name);
+	memcpy(m.cookie, suite.cookie, sizeof(m.cookie));
+	return chan_send_CONFIG_CONTROLD(c, id, -1, &m);
+}
 
 int
 boot_send_config(struct instance *in, const struct conf *conf,
     uint32_t generation, chan_done *done)
 {
-	struct chan *c = in->chan;
-	uint8_t genesis[32];
+	static const struct {
+		uint16_t type;
+		int (*send)(struct chan *c, uint32_t id,
+		    const struct conf *conf, uint32_t generation);
+	} table[PROC_MAX] = {
+		[PROC_KEYD] = { MSG_CONFIG_KEYD, config_keyd },
+		[PROC_AUDITD] = { MSG_CONFIG_AUDITD, config_auditd },
+		[PROC_ATTESTD] = { MSG_CONFIG_ATTESTD, config_attestd },
+		[PROC_METRICD] = { MSG_CONFIG_METRICD, config_metricd },
+		[PROC_CONTROLD] = { MSG_CONFIG_CONTROLD, config_controld },
+	};
 
-	if (conf_hash_bytes(conf->registry_genesis, genesis) != 0)
-		fatalx("registry.genesis was not checked");
-#define NODE(m)                                                               \
-	memcpy(m.genesis, genesis, 32);                                       \
-	snprintf(m.node, sizeof(m.node), "%s", conf->node_name)
-	switch (in->proc) {
-	case PROC_KEYD:
-		CONFIG(CONFIG_KEYD, );
-	case PROC_AUDITD:
-		CONFIG(CONFIG_AUDITD,
-		    .checkpoint_ms =
-			(uint32_t)conf->audit_checkpoint_interval_ms,
-		    .warn_percent = (uint8_t)conf->audit_warn_at_percent,
-		    .refuse_percent = (uint8_t)conf->audit_refuse_at_percent,
-		    .reserve_bytes = conf->audit_reserve_bytes);
-	case PROC_ATTESTD:
-		CONFIG(CONFIG_ATTESTD, );
-#undef NODE
-#define NODE(m) (void)0
-	case PROC_METRICD:
-		CONFIG(CONFIG_METRICD, );
-#undef NODE
-#define NODE(m)                                                               \
-	snprintf(m.node, sizeof(m.node), "%s", conf->node_name);              \
-	memcpy(m.cookie, suite.cookie, sizeof(m.cookie))
-	case PROC_CONTROLD:
-		CONFIG(CONFIG_CONTROLD, .uid = (uint32_t)getuid(),
-		    .gid = (uint32_t)account_operators(),
-		    .max_clients = (uint32_t)conf->control_max_clients,
-		    .need_cookie = getuid() != 0);
-#undef NODE
-	default:
-		fatalx("%s has no configuration", proc_name(in->proc));
-	}
+	return table[in->proc].send(in->chan,
+	    chan_ask(in->chan, table[in->proc].type, done, in), conf,
+	    generation);
 }
 
 static void

@@ -120,6 +120,23 @@ parse_options(int argc, char **argv, struct options *o)
 	}
 }
 
+/* A person at a terminal sees the lines of the file; a log never does. */
+static void
+print_errors(const struct conf_errors *errors)
+{
+	char text[CONF_TEXT_MAX];
+	size_t i;
+
+	if (isatty(STDERR_FILENO)) {
+		conf_errors_print(errors, stderr);
+		return;
+	}
+	for (i = 0; i < errors->n; i++) {
+		conf_errors_text(errors, i, text, sizeof(text));
+		log_errorx("%s", text);
+	}
+}
+
 static bool
 load_conf(const char *file)
 {
@@ -129,7 +146,7 @@ load_conf(const char *file)
 	conf_errors_init(&errors);
 	r = conf_load(&suite.conf, &errors, file, environ);
 	if (r != 0)
-		conf_errors_print(&errors, stderr);
+		print_errors(&errors);
 	conf_errors_free(&errors);
 	return r == 0;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clawd/account.h"
 #include "clawd/notify.h"
 #include "clawd/record.h"
 #include "clawd/suite.h"
@@ -48,7 +49,8 @@ suite_status(enum proc p)
 {
 	struct instance *to = suite.slot[PROC_CONTROLD].cur;
 	struct slot *s = &suite.slot[p];
-	struct msg_PROC_STATUS m = { .proc = (uint8_t)p, .restarts = s->ends };
+	struct msg_PROC_STATUS m = { .proc = (uint8_t)p,
+		.uid = (uint32_t)account_uid(p), .restarts = s->ends };
 
 	counter_set((enum counter)(COUNTER_UP_KEYD + (int)p - PROC_KEYD),
 	    suite_ready(p) ? 1 : 0);
