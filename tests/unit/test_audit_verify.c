@@ -333,6 +333,48 @@ test_older_checkpoint(void **state)
 	kit_node_free(&b.n);
 }
 
+/*
+ * A crash between the new tiles and the new checkpoint, or between that and
+ * the removal of what it supersedes, is no forgery.
+ */
+static void
+test_crash_while_publishing(void **state)
+{
+	char dir[400], cmd[1600], path[500], expect[80];
+	struct shard *s;
+	struct box b;
+
+	(void)state;
+	box(&b, "2026-11", 300, false);
+	memcpy(expect, b.n.expect, sizeof(expect));
+	snprintf(dir, sizeof(dir), "%s-old", b.dir);
+	copy_tree(b.dir, dir);
+	s = kit_open(&b.n, "2026-11", NULL);
+	kit_fill(s, 700);
+	assert_int_equal(kit_checkpoint(&b.n, s), 0);
+	kit_fill(s, 100);
+	shard_close(s);
+	snprintf(cmd, sizeof(cmd), "cp -a '%s/tile' '%s'", dir, b.dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(verify(&b), 80);
+	snprintf(cmd, sizeof(cmd), "cp -a '%s/checkpoint' '%s'", dir, b.dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(verify_as(b.dir, b.n.vkey_text, expect), 80);
+	assert_int_equal(verify(&b), 79);
+	/* But what is left must say what the log says. */
+	snprintf(path, sizeof(path), "%s/tile/0/003.p/232", b.dir);
+	flip(path, 5000, 3);
+	assert_int_equal(verify_as(b.dir, b.n.vkey_text, expect), 79);
+	flip(path, 5000, 3);
+	snprintf(path, sizeof(path), "%s/tile/entries/002", b.dir);
+	flip(path, 5000, 3);
+	assert_int_equal(verify_as(b.dir, b.n.vkey_text, expect), 79);
+	flip(path, 5000, 3);
+	assert_int_equal(verify_as(b.dir, b.n.vkey_text, expect), 80);
+	kit_rmtree(dir);
+	kit_node_free(&b.n);
+}
+
 static void
 test_absence_fails(void **state)
 {
@@ -599,6 +641,7 @@ main(void)
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_lines_moved),
 		cmocka_unit_test(test_older_checkpoint),
+		cmocka_unit_test(test_crash_while_publishing),
 		cmocka_unit_test(test_absence_fails),
 		cmocka_unit_test(test_months),
 		cmocka_unit_test(test_random_on_100000),
