@@ -182,6 +182,16 @@ on_window_over(evutil_socket_t fd, short what, void *arg)
 	sum_up_denied();
 }
 
+/* An order's own answer comes at once, or when we are gone. */
+static void
+on_patience_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	methods_give_up();
+}
+
 static void
 on_drain_timeout(evutil_socket_t fd, short what, void *arg)
 {
@@ -198,18 +208,26 @@ all_answered(void)
 	child_drained();
 }
 
+static void
+call_after(uint32_t ms, event_callback_fn call)
+{
+	const struct timeval tv = { .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000 };
+
+	if (event_base_once(child_base(), -1, EV_TIMEOUT, call, NULL, &tv) ==
+	    -1)
+		fatalx("libevent has no timer for us");
+}
+
 /* Half of the time is left for saying so. */
 static void
 drain(uint32_t timeout_ms)
 {
-	const struct timeval tv = { .tv_sec = timeout_ms / 2000,
-		.tv_usec = (timeout_ms / 2 % 1000) * 1000 };
-
 	sum_up_denied();
-	if (event_base_once(child_base(), -1, EV_TIMEOUT, on_drain_timeout,
-		NULL, &tv) == -1)
-		fatalx("libevent has no timer for us");
 	methods_drain();
+	call_after(timeout_ms / 4 < 500 ? timeout_ms / 4 : 500,
+	    on_patience_over);
+	call_after(timeout_ms / 2, on_drain_timeout);
 	client_drain(all_answered);
 }
 

@@ -422,19 +422,24 @@ methods_set_process(const struct msg_PROC_STATUS *status)
 void
 methods_drain(void)
 {
+	my.draining = true;
+}
+
+void
+methods_give_up(void)
+{
 	struct order *o;
 	struct request *r;
 
-	my.draining = true;
 	for (o = my.orders; o < my.orders + ORDERS_MAX; o++) {
 		r = o->request;
-		if (r == NULL || r->rpc.method == RPC_RELOAD)
+		if (r == NULL)
 			continue;
 		/* clawd waits for us, so we cannot wait for clawd. */
 		chan_cancel(child_parent(), o->id);
 		o->request = NULL;
 		answer(r,
 		    json_pack("{s:b, s:s}", "done", 0, "text",
-			"taken, and under way"));
+			"taken, and under way; the log says what came of it"));
 	}
 }

@@ -17,10 +17,10 @@ void methods_request(struct request *r);
 void methods_set_node(const char *name);
 void methods_set_process(const struct msg_PROC_STATUS *status);
 
-/*
- * controld is about to end: orders that end it are answered as taken, and no
- * order is passed on any more.
- */
+/* controld is about to end: no order is passed on any more. */
 void methods_drain(void);
+
+/* Orders that clawd has not answered by now are answered as taken. */
+void methods_give_up(void);
 
 #endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * demo_node.c - a node in a temporary folder, for claw demo.
+ *
+ * Makes it with clawd --init, starts it, waits for its READY=1 and stops it.
+ * Where root runs the demo the node belongs to a user that owns nothing else,
+ * and gets a copy of the programs if that user could not reach them.
+ */
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "claw/demo.h"
+#include "claw/path.h"
+#include "common/proc.h"
+
+#define READY_MS 15000
+#define STOP_MS 10000
+
+static bool
+complain(const char *what)
+{
+	fprintf(stderr, "claw demo: %s: %s\n", what, strerror(errno));
+	return false;
+}
+
+static bool
+copy_file(const char *from, const char *to, mode_t mode)
+{
+	char buf[65536];
+	ssize_t n = -1;
+	int in, out;
+
+	in = open(from, O_RDONLY | O_CLOEXEC);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (in != -1 && out != -1)
+		while ((n = read(in, buf, sizeof(buf))) > 0)
+			if (write(out, buf, (size_t)n) != n) {
+				n = -1;
+				break;
+			}
+	if (in != -1)
+		close(in);
+	if (out != -1 && close(out) == -1)
+		n = -1;
+	return n == 0 || complain(to);
+}
+
+/* Whether anybody can get there: every folder on the way lets others pass. */
+static bool
+is_reachable(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+	char *slash;
+
+	if (realpath(path, part) == NULL || stat(part, &st) == -1 ||
+	    (st.st_mode & S_IXOTH) == 0)
+		return false;
+	while ((slash = strrchr(part, '/')) != NULL && slash != part) {
+		*slash = '\0';
+		if (stat(part, &st) == -1 || (st.st_mode & S_IXOTH) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* sbin/clawd and libexec/claw below the temporary folder. */
+static bool
+copy_programs(struct demo_node *n)
+{
+	static const char *const folders[] = { "sbin", "libexec",
+		"libexec/claw" };
+	char from[PATH_MAX], file[PATH_MAX * 2], to[PATH_MAX];
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		snprintf(to, sizeof(to), "%s/%s", n->top, folders[i]);
+		if (mkdir(to, 0755) == -1)
+			return complain(to);
+	}
+	snprintf(to, sizeof(to), "%s/sbin/clawd", n->top);
+	if (!copy_file(n->clawd, to, 0755))
+		return false;
+	memcpy(n->clawd, to, sizeof(n->clawd));
+	path_libexec(from);
+	for (i = PROC_CLAWD + 1; i < PROC_MAX; i++) {
+		snprintf(file, sizeof(file), "%s/%s", from,
+		    proc_name((enum proc)i));
+		snprintf(to, sizeof(to), "%s/libexec/claw/%s", n->top,
+		    proc_name((enum proc)i));
+		if (!copy_file(file, to, 0755))
+			return false;
+	}
+	return true;
+}
+
+bool
+demo_folder(struct demo_node *n, uid_t uid)
+{
+	const char *tmp = getenv("TMPDIR");
+	mode_t old = umask(022);
+	bool good;
+
+	memset(n, 0, sizeof(*n));
+	n->notify = -1;
+	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > 60)
+		tmp = "/tmp";
+	snprintf(n->top, sizeof(n->top), "%s/claw-demo-XXXXXX", tmp);
+	if (mkdtemp(n->top) == NULL) {
+		complain(n->top);
+		n->top[0] = '\0';
+		return false;
+	}
+	path_clawd(n->clawd);
+	good = uid == geteuid() || is_reachable(n->clawd) || copy_programs(n);
+	umask(old);
+	if (!good)
+		return false;
+	if (uid != geteuid() && chown(n->top, uid, (gid_t)uid) == -1)
+		return complain(n->top);
+	snprintf(n->config, sizeof(n->config), "%s/n/claw.yaml", n->top);
+	snprintf(n->log, sizeof(n->log), "%s/n/log/audit", n->top);
+	return true;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
+void
+demo_remove(const char *top)
+{
+	if (top[0] != '\0')
+		(void)nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A program of the house, its output into the folder's "output". */
+static pid_t
+start(struct demo_node *n, const char *const argv[], char *const envp[])
+{
+	char path[DEMO_PATH_MAX + 16];
+	pid_t parent = getpid(), pid;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/output", n->top);
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	/* Whatever becomes of the demo, its node ends with it. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(1);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd != -1) {
+		dup2(fd, STDOUT_FILENO);
+		dup2(fd, STDERR_FILENO);
+	}
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fd != -1)
+		dup2(fd, STDIN_FILENO);
+	path_exec(argv, envp);
+	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+static void
+show_output(const struct demo_node *n)
+{
+	char path[DEMO_PATH_MAX + 16], line[1024];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/output", n->top);
+	f = fopen(path, "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		fprintf(stderr, "  | %s", line);
+	if (f != NULL)
+		fclose(f);
+}
+
+bool
+demo_init(struct demo_node *n, char *const envp[])
+{
+	char dir[DEMO_PATH_MAX + 8];
+	const char *const argv[] = { n->clawd, "--init", "--dir", dir, "--name",
+		"demo",
+#ifdef CLAW_SANITIZERS
+		"--insecure-no-sandbox",
+#endif
+		NULL };
+	int status;
+	pid_t pid;
+
+	snprintf(dir, sizeof(dir), "%s/n", n->top);
+	pid = start(n, argv, envp);
+	if (pid == -1 || waitpid(pid, &status, 0) != pid)
+		return complain("clawd --init");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		fprintf(stderr, "claw demo: no node could be made:\n");
+		show_output(n);
+		return false;
+	}
+	return true;
+}
+
+static bool
+open_notify(struct demo_node *n, char variable[static DEMO_PATH_MAX + 32])
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.90s/notify", n->top);
+	n->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (n->notify == -1 ||
+	    bind(n->notify, (const struct sockaddr *)&sun, sizeof(sun)) == -1)
+		return complain(sun.sun_path);
+	snprintf(variable, DEMO_PATH_MAX + 32, "NOTIFY_SOCKET=%s",
+	    sun.sun_path);
+	return true;
+}
+
+/* Until READY=1, or the end of clawd. */
+static bool
+wait_ready(struct demo_node *n)
+{
+	struct pollfd pfd = { .fd = n->notify, .events = POLLIN };
+	char text[1024];
+	int waited_ms;
+	ssize_t len;
+
+	for (waited_ms = 0; waited_ms < READY_MS; waited_ms += 50) {
+		if (waitpid(n->pid, NULL, WNOHANG) == n->pid) {
+			n->pid = 0;
+			return false;
+		}
+		if (poll(&pfd, 1, 50) != 1)
+			continue;
+		len = recv(n->notify, text, sizeof(text) - 1, 0);
+		text[len > 0 ? len : 0] = '\0';
+		if (strstr(text, "READY=1") != NULL)
+			return true;
+	}
+	return false;
+}
+
+bool
+demo_start(struct demo_node *n, char *const envp[])
+{
+	char variable[DEMO_PATH_MAX + 32];
+	const char *const argv[] = { n->clawd, "-f", n->config,
+#ifdef CLAW_SANITIZERS
+		"--insecure-no-sandbox",
+#endif
+		NULL };
+	char *env[64];
+	size_t i, k = 0;
+
+	if (!open_notify(n, variable))
+		return false;
+	for (i = 0; envp[i] != NULL && k < 62; i++)
+		if (strncmp(envp[i], "NOTIFY_SOCKET=", 14) != 0)
+			env[k++] = envp[i];
+	env[k++] = variable;
+	env[k] = NULL;
+	n->pid = start(n, argv, env);
+	if (n->pid == -1) {
+		n->pid = 0;
+		return complain("fork");
+	}
+	if (wait_ready(n))
+		return true;
+	fprintf(stderr, "claw demo: the node did not become ready:\n");
+	show_output(n);
+	return false;
+}
+
+bool
+demo_stop(struct demo_node *n)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int waited_ms, status = 0;
+
+	if (n->pid == 0)
+		return true;
+	(void)kill(n->pid, SIGTERM);
+	for (waited_ms = 0; waited_ms < STOP_MS; waited_ms += 20) {
+		if (waitpid(n->pid, &status, WNOHANG) == n->pid) {
+			n->pid = 0;
+			return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+	(void)kill(n->pid, SIGKILL);
+	(void)waitpid(n->pid, NULL, 0);
+	n->pid = 0;
+	fprintf(stderr, "claw demo: the node did not stop\n");
+	return false;
+}
+
+/* Copies of the log. nftw() has no argument for its callback. */
+static struct {
+	size_t prefix;
+	const char *to;
+	bool failed;
+} copying;
+
+static int
+copy_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	char to[PATH_MAX];
+
+	(void)ftw;
+	snprintf(to, sizeof(to), "%s%s", copying.to, path + copying.prefix);
+	if (type == FTW_D) {
+		if (mkdir(to, 0700) == -1)
+			copying.failed = true;
+	} else if (type == FTW_F && S_ISREG(st->st_mode) &&
+	    !copy_file(path, to, 0600))
+		copying.failed = true;
+	return copying.failed ? 1 : 0;
+}
+
+bool
+demo_copy(const char *from, const char *to)
+{
+	copying.prefix = strlen(from);
+	copying.to = to;
+	copying.failed = false;
+	return nftw(from, copy_one, 16, FTW_PHYS) == 0 && !copying.failed;
+}
