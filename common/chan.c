@@ -51,6 +51,7 @@ struct chan {
 	void *arg;
 	TAILQ_HEAD(, packet) queue;
 	size_t queued;
+	uint16_t unread; /* first message that the peer left no room for */
 	bool dead; /* the socket is of no more use */
 	bool busy; /* on_readable() is at work with it */
 	bool gone; /* chan_free() was called meanwhile */
@@ -83,7 +84,15 @@ on_broken(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	c->ops->closed(c);
+	if (c->unread == MSG_NONE) {
+		c->ops->closed(c);
+		return;
+	}
+	/* To let others' words pile up is as much a flood as to send one. */
+	counter_add(COUNTER_VIOLATIONS, 1);
+	log_warnx("%s does not read what it is sent (%s)",
+	    proc_name(c->gate.peer), msg_name(c->unread));
+	c->ops->violation(c, c->unread, "does not read");
 }
 
 static void
@@ -96,6 +105,18 @@ violation(struct chan *c, uint16_t type, const char *reason)
 	log_warnx("%s sent %s (0x%04x): %s", proc_name(c->gate.peer),
 	    msg_name(type), type, reason);
 	c->ops->violation(c, type, reason);
+}
+
+/*
+ * recvmsg(2) gives 0 for the end of the channel and for a packet of no bytes,
+ * which nobody honest sends; the socket knows which it was.
+ */
+static bool
+hung_up(int sock)
+{
+	struct pollfd pfd = { .fd = sock };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
 }
 
 static void
@@ -196,12 +217,16 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			break;
-		if (n <= 0) {
-			/* An empty packet is no message of ours either. */
+		if (n == -1) {
 			break_channel(c);
 			break;
 		}
+		/* Even a packet of no bytes can bring descriptors. */
 		nfds = take_fds(&mh, &fd);
+		if (n == 0 && nfds == 0 && hung_up(sock)) {
+			break_channel(c);
+			break;
+		}
 		if ((mh.msg_flags & MSG_TRUNC) != 0 || n > MSG_MAX_LEN)
 			n = 0; /* judged as a packet without a header */
 		judge(c, packet, (size_t)n, fd, nfds);
@@ -324,7 +349,7 @@ output(struct chan *c, uint16_t type, uint32_t id, int fd, struct wbuf *w)
 		r = enqueue(c, w->data, w->len, fd);
 	if (r < 0) {
 		if (r == -ENOBUFS)
-			log_warnx("%s does not read", proc_name(c->gate.peer));
+			c->unread = type;
 		break_channel(c);
 		return r;
 	}
