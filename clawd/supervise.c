@@ -285,15 +285,39 @@ supervise_violation(struct chan *c, uint16_t type, const char *reason)
 {
 	struct instance *in = chan_arg(c);
 
+	/* auditd's own violation waits for the next auditd. */
+	if (suite.slot[in->proc].cur == in && in->proc == PROC_AUDITD)
+		record_auditd(NULL);
 	record_violation(in->proc, "clawd", type, reason);
 	in->chan = NULL;
 	chan_free(c);
 	instance_kill(in, "said what it may not say");
 }
 
+/* Whether policy/topology.def gives the two a channel. */
+static bool
+are_connected(enum proc x, enum proc y)
+{
+	static const struct {
+		enum proc a, b;
+	} topology[] = {
+#define CHANNEL(a, b, why) { PROC_##a, PROC_##b },
+#include "policy/topology.def"
+#undef CHANNEL
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(topology) / sizeof(topology[0]); i++)
+		if ((topology[i].a == x && topology[i].b == y) ||
+		    (topology[i].a == y && topology[i].b == x))
+			return true;
+	return false;
+}
+
 /*
- * One process accuses another. Who stands higher in supervision.def is
- * believed: so a process that was taken over cannot have keyd or auditd ended.
+ * One process accuses another. It can only know of whom it has a channel to;
+ * of those, who stands higher in supervision.def is believed: so a process
+ * that was taken over cannot have keyd or auditd ended.
  */
 void
 supervise_on_report(struct chan *c, struct msg *m)
@@ -304,9 +328,9 @@ supervise_on_report(struct chan *c, struct msg *m)
 
 	if (!msg_get_VIOLATION(&m->body, &v))
 		fatalx("malformed VIOLATION");
-	if (v.proc == PROC_CLAWD || v.proc >= PROC_MAX ||
-	    v.proc == accuser->proc) {
-		supervise_violation(c, m->type, "accuses nobody it knows");
+	if (v.proc >= PROC_MAX ||
+	    !are_connected(accuser->proc, (enum proc)v.proc)) {
+		supervise_violation(c, m->type, "accuses whom it does not know");
 		return;
 	}
 	accused = suite.slot[v.proc].cur;
