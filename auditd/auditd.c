@@ -9,6 +9,7 @@
  *
  *	auditd.c   who may record what; intents and their outcomes
  *	journal.c  the open shard: group commit, checkpoints, months
+ *	check.c    the shard read through by a worker (verifyd.c)
  *	shard.c    its files; line.c one line; logkey.c the sealed key
  */
 #include <sys/queue.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auditd/check.h"
 #include "auditd/journal.h"
 #include "common/auditrec.h"
 #include "common/child.h"
@@ -294,6 +296,7 @@ peer_down(struct chan *c)
 	struct waiting *w;
 
 	journal_forget(c);
+	check_forget(c);
 	STAILQ_FOREACH(w, &waiting, entry)
 		if (w->chan == c)
 			w->chan = NULL;
@@ -327,15 +330,22 @@ drain(uint32_t timeout_ms)
 	journal_drain(child_drained);
 }
 
-static const struct chan_handlers records[] = {
+static const struct chan_handlers from_clawd[] = {
 	{ MSG_AUDIT_APPEND, record },
+	{ MSG_WORKER_ENDED, check_on_worker_ended },
+	{ 0, NULL },
+};
+
+static const struct chan_handlers from_siblings[] = {
+	{ MSG_AUDIT_APPEND, record },
+	{ MSG_AUDIT_CHECK, check_on_request },
 	{ 0, NULL },
 };
 
 static const struct child auditd = {
 	.self = PROC_AUDITD,
-	.from_parent = records,
-	.from_peers = records,
+	.from_parent = from_clawd,
+	.from_peers = from_siblings,
 	.prepare = prepare,
 	.config = MSG_CONFIG_AUDITD,
 	.stage = stage,

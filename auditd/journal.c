@@ -311,6 +311,25 @@ journal_append(const struct line_attr *attrs, size_t count,
 }
 
 void
+journal_name(char name[SHARDNAME_SIZE])
+{
+	shardname_format(j.order, name);
+}
+
+int
+journal_signed(uint64_t *size, uint8_t root[32])
+{
+	char path[SHARDNAME_SIZE + 16];
+
+	*size = j.open ? shard_checkpoint_size(j.shard) : 0;
+	if (*size == 0 || shard_root(j.shard, *size, root) != 0)
+		return -1;
+	snprintf(path, sizeof(path), "%s/" SHARD_LOG, shard_name(j.shard));
+	return openat(
+	    DESC_AUDIT_DIR, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+void
 journal_forget(const struct chan *c)
 {
 	size_t i;

@@ -60,6 +60,15 @@ void journal_on_open(void (*fn)(void));
 /* Intents of the open shard whose outcome is missing. */
 void journal_intents(unsigned int count);
 
+/* The name of the open shard. */
+void journal_name(char name[16]);
+
+/*
+ * The log of the open shard, opened for reading, and what its published
+ * checkpoint states. -1 while there is none.
+ */
+int journal_signed(uint64_t *size, uint8_t root[32]);
+
 /* Nobody of this channel is to be answered any more. */
 void journal_forget(const struct chan *c);
 

@@ -35,6 +35,7 @@ static const struct chan_handlers handlers[] = {
 	{ MSG_HELLO, on_hello },
 	{ MSG_VIOLATION, supervise_on_report },
 	{ MSG_CHECKPOINT_NOTED, on_checkpoint_noted },
+	{ MSG_WORKER_START, worker_on_start },
 	{ MSG_RELOAD, order_on_reload },
 	{ MSG_RESTART, order_on_restart },
 	{ MSG_SHUTDOWN, order_on_shutdown },
@@ -172,8 +173,12 @@ on_ready(struct chan *c, struct msg *m, void *arg)
 	in->state = PROCSTATE_READY;
 	in->ready_ms = suite_now_ms();
 	chan_set_when(c, WHEN_RUN);
-	take_over(in);
 	log_info("%s is ready", proc_name(in->proc));
+	if (in->worker != NULL) {
+		worker_ready(in);
+		return;
+	}
+	take_over(in);
 	if (in->proc == PROC_AUDITD)
 		record_auditd(c);
 	if (in->proc == PROC_METRICD)
@@ -184,7 +189,7 @@ on_ready(struct chan *c, struct msg *m, void *arg)
 		(void)chan_send_COUNTER_PAGE(suite.slot[PROC_METRICD].cur->chan,
 		    0, suite.slot[in->proc].page, &page);
 	}
-	for (p = PROC_KEYD; p < PROC_MAX; p++)
+	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
 		if (p == in->proc || in->proc == PROC_CONTROLD)
 			suite_status((enum proc)p);
 	order_advance();
@@ -196,7 +201,10 @@ send_start(struct instance *in)
 {
 	struct msg_START start = { 0 };
 
-	connect_siblings(in);
+	if (in->worker != NULL)
+		worker_connect(in);
+	else
+		connect_siblings(in);
 	(void)chan_send_START(in->chan,
 	    chan_ask(in->chan, MSG_START, on_ready, in), -1, &start);
 }
@@ -295,6 +303,15 @@ config_controld(struct chan *c, uint32_t id, const struct conf *conf,
 	return chan_send_CONFIG_CONTROLD(c, id, -1, &m);
 }
 
+static int
+config_worker(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_WORKER m = { CONFIG_HEAD };
+
+	return chan_send_CONFIG_WORKER(c, id, -1, &m);
+}
+
 int
 boot_send_config(struct instance *in, const struct conf *conf,
     uint32_t generation, chan_done *done)
@@ -309,6 +326,7 @@ boot_send_config(struct instance *in, const struct conf *conf,
 		[PROC_ATTESTD] = { MSG_CONFIG_ATTESTD, config_attestd },
 		[PROC_METRICD] = { MSG_CONFIG_METRICD, config_metricd },
 		[PROC_CONTROLD] = { MSG_CONFIG_CONTROLD, config_controld },
+		[PROC_VERIFYD] = { MSG_CONFIG_WORKER, config_worker },
 	};
 
 	return table[in->proc].send(in->chan,
@@ -443,6 +461,8 @@ boot_start(enum proc p)
 	    evtimer_add(in->deadline, &within) == -1)
 		fatalx("out of memory");
 	TAILQ_INSERT_TAIL(&suite.all, in, entry);
+	if (p >= PROC_SUITE_END)
+		return in; /* a worker has no slot */
 	if (s->cur == NULL)
 		s->cur = in;
 	else

@@ -114,7 +114,7 @@ order_advance(void)
 			restarted(false, "the node is stopping");
 			return;
 		}
-		if (restart.proc == PROC_MAX) {
+		if (restart.proc == PROC_SUITE_END) {
 			restarted(true, "all but keyd have been replaced");
 			return;
 		}
@@ -161,7 +161,7 @@ order_advance(void)
 		}
 		restart.proc++;
 		restart.started = false;
-		if (restart.proc < PROC_MAX)
+		if (restart.proc < PROC_SUITE_END)
 			restart.old = suite.slot[restart.proc].cur == NULL ?
 			    -1 :
 			    suite.slot[restart.proc].cur->pid;
@@ -173,11 +173,11 @@ order_on_restart(struct chan *c, struct msg *m)
 {
 	unsigned int p;
 
-	for (p = PROC_KEYD; p < PROC_MAX; p++)
+	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
 		if (!suite_ready((enum proc)p) ||
 		    suite.slot[p].next != NULL)
 			break;
-	if (restart.running || p != PROC_MAX || suite.state != SUITE_RUNNING) {
+	if (restart.running || p != PROC_SUITE_END || suite.state != SUITE_RUNNING) {
 		chan_refuse(c, m, EAGAIN, true,
 		    "a process is being started or replaced already");
 		return;

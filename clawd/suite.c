@@ -52,6 +52,8 @@ suite_status(enum proc p)
 	struct msg_PROC_STATUS m = { .proc = (uint8_t)p,
 		.uid = (uint32_t)account_uid(p), .restarts = s->ends };
 
+	if (p >= PROC_SUITE_END)
+		return;
 	counter_set((enum counter)(COUNTER_UP_KEYD + (int)p - PROC_KEYD),
 	    suite_ready(p) ? 1 : 0);
 	if (to == NULL || to->chan == NULL || to->state != PROCSTATE_READY)
@@ -157,7 +159,7 @@ advance_start(void)
 	struct auditrec r;
 	unsigned int p;
 
-	for (p = PROC_KEYD; p < PROC_MAX; p++) {
+	for (p = PROC_KEYD; p < PROC_SUITE_END; p++) {
 		if (suite_ready((enum proc)p))
 			continue;
 		if (suite.slot[p].cur == NULL &&
@@ -274,7 +276,7 @@ stop_restarts(void)
 {
 	unsigned int p;
 
-	for (p = PROC_KEYD; p < PROC_MAX; p++)
+	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
 		if (suite.slot[p].restart != NULL)
 			evtimer_del(suite.slot[p].restart);
 }

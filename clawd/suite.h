@@ -7,6 +7,8 @@
  *	             configuration, channels to siblings
  *	supervise.c  ends, silence and violations: policy/supervision.def
  *	reload.c     a new configuration, in two phases
+ *	worker.c     processes started for one job, at a broker's request
+ *	order.c      what operators want
  *
  * A slot is a place in the house (one for each process name), an instance is
  * one life of the process in it. While a process is replaced gracefully its
@@ -43,9 +45,10 @@ struct instance {
 	uint64_t pinged_ms;     /* 0: no PING is unanswered */
 	uint32_t generation;    /* configuration it has */
 	uint32_t layers, probes, failed, missing;
+	struct worker *worker; /* its job, if it is a worker */
 };
 
-enum on_end { ON_END_RESTART, ON_END_STOP_SUITE };
+enum on_end { ON_END_RESTART, ON_END_STOP_SUITE, ON_END_REPORT };
 enum graceful { GRACEFUL_OVERLAP, GRACEFUL_SERIAL, GRACEFUL_KEEP };
 
 struct slot {
@@ -112,6 +115,13 @@ void supervise_tick(void);      /* once a second */
 void supervise_violation(struct chan *c, uint16_t type, const char *reason);
 void supervise_closed(struct chan *c);
 void supervise_on_report(struct chan *c, struct msg *m); /* VIOLATION */
+
+/* worker.c */
+void worker_on_start(struct chan *c, struct msg *m); /* WORKER_START */
+void worker_connect(struct instance *in);
+void worker_ready(struct instance *in);
+void worker_gone(struct instance *in, const char *how);
+struct instance *worker_of(const struct instance *broker, enum proc p);
 
 /* reload.c: done is called once, ok or not, with a text for the operator. */
 typedef void order_done(bool ok, const char *text, void *arg);

@@ -26,6 +26,7 @@ static const struct {
 	enum graceful graceful;
 } policy[PROC_MAX] = {
 #define RESTART ON_END_RESTART
+#define REPORT ON_END_REPORT
 #define STOP_SUITE ON_END_STOP_SUITE
 #define OVERLAP GRACEFUL_OVERLAP
 #define SERIAL GRACEFUL_SERIAL
@@ -138,10 +139,11 @@ unexpected_end(struct instance *in, int status)
 
 	describe(in, status, s->last_end, sizeof(s->last_end));
 	log_errorx("%s[%d] %s", proc_name(in->proc), (int)in->pid, s->last_end);
-	counter_add(
-	    (enum counter)(COUNTER_ENDS_KEYD + (int)in->proc - PROC_KEYD), 1);
 	s->ends++;
 	record_end(in, s->last_end);
+	if (in->proc < PROC_SUITE_END)
+		counter_add((enum counter)(COUNTER_ENDS_KEYD + (int)in->proc -
+				PROC_KEYD), 1);
 	if (!serving)
 		return; /* a successor or one that drained: the other serves */
 	if (policy[in->proc].on_end == ON_END_STOP_SUITE) {
@@ -165,11 +167,17 @@ ended(struct instance *in, int status)
 
 	if (serving && p == PROC_AUDITD)
 		record_auditd(NULL);
+	/* A worker whose broker let go of it ends by itself. */
+	if (in->worker != NULL && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == 0)
+		in->expected = true;
 	if (!in->expected ||
 	    (WIFSIGNALED(status) && suite.state != SUITE_STOPPING))
 		unexpected_end(in, status);
 	else
 		log_info("%s[%d] has finished", proc_name(p), (int)in->pid);
+	if (in->worker != NULL)
+		worker_gone(in, in->expected ? "" : s->last_end);
 	if (serving)
 		s->cur = NULL;
 	if (s->next == in)
@@ -260,7 +268,7 @@ supervise_closed(struct chan *c)
 	if (suite.slot[in->proc].cur == in && in->proc == PROC_AUDITD)
 		record_auditd(NULL);
 	chan_free(c);
-	if (!in->expected)
+	if (!in->expected && in->worker == NULL)
 		instance_kill(in, "");
 }
 
@@ -334,6 +342,8 @@ supervise_on_report(struct chan *c, struct msg *m)
 		return;
 	}
 	accused = suite.slot[v.proc].cur;
+	if (v.proc >= PROC_SUITE_END)
+		accused = worker_of(accuser, (enum proc)v.proc);
 	record_violation((enum proc)v.proc, by, v.type, v.reason);
 	if (v.proc < accuser->proc) {
 		log_warnx("%s accuses %s, which stands above it", by,

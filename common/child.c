@@ -116,6 +116,17 @@ on_peer_violation(struct chan *c, uint16_t type, const char *reason)
 	on_peer_closed(c);
 }
 
+struct chan *
+child_worker(enum proc worker, int fd)
+{
+	struct chan *c;
+
+	c = chan_new(my.base, fd, my.child->self, worker, &peer_ops, NULL);
+	if (c != NULL)
+		chan_set_when(c, my.when);
+	return c;
+}
+
 void
 child_violation(struct chan *c, const struct msg *m, const char *reason)
 {

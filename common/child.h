@@ -66,6 +66,13 @@ struct event_base *child_base(void);
 struct chan *child_parent(void);
 struct chan *child_peer(enum proc peer);
 
+/*
+ * Takes a descriptor as the channel to a worker that clawd has started for
+ * us. It is served like a sibling's; whoever asked frees it when the job is
+ * done. NULL when out of memory (fd is closed).
+ */
+struct chan *child_worker(enum proc worker, int fd);
+
 /* Answers START and DRAIN. child_drained() does not return. */
 void child_ready(void);
 __attribute__((noreturn)) void child_drained(void);

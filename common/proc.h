@@ -12,10 +12,19 @@
 #include <stdint.h>
 
 enum proc {
-#define PROC(id, name, network, user, purpose) PROC_##id,
+#define PROC(id, name, kind, network, user, purpose) PROC_##id,
 #include "policy/processes.def"
 #undef PROC
-	PROC_MAX
+	PROC_MAX,
+	/* Those that run as long as the node does come before this one. */
+#define SUITE 1
+#define WORKER 0
+#define PROC(id, name, kind, network, user, purpose) +kind
+	PROC_SUITE_END = 0
+#include "policy/processes.def"
+#undef PROC
+#undef SUITE
+#undef WORKER
 };
 
 /* Bit of a process in a set of processes. */
