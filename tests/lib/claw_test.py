@@ -30,6 +30,7 @@ SANITIZERS = os.environ.get("CLAW_TEST_SANITIZERS", "") == "1"
 USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld")
+WORKERS = ("verifyd",)
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
@@ -191,7 +192,7 @@ def accounts():
     passwd = open("/etc/passwd").read()
     group = open("/etc/group").read()
     group += "claw:x:%d:\n" % GROUP_ID
-    for number, name in enumerate(PROCESSES, FIRST_ACCOUNT):
+    for number, name in enumerate(PROCESSES + WORKERS, FIRST_ACCOUNT):
         entry = USER_PREFIX + name
         passwd += "%s:x:%d:%d::/nonexistent:/usr/sbin/nologin\n" % (
             entry, number, number)
