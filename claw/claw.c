@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "claw/api.h"
+#include "claw/audit.h"
 #include "claw/cmd.h"
 #include "claw/out.h"
 #include "claw/path.h"
@@ -160,6 +161,43 @@ audit_note_run(const struct cmd *c)
 	}
 	return ask(c, "audit.note", json_pack("{s:o}", "text", note), ANSWER_MS,
 	    print_noted);
+}
+
+static void
+print_checked(const json_t *result)
+{
+	if (json_is_true(json_object_get(result, "sound")))
+		printf("%lld records of %s are what was signed\n",
+		    number_of(result, "records"), text_of(result, "shard"));
+	else
+		printf("%s is damaged on the disk: %s; keep a copy, then find "
+		       "the rest with claw audit:verify\n",
+		    text_of(result, "shard"), text_of(result, "what"));
+}
+
+int
+audit_check_run(const struct cmd *c)
+{
+	struct api_error e;
+	struct conf conf;
+	json_t *result;
+	int status = api_conf(c, &conf);
+	bool sound;
+
+	if (status != EX_OK)
+		return status;
+	result = api_ask(&conf, "audit.check", NULL, ORDER_MS, &e);
+	if (result == NULL)
+		return api_report(c, &e);
+	sound = json_is_true(json_object_get(result, "sound"));
+	if (c->json)
+		status = out_json(c, result);
+	else {
+		print_checked(result);
+		json_decref(result);
+		status = out_finish(EX_OK);
+	}
+	return status == EX_OK && !sound ? AUDIT_BROKEN : status;
 }
 
 /* A process's page; NULL, and silent, if it has none. */

@@ -282,7 +282,7 @@ do_status(struct request *r)
 	bool ready = true;
 	unsigned int p;
 
-	for (p = 0; p < PROC_MAX; p++) {
+	for (p = 0; p < PROC_SUITE_END; p++) {
 		if (my.known[p])
 			(void)json_array_append_new(list,
 			    process_status((enum proc)p));
@@ -385,6 +385,44 @@ do_note(struct request *r)
 	(void)record(r, &rec, on_noted);
 }
 
+static void
+on_checked(struct chan *c, struct msg *m, void *arg)
+{
+	struct request *r = arg;
+	struct msg_AUDIT_CHECKED done;
+
+	(void)c;
+	if (m == NULL) {
+		unavailable(r, "auditd went away");
+		return;
+	}
+	if (m->type == MSG_REFUSED) {
+		refused(r, m);
+		return;
+	}
+	if (!msg_get_AUDIT_CHECKED(&m->body, &done))
+		fatalx("malformed AUDIT_CHECKED");
+	answer(r,
+	    json_pack("{s:s, s:I, s:b, s:s}", "shard", done.shard, "records",
+		(json_int_t)done.size, "sound", (int)done.sound, "what",
+		done.what));
+}
+
+static void
+do_check(struct request *r)
+{
+	static const struct msg_AUDIT_CHECK check;
+	struct chan *auditd = child_peer(PROC_AUDITD);
+	uint32_t id = 0;
+
+	if (reachable(auditd))
+		id = chan_ask(auditd, MSG_AUDIT_CHECK, on_checked, r);
+	if (id == 0)
+		unavailable(r, "auditd is not running at the moment");
+	else
+		(void)chan_send_AUDIT_CHECK(auditd, id, -1, &check);
+}
+
 void
 methods_request(struct request *r)
 {
@@ -397,6 +435,7 @@ methods_request(struct request *r)
 		[RPC_NODE_RESTART] = do_restart,
 		[RPC_NODE_STOP] = do_order,
 		[RPC_AUDIT_NOTE] = do_note,
+		[RPC_AUDIT_CHECK] = do_check,
 	};
 	enum rpc_method m = r->rpc.method;
 
