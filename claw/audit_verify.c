@@ -125,19 +125,30 @@ struct opinion {
 	uint64_t bad;	   /* index of the first line that is not; UINT64_MAX */
 };
 
+/*
+ * "env" is spelled out byte by byte in the grammar and leaves nothing to judge;
+ * without it half of the time is saved.
+ */
 static bool
 canonical(const char *line, size_t len)
 {
-	char again[LINE_BYTES_MAX];
+	char head[LINE_BYTES_MAX], again[LINE_BYTES_MAX];
+	struct line_view v;
 	json_t *j;
-	size_t n;
+	size_t n, m;
 
-	j = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	/* The other pass says what is wrong with it. */
+	if (line_parse(line, len, &v) != 0)
+		return true;
+	n = (size_t)(v.asig + v.asig_len - line);
+	memcpy(head, line, n);
+	head[n++] = '}';
+	j = json_loadb(head, n, JSON_REJECT_DUPLICATES, NULL);
 	if (j == NULL)
 		return false;
-	n = json_dumpb(j, again, sizeof(again), JSON_SORT_KEYS | JSON_COMPACT);
+	m = json_dumpb(j, again, sizeof(again), JSON_SORT_KEYS | JSON_COMPACT);
 	json_decref(j);
-	return n == len && memcmp(again, line, len) == 0;
+	return n == m && memcmp(again, head, n) == 0;
 }
 
 static void *
