@@ -236,6 +236,21 @@ verb_incomplete(struct cmd *c, const char *noun, FILE *err)
 	    noun, list);
 }
 
+/* "ping" for api:ping. */
+static const char *
+verb_with_noun(const char *word)
+{
+	const char *colon;
+	unsigned int v;
+
+	for (v = 0; v < VERB_MAX; v++) {
+		colon = strchr(verbs[v].name, ':');
+		if (colon != NULL && strcmp(colon + 1, word) == 0)
+			return verbs[v].name;
+	}
+	return NULL;
+}
+
 static int
 verb_unknown(struct cmd *c, const char *word, bool alone, FILE *err)
 {
@@ -251,8 +266,10 @@ verb_unknown(struct cmd *c, const char *word, bool alone, FILE *err)
 	near = suggest_nearest(typed, names, VERB_MAX);
 	if (near == NULL) {
 		typed = word;
-		near = suggest_nearest(typed, names, VERB_MAX);
+		near = verb_with_noun(word);
 	}
+	if (near == NULL)
+		near = suggest_nearest(typed, names, VERB_MAX);
 	if (near != NULL)
 		return out_error(c, err, EX_USAGE, "UsageError",
 		    "unknown verb %s; did you mean %s?", typed, near);
