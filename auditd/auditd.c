@@ -9,7 +9,7 @@
  *
  *	auditd.c   who may record what; intents and their outcomes
  *	journal.c  the open shard: group commit, checkpoints, months
- *	check.c    the shard read through by a worker (verifyd.c)
+ *	check.c    the shard read through by a worker (verifyd/)
  *	shard.c    its files; line.c one line; logkey.c the sealed key
  */
 #include <sys/queue.h>
