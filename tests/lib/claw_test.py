@@ -31,6 +31,7 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld")
 WORKERS = ("verifyd",)
+WORKERS = ("verifyd",)
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
@@ -210,7 +211,7 @@ def accounts():
 
 def account_uid(process):
     """The uid that a process has in a node run as root."""
-    return FIRST_ACCOUNT + PROCESSES.index(process)
+    return FIRST_ACCOUNT + (PROCESSES + WORKERS).index(process)
 
 
 def die_with_parent():

@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import tempfile
 
-from claw_test import (PROCESSES, USER_PREFIX, binary, contains,
+from claw_test import (PROCESSES, USER_PREFIX, WORKERS, binary, contains,
                        equal, main, ok, skip, stage, test)
 
 LIBC = {"libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1",
         "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
 KEYD = {"libcrypto", "libevent_core", "libseccomp"}
-PROGRAMS = ("claw", "clawd") + PROCESSES
+PROGRAMS = ("claw", "clawd") + PROCESSES + WORKERS
 EXPOSURE_MAX = 31    # tenths; what CAP_SYS_ADMIN costs stands in the unit
 
 
@@ -62,7 +62,7 @@ def nobody_links_tls():
 
 @test("no process that holds or records anything links a parser of YAML")
 def parsers_stay_outside():
-    for program in PROCESSES:
+    for program in PROCESSES + WORKERS:
         ok("libyaml" not in needed(program), program + " links libyaml")
 
 
@@ -113,7 +113,7 @@ def sysusers():
     path = os.path.join(stage(), "lib/sysusers.d/claw.conf")
     with open(path) as f:
         text = f.read()
-    for process in PROCESSES:
+    for process in PROCESSES + WORKERS:
         contains(text, "u %s%s " % (USER_PREFIX, process), "claw.conf")
     contains(text, "g claw ", "claw.conf")
     need("systemd-sysusers")
@@ -123,7 +123,7 @@ def sysusers():
         equal(status, 0, text)
         with open(os.path.join(root, "etc/passwd")) as f:
             made = f.read()
-    for process in PROCESSES:
+    for process in PROCESSES + WORKERS:
         contains(made, USER_PREFIX + process + ":", "passwd")
 
 
