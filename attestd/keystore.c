@@ -3,8 +3,8 @@
  * keystore.c - the node's private keys, in locked memory, in keyd alone.
  *
  * Seeds live in OpenSSL's secure heap (locked, out of cores and swap), and so
- * do the EVP_PKEYs made from them: OpenSSL takes their private halves from
- * the same heap once it exists.
+ * do the EVP_PKEYs made from them: see set_key(). What a computation leaves on
+ * the stack is wiped when it is done: see wipe_stack().
  */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -26,6 +26,7 @@
 #define TAG_LEN 16
 #define SECURE_HEAP_BYTES 65536
 #define SECURE_MIN_BYTES 32
+#define WIPE_BYTES 16384
 
 /* node.key: magic, three seeds, SHA-256 over all before it. */
 #define FILE_MAGIC "clawkey1"
@@ -66,13 +67,34 @@ keystore_init(void)
 	OPENSSL_cleanse(warm, sizeof(warm));
 }
 
+/*
+ * OpenSSL's curve and hash code in assembly spills words of keys to the stack
+ * and leaves them there; the stack is neither locked nor kept out of cores.
+ */
+__attribute__((noinline)) static void
+wipe_stack(void)
+{
+	uint8_t below[WIPE_BYTES];
+
+	explicit_bzero(below, sizeof(below));
+}
+
+/*
+ * Importing a raw key copies it to the ordinary heap (OpenSSL 3.0 to 3.x);
+ * duplicating a key puts the copy into the secure one. So the duplicate is
+ * kept, and the import is freed, which wipes it.
+ */
 static int
 set_key(enum key_id id, const uint8_t seed[SEED_LEN])
 {
 	int type = id == KEY_SEALING ? EVP_PKEY_X25519 : EVP_PKEY_ED25519;
-	EVP_PKEY *key;
+	EVP_PKEY *import, *key = NULL;
 
-	key = EVP_PKEY_new_raw_private_key(type, NULL, seed, SEED_LEN);
+	import = EVP_PKEY_new_raw_private_key(type, NULL, seed, SEED_LEN);
+	if (import != NULL)
+		key = EVP_PKEY_dup(import);
+	EVP_PKEY_free(import);
+	wipe_stack();
 	if (key == NULL)
 		return -EINVAL;
 	EVP_PKEY_free(ks.key[id]);
@@ -218,6 +240,7 @@ aead(bool encrypt, const char *label, const char *name, uint8_t *sealed,
 out:
 	EVP_CIPHER_CTX_free(ctx);
 	OPENSSL_secure_clear_free(key, SEED_LEN);
+	wipe_stack();
 	return r;
 }
 
@@ -313,5 +336,6 @@ keystore_sign(enum key_id id, const void *msg, size_t len,
 	    EVP_DigestSign(ctx, sig, &sig_len, msg, len) == 1 &&
 	    sig_len == KEY_SIGNATURE_LEN;
 	EVP_MD_CTX_free(ctx);
+	wipe_stack();
 	return ok ? 0 : -EIO;
 }
