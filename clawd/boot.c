@@ -169,6 +169,11 @@ on_ready(struct chan *c, struct msg *m, void *arg)
 
 	if (failed(in, m, "start"))
 		return;
+	if (in->generation != suite.generation) {
+		/* A reload was committed while it started. */
+		instance_kill(in, "has an old configuration");
+		return;
+	}
 	evtimer_del(in->deadline);
 	in->state = PROCSTATE_READY;
 	in->ready_ms = suite_now_ms();

@@ -184,10 +184,26 @@ read_file(void)
 	return false;
 }
 
+/* A process that is just starting would be left with the old one. */
+static bool
+all_ready(void)
+{
+	struct instance *in;
+	unsigned int p;
+
+	TAILQ_FOREACH(in, &suite.all, entry)
+		if (in->state == PROCSTATE_STARTING)
+			return false;
+	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
+		if (!suite_ready((enum proc)p))
+			return false;
+	return true;
+}
+
 void
 reload_start(order_done *done, void *arg)
 {
-	if (reload.running || suite.state != SUITE_RUNNING) {
+	if (reload.running || suite.state != SUITE_RUNNING || !all_ready()) {
 		log_warnx("reload: not now");
 		if (done != NULL)
 			done(false, "a start, a stop or another reload is "
