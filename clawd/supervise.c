@@ -302,7 +302,7 @@ supervise_violation(struct chan *c, uint16_t type, const char *reason)
 	instance_kill(in, "said what it may not say");
 }
 
-/* Whether policy/topology.def gives the two a channel. */
+/* Whether topology.def or workers.def gives the two a channel. */
 static bool
 are_connected(enum proc x, enum proc y)
 {
@@ -312,6 +312,9 @@ are_connected(enum proc x, enum proc y)
 #define CHANNEL(a, b, why) { PROC_##a, PROC_##b },
 #include "policy/topology.def"
 #undef CHANNEL
+#define WORKER(a, b, at_once, ready_ms, why) { PROC_##a, PROC_##b },
+#include "policy/workers.def"
+#undef WORKER
 	};
 	size_t i;
 
