@@ -41,6 +41,10 @@
 #define PARTIAL_S 10
 #define IDLE_S 900
 #define UNREAD_S 30
+/* Who has just connected when the end comes may still ask, for so long. */
+#define LAST_CALL_MS 300
+/* What the kernel says of a user that our user namespace does not have. */
+#define OVERFLOW_UID 65534
 
 struct client {
 	LIST_ENTRY(client) entry;
@@ -58,6 +62,7 @@ static struct {
 	struct event_base *base;
 	struct evconnlistener *listener;
 	struct event *pause;
+	struct event *last_call;
 	void (*on_request)(struct request *);
 	void (*on_denied)(uint32_t, const char *);
 	void (*idle)(void);
@@ -66,6 +71,8 @@ static struct {
 	unsigned int count;
 	bool draining;
 } my;
+
+static void on_last_call(evutil_socket_t, short, void *);
 
 unsigned int
 client_count(void)
@@ -84,7 +91,7 @@ set_deadline(struct client *c, time_t seconds)
 static void
 drained(void)
 {
-	if (my.draining && my.count == 0 && my.idle != NULL)
+	if (my.idle != NULL && my.count == 0)
 		my.idle();
 }
 
@@ -234,17 +241,17 @@ on_read(struct bufferevent *bev, void *arg)
 	read_lines(arg);
 }
 
-/* All is sent. */
+/* All is sent; or was, before what has been written since. */
 static void
 on_written(struct bufferevent *bev, void *arg)
 {
 	struct client *c = arg;
 
-	(void)bev;
-	if (c->closing && c->in_flight == 0)
-		client_free(c);
-	else if (!c->closing)
+	if (!c->closing)
 		read_lines(c);
+	else if (c->in_flight == 0 &&
+	    evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+		client_free(c);
 }
 
 static void
@@ -359,7 +366,11 @@ client_authenticate(struct client *c, const char *cookie_hex)
 	return right;
 }
 
-/* Root, the node's user, the operators. */
+/*
+ * Root, the node's user, the operators. Where a normal user's node gave us a
+ * user namespace, all others look the same in it, root among them: the cookie,
+ * which only root can read besides the owner, tells them apart.
+ */
 static bool
 is_let_in(int fd, uint32_t *uid)
 {
@@ -372,7 +383,8 @@ is_let_in(int fd, uint32_t *uid)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == -1)
 		return false;
 	*uid = who.uid;
-	if (who.uid == 0 || who.uid == my.policy.uid)
+	if (who.uid == 0 || who.uid == my.policy.uid ||
+	    (who.uid == OVERFLOW_UID && my.policy.need_cookie))
 		return true;
 	if (my.policy.gid == UINT32_MAX)
 		return false;
@@ -485,7 +497,7 @@ on_pause_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	if (!my.draining)
+	if (my.idle == NULL)
 		evconnlistener_enable(my.listener);
 }
 
@@ -501,10 +513,11 @@ client_setup(struct event_base *base, int listener,
 	if (evutil_make_socket_nonblocking(listener) == -1)
 		fatalx("descriptor %d is no socket", listener);
 	my.pause = event_new(base, -1, 0, on_pause_over, NULL);
+	my.last_call = event_new(base, -1, 0, on_last_call, NULL);
 	my.listener = evconnlistener_new(base, on_accept, NULL,
 	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0,
 	    listener);
-	if (my.listener == NULL || my.pause == NULL)
+	if (my.listener == NULL || my.pause == NULL || my.last_call == NULL)
 		fatalx("libevent has no listener for us");
 	evconnlistener_set_error_cb(my.listener, on_accept_error);
 }
@@ -522,22 +535,28 @@ client_accept(void)
 		fatalx("the control socket cannot be watched");
 }
 
-void
-client_drain(void (*idle)(void))
+static void
+on_last_call(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c, *next;
 
+	(void)fd;
+	(void)what;
+	(void)arg;
 	my.draining = true;
-	my.idle = idle;
-	evconnlistener_disable(my.listener);
 	for (c = LIST_FIRST(&my.clients); c != NULL; c = next) {
 		next = LIST_NEXT(c, entry);
-		if (next == NULL) {
-			/* The last one may be the last of all. */
-			client_close(c);
-			return;
-		}
 		client_close(c);
 	}
+}
+
+void
+client_drain(void (*idle)(void))
+{
+	const struct timeval tv = { .tv_usec = LAST_CALL_MS * 1000 };
+
+	my.idle = idle;
+	evconnlistener_disable(my.listener);
 	drained();
+	(void)event_add(my.last_call, &tv);
 }

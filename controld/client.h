@@ -46,8 +46,8 @@ void client_setup(struct event_base *base, int listener,
 void client_set_policy(const struct client_policy *policy);
 void client_accept(void);
 
-/* Accept nobody, read nothing; idle is called when all is answered and sent
- * (at once, if it is already). */
+/* Accept nobody; who is connected may ask for a moment longer. idle is called
+ * when nobody is left (at once, if it is so already). */
 void client_drain(void (*idle)(void));
 
 /* The answer. Takes the result over; NULL result: out of memory. */
