@@ -248,7 +248,8 @@ static json_t *
 bits_of(uint32_t bits, bool probes)
 {
 	json_t *list = json_array();
-	unsigned int i, n = probes ? PROBE_MAX : LAYER_MAX;
+	unsigned int i;
+	unsigned int n = probes ? (unsigned int)PROBE_MAX : LAYER_MAX;
 
 	for (i = 0; i < n; i++)
 		if ((bits & SANDBOX_BIT(i)) != 0)

@@ -765,8 +765,11 @@ names_of_keys_are_found(void **state)
 static const char *
 printed_default(const struct confkey *k)
 {
-	const char *p = strstr(k->def, "/claw");
+	const char *p = strstr(k->def, "/claw"), *next;
 
+	/* The last one: a prefix may hold the name, too. */
+	while (p != NULL && (next = strstr(p + 1, "/claw")) != NULL)
+		p = next;
 	if (k->type != CONF_TYPE_PATH || p == NULL)
 		return k->def;
 	if (strcmp(k->path, "node.run_dir") == 0)
