@@ -163,21 +163,22 @@ ended(struct instance *in, int status)
 {
 	struct slot *s = &suite.slot[in->proc];
 	enum proc p = in->proc;
-	bool serving = s->cur == in;
+	bool serving = s->cur == in, asked = in->expected;
 
 	if (serving && p == PROC_AUDITD)
 		record_auditd(NULL);
 	/* A worker whose broker let go of it ends by itself. */
 	if (in->worker != NULL && WIFEXITED(status) &&
 	    WEXITSTATUS(status) == 0)
-		in->expected = true;
-	if (!in->expected ||
-	    (WIFSIGNALED(status) && suite.state != SUITE_STOPPING))
+		asked = true;
+	/* Its pid may be somebody else's by now: nobody stops or kills it. */
+	in->expected = true;
+	if (!asked || (WIFSIGNALED(status) && suite.state != SUITE_STOPPING))
 		unexpected_end(in, status);
 	else
 		log_info("%s[%d] has finished", proc_name(p), (int)in->pid);
 	if (in->worker != NULL)
-		worker_gone(in, in->expected ? "" : s->last_end);
+		worker_gone(in, asked ? "" : s->last_end);
 	if (serving)
 		s->cur = NULL;
 	if (s->next == in)
