@@ -23,8 +23,10 @@
 
 /* A peer for whom this much lies unread has stopped working. */
 #define QUEUE_MAX_BYTES (1u << 20)
-/* Packets taken from one channel before the others get their turn. */
-#define READ_BATCH 64
+/* Packets taken from one channel before the others get their turn: so many
+ * with one call, and so many calls. */
+#define READ_AT_ONCE 8
+#define READ_ROUNDS 8
 /* Socket buffers: room for a batch without a context switch for each. */
 #define SOCKET_BUFFER_BYTES (1 << 20)
 #define FDS_MAX 4
@@ -193,43 +195,76 @@ judge(struct chan *c, const void *packet, size_t len, int fd,
 		close(m.fd);
 }
 
-static void
-on_readable(evutil_socket_t sock, short what, void *arg)
-{
-	static uint8_t packet[MSG_MAX_LEN + 1];
+/* Where packets arrive, several with one call; nobody keeps one. */
+static struct {
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
-	struct iovec iov = { packet, sizeof(packet) };
-	struct msghdr mh;
-	struct chan *c = arg;
+	uint8_t packet[MSG_MAX_LEN + 1];
+} inbox[READ_AT_ONCE];
+
+/* How many packets came, or -1. */
+static int
+receive(int sock, struct mmsghdr got[READ_AT_ONCE])
+{
+	struct iovec iov[READ_AT_ONCE];
+	int i;
+
+	for (i = 0; i < READ_AT_ONCE; i++) {
+		iov[i] = (struct iovec){ inbox[i].packet,
+			sizeof(inbox[i].packet) };
+		got[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
+			.msg_iovlen = 1,
+			.msg_control = &inbox[i].control,
+			.msg_controllen = sizeof(inbox[i].control) };
+	}
+	return recvmmsg(
+	    sock, got, READ_AT_ONCE, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+}
+
+static void
+take_packet(struct chan *c, int sock, struct mmsghdr *got,
+    const uint8_t *packet)
+{
 	unsigned int nfds;
-	ssize_t n;
-	int i, fd;
+	size_t len = got->msg_len;
+	int fd;
+
+	/* Even a packet of no bytes can bring descriptors. */
+	nfds = take_fds(&got->msg_hdr, &fd);
+	if (c->dead) {
+		/* One before it was the last that counts. */
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	if (len == 0 && nfds == 0 && hung_up(sock)) {
+		break_channel(c);
+		return;
+	}
+	if ((got->msg_hdr.msg_flags & MSG_TRUNC) != 0 || len > MSG_MAX_LEN)
+		len = 0; /* judged as a packet without a header */
+	judge(c, packet, len, fd, nfds);
+}
+
+static void
+on_readable(evutil_socket_t sock, short what, void *arg)
+{
+	struct mmsghdr got[READ_AT_ONCE];
+	struct chan *c = arg;
+	int i, n, round;
 
 	(void)what;
 	c->busy = true;
-	for (i = 0; i < READ_BATCH && !c->dead; i++) {
-		mh = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1,
-			.msg_control = &control,
-			.msg_controllen = sizeof(control) };
-		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			break;
-		if (n == -1) {
+	for (round = 0; round < READ_ROUNDS && !c->dead; round++) {
+		n = receive(sock, got);
+		if (n == -1 && errno != EAGAIN && errno != EINTR)
 			break_channel(c);
+		for (i = 0; i < n; i++)
+			take_packet(c, sock, &got[i], inbox[i].packet);
+		if (n < READ_AT_ONCE)
 			break;
-		}
-		/* Even a packet of no bytes can bring descriptors. */
-		nfds = take_fds(&mh, &fd);
-		if (n == 0 && nfds == 0 && hung_up(sock)) {
-			break_channel(c);
-			break;
-		}
-		if ((mh.msg_flags & MSG_TRUNC) != 0 || n > MSG_MAX_LEN)
-			n = 0; /* judged as a packet without a header */
-		judge(c, packet, (size_t)n, fd, nfds);
 	}
 	c->busy = false;
 	if (c->gone)
@@ -512,14 +547,16 @@ chan_flush(struct chan *c, int timeout_ms)
 		on_writable(c->fd, EV_WRITE, c);
 }
 
+/* Where packets are composed; sent or copied before anybody else can. */
+static uint8_t outbox[MSG_MAX_LEN];
+
 #define MSG(name, ...)                                                        \
 	int chan_send_##name(struct chan *c, uint32_t id, int fd,             \
 	    const struct msg_##name *m)                                       \
 	{                                                                     \
-		uint8_t packet[MSG_MAX_LEN];                                  \
 		struct wbuf w;                                                \
                                                                               \
-		wbuf_init(&w, packet, sizeof(packet));                        \
+		wbuf_init(&w, outbox, sizeof(outbox));                        \
 		w.len = MSG_HEADER_LEN;                                       \
 		msg_put_##name(&w, m);                                        \
 		return output(c, MSG_##name, id, fd, &w);                     \
