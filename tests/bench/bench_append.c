@@ -8,7 +8,10 @@
  * the same bytes in the same run, in the same folder, with nothing around
  * them: 64 threads that hand lines to one committer, which writes and syncs
  * what has come together; and one thread that writes and syncs 64 lines at a
- * time. Rounds alternate; the figures are medians.
+ * time. A disk has its moods: rounds are short and alternate, figures are
+ * medians, and a ratio is the median of those of neighbouring rounds. auditd
+ * publishes its checkpoints meanwhile, five times as often as it does by
+ * default, and has come to rest before a peer's round begins.
  *
  * Usage: bench_append [rounds [ms-per-round]]
  * $CLAW_TEST_ROOT is the staged installation, $CLAW_BENCH_DIR where to work.
@@ -35,9 +38,10 @@
 #define DEPTH 16
 #define ROUNDS_MAX 99
 #define PEER_LINES 65536
+#define CHECKPOINT_MS 200
 
 static char dir[PATH_MAX - 256];
-static unsigned int round_ms = 1000;
+static unsigned int round_ms = 250;
 
 static double
 now(void)
@@ -93,10 +97,20 @@ send_one(struct writer *w)
 		fatalx("a writer lost its channel");
 }
 
+/* Until the last checkpoint of what was written is published. */
+static void
+rest(struct suitekit *k)
+{
+	double end = now() + 2 * CHECKPOINT_MS / 1e3;
+
+	while (now() < end)
+		suitekit_turn(k, CHECKPOINT_MS / 4);
+}
+
 static double
 ours(struct suitekit *k, unsigned int depth)
 {
-	double start, end;
+	double start, end, rate;
 	unsigned int i, d;
 
 	stopping = false;
@@ -111,7 +125,9 @@ ours(struct suitekit *k, unsigned int depth)
 	stopping = true;
 	while (under_way > 0)
 		event_base_loop(suitekit_base(k), EVLOOP_ONCE);
-	return (double)acknowledged / (now() - start);
+	rate = (double)acknowledged / (now() - start);
+	rest(k);
+	return rate;
 }
 
 /* The lines that ours has written, for the peers to write. */
@@ -328,6 +344,7 @@ start_suite(void)
 	if (suitekit_init_node(opts.libexec, node) != 0)
 		fatalx("no node could be made");
 	k = suitekit_new(&opts);
+	suitekit_conf(k)->audit_checkpoint_interval_ms = CHECKPOINT_MS;
 	if (suitekit_start(k) != 0)
 		fatalx("the suite does not start");
 	for (i = 0; i < WRITERS; i++) {
@@ -340,13 +357,55 @@ start_suite(void)
 	return k;
 }
 
+static struct {
+	double one[ROUNDS_MAX], many[ROUNDS_MAX], threads[ROUNDS_MAX],
+	    plain[ROUNDS_MAX];
+} rate;
+
+static double
+ratio(const double *a, const double *b, unsigned int n)
+{
+	double r[ROUNDS_MAX];
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		r[i] = a[i] / b[i];
+	return median(r, n);
+}
+
+/* 0 if what is asked was reached. */
+static int
+report(unsigned int n)
+{
+	double grouped = ratio(rate.one, rate.threads, n);
+	double loop = ratio(rate.one, rate.plain, n);
+	double deep = ratio(rate.many, rate.plain, n);
+	double one = median(rate.one, n);
+
+	printf("%u rounds of %u ms, %zu bytes a line, medians\n", n, round_ms,
+	    lines.len / lines.count);
+	printf("64 writers, one record each under way   %9.0f records/s\n",
+	    one);
+	printf("64 writers, 16 records each under way   %9.0f records/s\n",
+	    median(rate.many, n));
+	printf("peer: 64 threads, group commit          %9.0f records/s\n",
+	    median(rate.threads, n));
+	printf("peer: one thread, 64 lines a time       %9.0f records/s\n",
+	    median(rate.plain, n));
+	printf("one under way / group commit of threads %9.2f (0.50 asked)\n",
+	    grouped);
+	printf("one under way / plain loop              %9.2f (0.50 asked)\n",
+	    loop);
+	printf("16 under way / plain loop               %9.2f\n", deep);
+	return one >= 20000 && grouped >= 0.5 && loop >= 0.5 ? 0 : 1;
+}
+
 int
 main(int argc, char **argv)
 {
-	double one[ROUNDS_MAX], many[ROUNDS_MAX], thr[ROUNDS_MAX],
-	    bare[ROUNDS_MAX], o, m, t, b;
-	unsigned int rounds = argc > 1 ? (unsigned int)atoi(argv[1]) : 7, i;
+	unsigned int rounds = argc > 1 ? (unsigned int)atoi(argv[1]) : 21, i;
 	struct suitekit *k;
+	int rc;
 
 	log_init("bench_append", false);
 	if (argc > 2)
@@ -357,26 +416,12 @@ main(int argc, char **argv)
 	(void)ours(k, 1);
 	load_lines();
 	for (i = 0; i < rounds; i++) {
-		one[i] = ours(k, 1);
-		thr[i] = threads();
-		many[i] = ours(k, DEPTH);
-		bare[i] = plain();
+		rate.threads[i] = threads();
+		rate.one[i] = ours(k, 1);
+		rate.plain[i] = plain();
+		rate.many[i] = ours(k, DEPTH);
 	}
-	o = median(one, rounds);
-	m = median(many, rounds);
-	t = median(thr, rounds);
-	b = median(bare, rounds);
-	printf("%u rounds of %u ms, %zu bytes a line, medians\n", rounds,
-	    round_ms, lines.len / lines.count);
-	printf("64 writers, one record each under way   %9.0f records/s\n", o);
-	printf("64 writers, 16 records each under way   %9.0f records/s\n", m);
-	printf("peer: 64 threads, group commit          %9.0f records/s\n", t);
-	printf("peer: one thread, 64 lines a time       %9.0f records/s\n", b);
-	printf("one under way / group commit of threads %9.2f (0.50 asked)\n",
-	    o / t);
-	printf("one under way / plain loop              %9.2f (0.50 asked)\n",
-	    o / b);
-	printf("16 under way / plain loop               %9.2f\n", m / b);
+	rc = report(rounds);
 	if (suitekit_stop(k) != 0)
 		fatalx("the suite did not stop in order");
 	suitekit_free(k);
@@ -384,5 +429,5 @@ main(int argc, char **argv)
 	free(group.buf[0]);
 	free(group.buf[1]);
 	kit_rmtree(dir);
-	return o >= 20000 && o >= t / 2 ? 0 : 1;
+	return rc;
 }
