@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fuzz_ipc_controld.c - controld under an auditd and an attestd taken over,
+ * with operators who ask for everything.
+ */
+#define main controld_main
+int controld_main(int, char **);
+#include "controld/controld.c"
+#undef main
+
+#include "tests/fuzz/ipc.h"
+
+static unsigned int unanswered;
+
+static void
+ipc_begin(void)
+{
+	json_object_seed(1);
+	if (denied.window != NULL)
+		event_free(denied.window);
+	denied.window = event_new(child_base(), -1, 0, on_window_over, NULL);
+}
+
+static void
+ipc_config(struct wbuf *w)
+{
+	static const struct msg_CONFIG_CONTROLD c = { .generation = 1,
+		.log_level = 0, .node = "node1", .max_clients = 8 };
+
+	msg_put_CONFIG_CONTROLD(w, &c);
+}
+
+/* controld/client.h: requests of a client who is there to hear. */
+void client_setup(struct event_base *b, int l, void (*r)(struct request *),
+    void (*d)(uint32_t, const char *)) { (void)b; (void)l; (void)r; (void)d; }
+void client_set_policy(const struct client_policy *p) { (void)p; }
+void client_accept(void) {}
+void client_drain(void (*idle)(void)) { (void)idle; }
+unsigned int client_count(void) { return 1; }
+
+bool
+client_authenticate(struct client *c, const char *hex)
+{
+	(void)c;
+	(void)hex;
+	return true;
+}
+
+static void
+answered(struct request *r, char *line)
+{
+	/* An answer that cannot be written is one that never comes. */
+	if (line == NULL || unanswered == 0)
+		abort();
+	free(line);
+	unanswered--;
+	rpc_clear(&r->rpc);
+	free(r);
+}
+
+void
+client_answer(struct request *r, json_t *result)
+{
+	if (result == NULL)
+		abort();
+	answered(r, rpc_result(r->rpc.id, result));
+}
+
+void
+client_refuse(struct request *r, const struct rpc_error *e)
+{
+	answered(r, rpc_error(r->rpc.id, e));
+}
+
+static void
+ipc_step(uint8_t what)
+{
+	static const char *const lines[] = {
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"node.show\"}",
+		("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"audit.note\","
+		 "\"params\":{\"text\":\"x\"}}"),
+		"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"audit.check\"}",
+		"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"reload\"}",
+		"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"status\"}",
+	};
+	const char *line = lines[(what >> 3) % 5];
+	struct request *r = calloc(1, sizeof(*r));
+	struct rpc_error e;
+
+	if ((what & 7) == 7 && (what >> 3) == 30)
+		on_denied(7, "was fuzzed");
+	if (!rpc_parse(line, strlen(line), &r->rpc, &e)) {
+		fprintf(stderr, "%s: %s\n", line, e.text);
+		abort();
+	}
+	unanswered++;
+	methods_request(r);
+}
+
+/* clawd carries out what it is asked to. */
+static void
+ipc_reply(enum proc peer, const struct msg *m)
+{
+	struct msg_ORDER_DONE done = { .text = "done" };
+	uint8_t body[64];
+	struct wbuf w;
+
+	if (peer != PROC_CLAWD || m->rule->reply != MSG_ORDER_DONE)
+		return;
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_ORDER_DONE(&w, &done);
+	clawd_says(MSG_ORDER_DONE, m->id, &w, -1);
+}
+
+static void
+ipc_end(void)
+{
+	/* Each was answered, by its peer's word or by its end. */
+	if (unanswered != 0)
+		abort();
+	event_free(denied.window);
+	denied.window = NULL;
+}
+
+static bool
+ipc_may_die(const char *why)
+{
+	(void)why;
+	return false;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	return ipc_run(&controld, data, len);
+}
