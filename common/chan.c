@@ -196,13 +196,10 @@ judge(struct chan *c, const void *packet, size_t len, int fd,
 }
 
 /* Where packets arrive, several with one call; nobody keeps one. */
-static struct {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	} control;
-	uint8_t packet[MSG_MAX_LEN + 1];
-} inbox[READ_AT_ONCE];
+static uint8_t inbox[READ_AT_ONCE][MSG_MAX_LEN + 1];
+/* CMSG_SPACE() is a multiple of the alignment: every row has it. */
+static _Alignas(struct cmsghdr) char
+    inbox_fds[READ_AT_ONCE][CMSG_SPACE(FDS_MAX * sizeof(int))];
 
 /* How many packets came, or -1. */
 static int
@@ -212,12 +209,11 @@ receive(int sock, struct mmsghdr got[READ_AT_ONCE])
 	int i;
 
 	for (i = 0; i < READ_AT_ONCE; i++) {
-		iov[i] = (struct iovec){ inbox[i].packet,
-			sizeof(inbox[i].packet) };
+		iov[i] = (struct iovec){ inbox[i], sizeof(inbox[i]) };
 		got[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
 			.msg_iovlen = 1,
-			.msg_control = &inbox[i].control,
-			.msg_controllen = sizeof(inbox[i].control) };
+			.msg_control = inbox_fds[i],
+			.msg_controllen = sizeof(inbox_fds[i]) };
 	}
 	return recvmmsg(
 	    sock, got, READ_AT_ONCE, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
@@ -262,7 +258,7 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
 			break_channel(c);
 		for (i = 0; i < n; i++)
-			take_packet(c, sock, &got[i], inbox[i].packet);
+			take_packet(c, sock, &got[i], inbox[i]);
 		if (n < READ_AT_ONCE)
 			break;
 	}
@@ -561,12 +557,4 @@ static uint8_t outbox[MSG_MAX_LEN];
 		msg_put_##name(&w, m);                                        \
 		return output(c, MSG_##name, id, fd, &w);                     \
 	}
-#define U8(f)
-#define U16(f)
-#define U32(f)
-#define U64(f)
-#define FIX(f, n)
-#define STR(f, max)
-#define BYTES(f, max)
-#define END(name)
 #include "policy/messages.def"

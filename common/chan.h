@@ -94,23 +94,6 @@ void chan_flush(struct chan *c, int timeout_ms);
 #define MSG(name, ...)                                                        \
 	int chan_send_##name(struct chan *c, uint32_t id, int fd,             \
 	    const struct msg_##name *m);
-#define U8(f)
-#define U16(f)
-#define U32(f)
-#define U64(f)
-#define FIX(f, n)
-#define STR(f, max)
-#define BYTES(f, max)
-#define END(name)
 #include "policy/messages.def"
-#undef MSG
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef FIX
-#undef STR
-#undef BYTES
-#undef END
 
 #endif

@@ -51,32 +51,14 @@ static const struct field {
 #define BYTES(f, max) { 0, FIELD_BYTES, (max) },
 #define END(name) { 0, FIELD_END, 0 },
 #include "policy/messages.def"
-#undef MSG
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef FIX
-#undef STR
-#undef BYTES
-#undef END
 };
 
-#define U8(f)
-#define U16(f)
-#define U32(f)
-#define U64(f)
-#define FIX(f, n)
-#define STR(f, max)
-#define BYTES(f, max)
-#define END(name)
 
 static const struct msg_rule rules[] = {
 #define NONE 0
 #define MSG(name, number, from, to, states, fd, limit, reply)                 \
 	{ (number), MSG_##reply, (from), (to), (states), (limit), (fd), #name },
 #include "policy/messages.def"
-#undef MSG
 };
 
 #define RULES (sizeof(rules) / sizeof(rules[0]))
@@ -89,7 +71,6 @@ rule_index(uint16_t type)
 	enum {
 #define MSG(name, ...) INDEX_##name,
 #include "policy/messages.def"
-#undef MSG
 	};
 
 	switch (type) {
@@ -97,20 +78,11 @@ rule_index(uint16_t type)
 	case (number):                                                        \
 		return INDEX_##name;
 #include "policy/messages.def"
-#undef MSG
 	default:
 		return RULES;
 	}
 }
 
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef FIX
-#undef STR
-#undef BYTES
-#undef END
 
 const struct msg_rule *
 msg_rule(uint16_t type)
@@ -266,15 +238,6 @@ get_str(struct rbuf *r, char *out, size_t max)
 	(void)m;                                                              \
 	}
 #include "policy/messages.def"
-#undef MSG
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef FIX
-#undef STR
-#undef BYTES
-#undef END
 
 /* Decoders. */
 #define MSG(name, ...)                                                        \

@@ -28,23 +28,7 @@
 enum msg_type {
 	MSG_NONE = 0,
 #define MSG(name, number, ...) MSG_##name = (number),
-#define U8(f)
-#define U16(f)
-#define U32(f)
-#define U64(f)
-#define FIX(f, n)
-#define STR(f, max)
-#define BYTES(f, max)
-#define END(name)
 #include "policy/messages.def"
-#undef MSG
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef FIX
-#undef STR
-#undef BYTES
 };
 
 #define MSG(name, ...) struct msg_##name {
@@ -57,7 +41,6 @@ enum msg_type {
 #define BYTES(f, max)                                                         \
 	const uint8_t *f;                                                     \
 	uint16_t f##_len;
-#undef END
 #define END(name)                                                             \
 	char end_of_body;                                                     \
 	}                                                                     \
@@ -65,15 +48,6 @@ enum msg_type {
 	void msg_put_##name(struct wbuf *, const struct msg_##name *);        \
 	bool msg_get_##name(struct rbuf *, struct msg_##name *);
 #include "policy/messages.def"
-#undef MSG
-#undef U8
-#undef U16
-#undef U32
-#undef U64
-#undef FIX
-#undef STR
-#undef BYTES
-#undef END
 
 /* When a receiver takes a message. */
 enum msg_when { WHEN_BOOT = 1, WHEN_RUN = 2, WHEN_DRAIN = 4 };
