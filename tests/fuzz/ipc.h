@@ -38,6 +38,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 __attribute__((noreturn)) static void ipc_exit(int status);
 
+/* Who ends itself in the middle of a call frees nothing. */
+const char *__asan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
 /*
  * Two files in one: a local name of the one may be a global of the other.
  * The process ends itself: for a fuzzer that is the end of the run.
@@ -61,6 +70,7 @@ static struct {
 	const uint8_t *data;
 	size_t len;
 	sigjmp_buf over;
+	int low;                     /* from here on, all are a run's own */
 	bool dead;                   /* it has ended itself */
 	unsigned int connects;
 	int end[PROC_MAX + 1];       /* our ends of its channels */
@@ -406,11 +416,15 @@ begin(const struct child *child)
 	enum proc peers[PROC_MAX];
 	size_t i, n = peers_of(child->self, peers);
 	uint8_t body[512], generation[4] = { 0, 0, 0, 1 };
+	static int low;
 	struct wbuf w;
 	int pair[2];
 
 	set_up(child);
 	ipc_begin();
+	if (low == 0 && (low = fcntl(0, F_DUPFD_CLOEXEC, 3)) != -1)
+		close(low);
+	ipc.low = low;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
 		abort();
 	ipc.end[PROC_CLAWD] = pair[0];
@@ -449,6 +463,25 @@ end_run(void)
 	my.parent = NULL;
 }
 
+/*
+ * A process that ended itself left its descriptors to the kernel, which is
+ * us; one that lives on has given back every one that it was sent.
+ */
+static void
+close_left(void)
+{
+	int fd;
+
+	if (ipc.low == 0)
+		return;
+	for (fd = ipc.low; fd < ipc.low + 32 && !ipc.dead; fd++)
+		if (fcntl(fd, F_GETFD) != -1) {
+			fprintf(stderr, "descriptor %d was left open\n", fd);
+			abort();
+		}
+	(void)close_range((unsigned int)ipc.low, ~0U, 0);
+}
+
 static int
 ipc_run(const struct child *child, const uint8_t *data, size_t len)
 {
@@ -470,6 +503,7 @@ ipc_run(const struct child *child, const uint8_t *data, size_t len)
 		end_run();
 	}
 	ipc_end();
+	close_left();
 	return 0;
 }
 
