@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -139,12 +140,37 @@ print_errors(const struct conf_errors *errors)
 	}
 }
 
+/* Who can write claw.yaml decides what the node does. */
+static bool
+only_owner_writes(const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) == -1)
+		return true; /* reading it says what is wrong */
+	if (st.st_uid != 0 && st.st_uid != getuid()) {
+		log_errorx("%s belongs to uid %u and should belong to uid %u; "
+			   "mend it with: chown %u %s",
+		    file, st.st_uid, getuid(), getuid(), file);
+		return false;
+	}
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+		log_errorx("%s has mode %04o: others may write it; mend it "
+			   "with: chmod go-w %s",
+		    file, st.st_mode & 07777, file);
+		return false;
+	}
+	return true;
+}
+
 static bool
 load_conf(const char *file)
 {
 	struct conf_errors errors;
 	int r;
 
+	if (!only_owner_writes(file))
+		return false;
 	conf_errors_init(&errors);
 	r = conf_load(&suite.conf, &errors, file, environ);
 	if (r != 0)
@@ -153,23 +179,42 @@ load_conf(const char *file)
 	return r == 0;
 }
 
-/* keys/running is there while a node runs: left over, it crashed. */
+/*
+ * keys/running is there from the moment a node first records something until
+ * it has stopped in order: found at a start, it crashed.
+ */
 static bool
-mark_running(bool running)
+running_path(char *out, size_t size)
 {
-	char path[CONF_TEXT_MAX], name[CONF_TEXT_MAX + 16];
-	bool was;
-	int fd;
+	char path[CONF_TEXT_MAX];
 
 	if (!place_path(&suite.conf, PLACE_KEYS, path, sizeof(path)))
 		return false;
-	snprintf(name, sizeof(name), "%s/running", path);
-	was = access(name, F_OK) == 0;
-	if (!running)
-		unlink(name);
-	else if ((fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) != -1)
-		close(fd);
-	return was;
+	return (size_t)snprintf(out, size, "%s/running", path) < size;
+}
+
+static bool
+crashed_before(void)
+{
+	char name[CONF_TEXT_MAX + 16];
+	int fd;
+
+	if (!running_path(name, sizeof(name)))
+		return false;
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return errno == EEXIST;
+	close(fd);
+	return false;
+}
+
+static void
+stopped_in_order(void)
+{
+	char name[CONF_TEXT_MAX + 16];
+
+	if (running_path(name, sizeof(name)) && unlink(name) == -1)
+		log_warn("%s", name);
 }
 
 static void
@@ -211,6 +256,7 @@ static void
 count_self(void)
 {
 	char path[CONF_TEXT_MAX], name[CONF_TEXT_MAX + 16];
+	unsigned int p;
 	int fd;
 
 	if (!place_path(&suite.conf, PLACE_COUNTERS, path, sizeof(path)))
@@ -225,12 +271,15 @@ count_self(void)
 	    open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	counter_set(COUNTER_CONFIG_OK, 1);
 	counter_set(COUNTER_SUITE_READY, 0);
+	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
+		suite_status((enum proc)p);
 }
 
 static int
 run(const struct options *o)
 {
 	unsigned int p;
+	bool unclean;
 
 	for (p = 0; p < PROC_MAX; p++)
 		suite.slot[p].page = -1;
@@ -255,13 +304,15 @@ run(const struct options *o)
 	spawn_setup();
 	count_self();
 	catch_signals();
-	if (mark_running(true))
+	unclean = crashed_before();
+	if (unclean)
 		record_event(AUDIT_NODE_UNCLEAN, AUDIT_UNKNOWN);
 	suite_start();
 	event_base_dispatch(suite.base);
 	listen_close(&suite.conf);
-	if (suite.ever_ran)
-		mark_running(false);
+	/* What a start that failed could not record is recorded by the next. */
+	if (suite.ever_ran || !unclean)
+		stopped_in_order();
 	log_info("stopped");
 	logdest_flush();
 	return suite.exit_status;
