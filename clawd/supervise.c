@@ -173,7 +173,10 @@ ended(struct instance *in, int status)
 		asked = true;
 	/* Its pid may be somebody else's by now: nobody stops or kills it. */
 	in->expected = true;
-	if (!asked || (WIFSIGNALED(status) && suite.state != SUITE_STOPPING))
+	/* A signal that was not ours is on record even while all stops. */
+	if (!asked ||
+	    (WIFSIGNALED(status) &&
+		(suite.state != SUITE_STOPPING || in->why[0] == '\0')))
 		unexpected_end(in, status);
 	else
 		log_info("%s[%d] has finished", proc_name(p), (int)in->pid);
