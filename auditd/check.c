@@ -99,11 +99,11 @@ on_worker(struct chan *clawd, struct msg *m, void *arg)
 	}
 	check.worker = child_worker(PROC_VERIFYD, m->fd);
 	m->fd = -1;
-	log = journal_signed(&want.size, want.root);
+	log = journal_head(&want.size, want.root);
 	if (check.worker == NULL || log == -1) {
 		chan_free(check.worker);
 		check.worker = NULL;
-		answer(&none, "the log has no checkpoint yet");
+		answer(&none, "a new shard is being opened; try again");
 		return;
 	}
 	(void)chan_send_VERIFY(check.worker,

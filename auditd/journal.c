@@ -317,12 +317,14 @@ journal_name(char name[SHARDNAME_SIZE])
 }
 
 int
-journal_signed(uint64_t *size, uint8_t root[32])
+journal_head(uint64_t *size, uint8_t root[32])
 {
 	char path[SHARDNAME_SIZE + 16];
 
-	*size = j.open ? shard_checkpoint_size(j.shard) : 0;
-	if (*size == 0 || shard_root(j.shard, *size, root) != 0)
+	if (!j.open)
+		return -1;
+	*size = shard_size(j.shard);
+	if (shard_root(j.shard, *size, root) != 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/" SHARD_LOG, shard_name(j.shard));
 	return openat(

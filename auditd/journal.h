@@ -64,10 +64,10 @@ void journal_intents(unsigned int count);
 void journal_name(char name[16]);
 
 /*
- * The log of the open shard, opened for reading, and what its published
- * checkpoint states. -1 while there is none.
+ * The log of the open shard, opened for reading, and what auditd knows of it:
+ * how many records are durable and what they hash to. -1 between two shards.
  */
-int journal_signed(uint64_t *size, uint8_t root[32]);
+int journal_head(uint64_t *size, uint8_t root[32]);
 
 /* Nobody of this channel is to be answered any more. */
 void journal_forget(const struct chan *c);

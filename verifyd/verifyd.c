@@ -2,8 +2,8 @@
 /*
  * verifyd.c - a worker: reads a shard of the audit log through.
  *
- * auditd hands it the log as a descriptor and says what the last checkpoint
- * states. It parses every line, follows the chain, computes the tree, answers
+ * auditd hands it the log as a descriptor and says how many lines it
+ * holds and what they hash to. It parses every line, follows the chain, computes the tree, answers
  * and ends. What it parses may have been tampered with: that is why it is a
  * process of its own, which holds one file and no key.
  */
@@ -85,7 +85,7 @@ verify(int fd, const struct msg_VERIFY *want, struct msg_VERIFIED *out)
 		out->sound = 1;
 	else
 		snprintf(out->what, sizeof(out->what),
-		    "the lines are not those that were signed");
+		    "the lines are not those that were written");
 }
 
 static void
