@@ -29,6 +29,7 @@
 
 #define READY_MS 15000
 #define STOP_MS 10000
+#define ENV_MAX 128
 
 static bool
 complain(const char *what)
@@ -197,9 +198,24 @@ show_output(const struct demo_node *n)
 		fclose(f);
 }
 
+/* The environment without what is meant for another node; how much it is. */
+static size_t
+clean_env(char *const envp[], char *env[static ENV_MAX])
+{
+	size_t i, k = 0;
+
+	for (i = 0; envp[i] != NULL && k < ENV_MAX - 1; i++)
+		if (strncmp(envp[i], "NOTIFY_SOCKET=", 14) != 0 &&
+		    strncmp(envp[i], "CLAW_", 5) != 0)
+			env[k++] = envp[i];
+	env[k] = NULL;
+	return k;
+}
+
 bool
 demo_init(struct demo_node *n, char *const envp[])
 {
+	char *env[ENV_MAX];
 	char dir[DEMO_PATH_MAX + 8];
 	const char *const argv[] = { n->clawd, "--init", "--dir", dir, "--name",
 		"demo",
@@ -211,7 +227,8 @@ demo_init(struct demo_node *n, char *const envp[])
 	pid_t pid;
 
 	snprintf(dir, sizeof(dir), "%s/n", n->top);
-	pid = start(n, argv, envp);
+	(void)clean_env(envp, env);
+	pid = start(n, argv, env);
 	if (pid == -1 || waitpid(pid, &status, 0) != pid)
 		return complain("clawd --init");
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
@@ -270,14 +287,12 @@ demo_start(struct demo_node *n, char *const envp[])
 		"--insecure-no-sandbox",
 #endif
 		NULL };
-	char *env[64];
-	size_t i, k = 0;
+	char *env[ENV_MAX + 1];
+	size_t k;
 
 	if (!open_notify(n, variable))
 		return false;
-	for (i = 0; envp[i] != NULL && k < 62; i++)
-		if (strncmp(envp[i], "NOTIFY_SOCKET=", 14) != 0)
-			env[k++] = envp[i];
+	k = clean_env(envp, env);
 	env[k++] = variable;
 	env[k] = NULL;
 	n->pid = start(n, argv, env);

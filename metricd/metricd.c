@@ -54,6 +54,9 @@ send_text(struct evhttp_request *req, int code, const char *reason,
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
 	struct evbuffer *body = evbuffer_new();
 
+	/* evhttp would send the body to who asked for the head alone. */
+	if (evhttp_request_get_command(req) == EVHTTP_REQ_HEAD)
+		len = 0;
 	if (body == NULL || evbuffer_add(body, text, len) == -1 ||
 	    evhttp_add_header(headers, "Content-Type", type) == -1) {
 		code = HTTP_SERVUNAVAIL;
