@@ -543,6 +543,18 @@ suitekit_writer(struct suitekit *k, enum proc as, struct chan **out)
 	TAILQ_INSERT_TAIL(&k->writers, w, entry);
 }
 
+void
+suitekit_drop(struct suitekit *k, struct chan **slot)
+{
+	struct writer *w;
+
+	TAILQ_FOREACH(w, &k->writers, entry)
+		if (w->slot == slot && w->chan != NULL) {
+			writer_closed(w->chan);
+			return;
+		}
+}
+
 bool
 suitekit_append(
     struct chan *c, struct auditrec *r, chan_done *done, void *arg)

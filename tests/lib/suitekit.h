@@ -72,6 +72,9 @@ void suitekit_turn(struct suitekit *, uint32_t ms);
  */
 void suitekit_writer(struct suitekit *, enum proc as, struct chan **out);
 
+/* Close such a channel: that sibling is dead. */
+void suitekit_drop(struct suitekit *, struct chan **);
+
 /* Send a record; done is called once (chan.h). False if it cannot be. */
 bool suitekit_append(struct chan *, struct auditrec *, chan_done *, void *arg);
 
