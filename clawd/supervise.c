@@ -173,10 +173,8 @@ ended(struct instance *in, int status)
 		asked = true;
 	/* Its pid may be somebody else's by now: nobody stops or kills it. */
 	in->expected = true;
-	/* A signal that was not ours is on record even while all stops. */
-	if (!asked ||
-	    (WIFSIGNALED(status) &&
-		(suite.state != SUITE_STOPPING || in->why[0] == '\0')))
+	/* Who was asked to finish and was killed instead did not finish. */
+	if (!asked || WIFSIGNALED(status))
 		unexpected_end(in, status);
 	else
 		log_info("%s[%d] has finished", proc_name(p), (int)in->pid);
