@@ -5,6 +5,7 @@ take it from the others (claw-api(7))."""
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -412,6 +413,21 @@ def stop():
     with Node() as node:
         contains(node.claw("node:stop", check=True).stdout, "stops", "answer")
         equal(node.wait(), 0, "clawd's exit")
+
+
+@test("claw-api(7) describes each method of the table, and each parameter")
+def manual():
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    with open(os.path.join(top, "policy", "methods.def")) as f:
+        text = f.read().split("#ifdef METHOD")[1]
+    with open(os.path.join(top, "man", "claw-api.7")) as f:
+        page = f.read()
+    methods = re.findall(r'^METHOD\(\w+, "([^"]+)"', text, re.M)
+    ok(len(methods) > 5, "methods: %s" % methods)
+    equal(re.findall(r"^\.It Li (\S+)$", page.split(".Ss Errors")[0], re.M),
+          methods, "methods of claw-api(7)")
+    for name in re.findall(r'^PARAM\(\w+, "([^"]+)"', text, re.M):
+        contains(page, ".Li %s " % name, "parameter")
 
 
 if __name__ == "__main__":
