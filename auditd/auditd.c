@@ -25,6 +25,7 @@
 #include "common/auditrec.h"
 #include "common/child.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 
 #define INTENTS_MAX 4096
 #define WAITING_MAX 8192
@@ -34,6 +35,7 @@ struct intent {
 	TAILQ_ENTRY(intent) entry;
 	struct chan *chan; /* who announced it */
 	uint64_t number;
+	uint64_t outcome; /* number of the line that ends it; 0: none yet */
 	uint16_t event;
 };
 
@@ -48,6 +50,7 @@ struct waiting {
 
 static TAILQ_HEAD(, intent) intents = TAILQ_HEAD_INITIALIZER(intents);
 static unsigned int intent_count;
+static bool unsettled; /* some began or ended since the last commit */
 static STAILQ_HEAD(, waiting) waiting = STAILQ_HEAD_INITIALIZER(waiting);
 static unsigned int waiting_count;
 static struct journal_conf staged;
@@ -156,7 +159,8 @@ find_intent(const struct chan *c, uint64_t number)
 	struct intent *in;
 
 	TAILQ_FOREACH(in, &intents, entry)
-		if (in->number == number && in->chan == c)
+		if (in->number == number && in->chan == c &&
+		    in->outcome == 0)
 			return in;
 	return NULL;
 }
@@ -173,6 +177,7 @@ add_intent(struct chan *c, uint64_t number, uint16_t event)
 	in->event = event;
 	TAILQ_INSERT_TAIL(&intents, in, entry);
 	journal_intents(++intent_count);
+	unsettled = true;
 }
 
 static void
@@ -181,6 +186,28 @@ end_intent(struct intent *in)
 	TAILQ_REMOVE(&intents, in, entry);
 	free(in);
 	journal_intents(--intent_count);
+}
+
+/*
+ * A commit has come to its end, and the log to this size: what has its
+ * outcome there is over; what did not get there has not begun, or not ended.
+ */
+static void
+on_commit(uint64_t size)
+{
+	struct intent *in, *next;
+
+	if (!unsettled)
+		return;
+	unsettled = false;
+	for (in = TAILQ_FIRST(&intents); in != NULL; in = next) {
+		next = TAILQ_NEXT(in, entry);
+		if (in->number >= size ||
+		    (in->outcome != 0 && in->outcome < size))
+			end_intent(in);
+		else
+			in->outcome = 0;
+	}
 }
 
 /* The outcome of what a process announced and did not live to report. */
@@ -266,8 +293,10 @@ record(struct chan *c, struct msg *m)
 		refuse(c, m, r);
 	else if (rec.phase == AUDIT_INTENT)
 		add_intent(c, number, rec.event);
-	else if (intent != NULL)
-		end_intent(intent);
+	else if (intent != NULL) {
+		intent->outcome = number;
+		unsettled = true;
+	}
 }
 
 /* The new shard is open: what waited for it goes first. */
@@ -302,17 +331,23 @@ peer_down(struct chan *c)
 			w->chan = NULL;
 	for (in = TAILQ_FIRST(&intents); in != NULL; in = next) {
 		next = TAILQ_NEXT(in, entry);
-		if (in->chan == c) {
+		if (in->chan != c)
+			continue;
+		if (in->outcome == 0)
 			abandon(in->number);
-			end_intent(in);
-		}
+		end_intent(in);
 	}
 }
 
 static void
 ready(void)
 {
+	struct sandbox_report rep;
+
 	journal_each_left_open(abandon);
+	/* Recovery is over: auditd looks around no more. */
+	if (sandbox_tighten(PROC_AUDITD, &rep) != 0)
+		fatalx("%s", rep.text);
 	child_ready();
 }
 
@@ -320,6 +355,7 @@ static void
 start(void)
 {
 	journal_on_open(on_open);
+	journal_on_commit(on_commit);
 	journal_start(ready);
 }
 

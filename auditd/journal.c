@@ -33,7 +33,8 @@
 #define COMMIT_BYTES 1048576 /* or so much */
 #define REPLIES_MAX 8192     /* as many as the channels let come at once */
 #define CLOCK_SKEW_MS 3600000 /* between wall and boot clock */
-#define SHARD_TRIES 8        /* names tried for a new shard */
+#define SHARD_TRIES 64       /* names tried for a new shard */
+#define SHARD_PARTS 10000    /* orders of one month (common/shardname.h) */
 
 /* Who waits for a record that is not durable yet. */
 struct reply {
@@ -48,8 +49,10 @@ static struct {
 	struct shard_report report;
 	uint64_t order;       /* of the open shard */
 	bool open;            /* records may be appended */
-	bool rolled_back;     /* say so in the next shard */
+	bool closing;         /* its last checkpoint is on its way */
+	const char *rolled_back; /* why; said in the next shard */
 	struct note_vkey key; /* of the open shard */
+	uint8_t endorsement[64];
 	char boot[LINE_BOOT_LEN + 1];
 	int64_t clock_offset_ms; /* wall minus boot clock at the start */
 	bool clock_told;
@@ -68,9 +71,11 @@ static struct {
 	bool reserve_short;
 	void (*ready)(void);
 	void (*on_open)(void);
+	void (*on_commit)(uint64_t size);
 	void (*drained)(void);
 } j;
 
+static void opened(void);
 static void next_shard(void);
 static void shard_discard(int, struct shard *);
 
@@ -99,6 +104,12 @@ void
 journal_on_open(void (*fn)(void))
 {
 	j.on_open = fn;
+}
+
+void
+journal_on_commit(void (*fn)(uint64_t))
+{
+	j.on_commit = fn;
 }
 
 void
@@ -243,6 +254,8 @@ commit(void)
 	counter_add(COUNTER_AUDIT_RECORDS, shard_size(j.shard) - before);
 	counter_add(COUNTER_AUDIT_BYTES, shard_bytes(j.shard) - bytes);
 	counter_set(COUNTER_AUDIT_SIZE, shard_size(j.shard));
+	if (j.on_commit != NULL)
+		j.on_commit(shard_size(j.shard));
 	answer_all(r);
 	keep_reserve();
 	sign_later();
@@ -290,6 +303,7 @@ journal_append(const struct line_attr *attrs, size_t count,
 		return -EAGAIN;
 	if (!has_room(class)) {
 		counter_add(COUNTER_AUDIT_REFUSED, 1);
+		sign_later(); /* which looks whether there is room again */
 		return -ENOSPC;
 	}
 	if (j.replies == REPLIES_MAX)
@@ -425,13 +439,15 @@ on_signed(struct chan *c, struct msg *m, void *arg)
 	j.unpublished_len = (size_t)n;
 	if (!publish() || shard_size(j.shard) > shard_checkpoint_size(j.shard))
 		sign_later();
-	if (asked.then != NULL && j.unpublished_len == 0)
+	/* A full disk keeps a checkpoint back, but not the log shut. */
+	if (asked.then != NULL &&
+	    (j.unpublished_len == 0 || asked.then == opened))
 		asked.then();
 	else
 		drained();
 }
 
-static void
+static bool
 ask_signature(uint64_t size, const merkle_hash *proof, int count,
     void (*then)(void))
 {
@@ -439,7 +455,7 @@ ask_signature(uint64_t size, const merkle_hash *proof, int count,
 	struct chan *keyd = child_peer(PROC_KEYD);
 
 	if (keyd == NULL)
-		return;
+		return false;
 	snprintf(want.shard, sizeof(want.shard), "%s", shard_name(j.shard));
 	memcpy(want.root, asked.root, sizeof(want.root));
 	want.proof = (const uint8_t *)proof;
@@ -449,6 +465,7 @@ ask_signature(uint64_t size, const merkle_hash *proof, int count,
 	j.signing = true;
 	(void)chan_send_CHECKPOINT_SIGN(keyd,
 	    chan_ask(keyd, MSG_CHECKPOINT_SIGN, on_signed, NULL), -1, &want);
+	return true;
 }
 
 /* Signs all that is durable; then is called when it is published. */
@@ -473,8 +490,7 @@ sign_all(void (*then)(void))
 	count = shard_consistency(j.shard, size, proof);
 	if (count < 0 || shard_root(j.shard, size, asked.root) != 0)
 		fatalx("the tree of the log cannot be computed");
-	ask_signature(size, (const merkle_hash *)proof, count, then);
-	return true;
+	return ask_signature(size, (const merkle_hash *)proof, count, then);
 }
 
 static void
@@ -485,12 +501,13 @@ sign_now(void)
 
 /* Change of shard. */
 
-/* The clock has to be believed before a month is closed for good. */
+/* Whether the wall clock is where it was at the start, give or take an hour;
+ * that it is not is recorded once. */
 static bool
-month_is_over(void)
+clock_is_believed(void)
 {
-	int64_t wall = clock_ms(CLOCK_REALTIME);
-	int64_t offset = wall - clock_ms(CLOCK_BOOTTIME);
+	int64_t offset =
+	    clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
 	int64_t skew = offset - j.clock_offset_ms;
 	struct line_attr attrs[] = {
 		{ .name = "event", .data = "audit.clock", .len = 11 },
@@ -498,16 +515,23 @@ month_is_over(void)
 		    .data = "wall and boot clock disagree by over an hour",
 		    .len = 44 },
 	};
-	uint64_t order = shardname_order_at(wall / 1000);
+	bool good = skew <= CLOCK_SKEW_MS && skew >= -CLOCK_SKEW_MS;
 
-	if (order <= j.order || order - j.order < 10000)
-		return false;
-	if (skew <= CLOCK_SKEW_MS && skew >= -CLOCK_SKEW_MS)
-		return true;
-	if (!j.clock_told)
+	if (!good && !j.clock_told)
 		(void)journal_append(attrs, 2, JOURNAL_RUNNING, NULL, 0, NULL);
-	j.clock_told = true;
-	return false;
+	j.clock_told = !good;
+	return good;
+}
+
+/* A month is closed for good: the clock has to be believed before. */
+static bool
+month_is_over(void)
+{
+	uint64_t now =
+	    shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
+
+	return clock_is_believed() &&
+	    now / SHARD_PARTS > j.order / SHARD_PARTS;
 }
 
 static void
@@ -520,6 +544,7 @@ on_key_closed(struct chan *c, struct msg *m, void *arg)
 	logkey_destroy(shard_name(j.shard));
 	shard_close(j.shard);
 	j.shard = NULL;
+	j.closing = false;
 	j.order = shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
 	next_shard();
 }
@@ -547,13 +572,21 @@ on_sign(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
+	if (j.shard != NULL && j.closing)
+		(void)sign_all(close_shard);
 	if (j.shard == NULL || !j.open)
 		return;
 	check_disk();
+	if (j.reserve_short)
+		keep_reserve();
+	if (j.reserve_short || j.disk_state == 2)
+		sign_later(); /* to look again */
 	if (month_is_over() && j.intents == 0) {
 		commit();
-		if (sign_all(close_shard))
-			j.open = false;
+		j.closing = true;
+		j.open = false;
+		if (!sign_all(close_shard))
+			sign_later();
 		return;
 	}
 	sign_now();
@@ -580,6 +613,7 @@ opened(void)
 		log_warnx("%" PRIu64 " bytes of a torn record were cut",
 		    j.report.torn_bytes);
 		(void)journal_append(attrs, 3, JOURNAL_RUNNING, NULL, 0, NULL);
+		commit(); /* before anybody is told that we are ready */
 		j.report.torn_bytes = 0;
 	}
 	check_disk();
@@ -611,9 +645,7 @@ first_line(const uint8_t endorsement[64])
 	};
 	struct line_attr rolled[] = {
 		{ .name = "event", .data = "audit.rolled-back", .len = 17 },
-		{ .name = "reason",
-		    .data = "the shard before is not what was signed for it",
-		    .len = 46 },
+		{ .name = "reason", .data = j.rolled_back },
 	};
 	struct line_env env;
 	ssize_t n = note_vkey_format(&j.key, vkey, sizeof(vkey));
@@ -622,10 +654,11 @@ first_line(const uint8_t endorsement[64])
 	fill_env(&env);
 	if (n < 0 || shard_append(j.shard, attrs, 5, NULL, 0, &env, NULL) != 0)
 		fatalx("the first line of %s cannot be written", name);
-	if (j.rolled_back &&
+	rolled[1].len = j.rolled_back != NULL ? strlen(j.rolled_back) : 0;
+	if (j.rolled_back != NULL &&
 	    shard_append(j.shard, rolled, 2, NULL, 0, &env, NULL) != 0)
 		fatalx("the first lines of %s cannot be written", name);
-	j.rolled_back = false;
+	j.rolled_back = NULL;
 	if (shard_commit(j.shard) != 0)
 		fatalx("the first line of %s cannot be written", name);
 }
@@ -643,6 +676,23 @@ set_key(const uint8_t public[32])
 		fatalx("log key of %s", origin);
 }
 
+/*
+ * keyd has given a key for this name or a later one before: that shard is not
+ * here any more. The log goes on where no name was used.
+ */
+static void
+skip_name(void)
+{
+	uint64_t now =
+	    shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
+
+	shard_discard(DESC_AUDIT_DIR, j.shard);
+	j.shard = NULL;
+	j.rolled_back = "a shard that was opened before is missing";
+	j.order = j.order + 1 > now ? j.order + 1 : now;
+	next_shard();
+}
+
 static void
 on_key_made(struct chan *c, struct msg *m, void *arg)
 {
@@ -658,15 +708,13 @@ on_key_made(struct chan *c, struct msg *m, void *arg)
 		    ++j.tries == SHARD_TRIES)
 			fatalx("keyd gives no log key: %s", no.text);
 		log_warnx("%s: %s", shard_name(j.shard), no.text);
-		shard_discard(DESC_AUDIT_DIR, j.shard);
-		j.shard = NULL;
-		j.order++;
-		next_shard();
+		skip_name();
 		return;
 	}
 	if (!msg_get_LOGKEY(&m->body, &key))
 		fatalx("malformed LOGKEY");
 	set_key(key.public);
+	j.tries = 0;
 	logkey_store(shard_name(j.shard), key.sealed, key.sealed_len,
 	    key.endorsement);
 	first_line(key.endorsement);
@@ -710,7 +758,7 @@ roll_back(const char *why)
 	    shard_name(j.shard), why);
 	n = shard_checkpoint_read(j.shard, j.last_note, sizeof(j.last_note));
 	j.last_note_len = n > 0 ? (size_t)n : 0;
-	j.rolled_back = true;
+	j.rolled_back = why;
 	logkey_destroy(shard_name(j.shard));
 	shard_close(j.shard);
 	j.shard = NULL;
@@ -736,6 +784,12 @@ on_key_opened(struct chan *c, struct msg *m, void *arg)
 	if (!msg_get_LOGKEY_OPENED(&m->body, &key))
 		fatalx("malformed LOGKEY_OPENED");
 	set_key(key.public);
+	if (key.size == 0 && shard_size(j.shard) == 0) {
+		/* The crash came between its key and its first line. */
+		first_line(j.endorsement);
+		opened();
+		return;
+	}
 	if (key.size > shard_size(j.shard)) {
 		roll_back("records that were signed are missing");
 		return;
@@ -786,10 +840,10 @@ open_key(void)
 {
 	struct msg_LOGKEY_OPEN want = { 0 };
 	struct chan *keyd = child_peer(PROC_KEYD);
-	uint8_t sealed[LOGKEY_SEALED_MAX], endorsement[64];
+	uint8_t sealed[LOGKEY_SEALED_MAX];
 	size_t len;
 
-	if (!logkey_load(shard_name(j.shard), sealed, &len, endorsement)) {
+	if (!logkey_load(shard_name(j.shard), sealed, &len, j.endorsement)) {
 		roll_back("its log key is missing");
 		return;
 	}
@@ -835,6 +889,34 @@ journal_prepare(void)
 		fatalx("OpenSSL lacks SHA-256");
 }
 
+/* The note that closed the shard before this one. */
+static void
+load_last_note(void)
+{
+	char before[SHARDNAME_SIZE];
+	ssize_t n = 0;
+
+	if (shard_before(DESC_AUDIT_DIR, j.order, before) == 0)
+		n = shard_checkpoint_of(DESC_AUDIT_DIR, before, j.last_note,
+		    sizeof(j.last_note));
+	j.last_note_len = n > 0 ? (size_t)n : 0;
+}
+
+/* A shard without a line: a crash came while it was made. */
+static void
+make_again(void)
+{
+	load_last_note();
+	if (j.shard != NULL && logkey_exists(shard_name(j.shard))) {
+		open_key();
+		return;
+	}
+	if (j.shard != NULL)
+		shard_discard(DESC_AUDIT_DIR, j.shard);
+	j.shard = NULL;
+	next_shard();
+}
+
 void
 journal_start(void (*ready)(void))
 {
@@ -860,17 +942,14 @@ journal_start(void (*ready)(void))
 	if (r == 0)
 		r = shard_open(
 		    DESC_AUDIT_DIR, name, &opts, &j.report, &j.shard);
-	if (r != 0 || !shardname_parse(name, &j.order))
+	if (!shardname_parse(name, &j.order) || (r != 0 && r != -ENOENT))
 		fatalx("the audit log cannot be opened: %s",
 		    strerrordesc_np(-r));
-	if (j.report.damage != SHARD_SOUND)
+	if (r == 0 && j.report.damage != SHARD_SOUND)
 		roll_back("it is damaged");
-	else if (shard_size(j.shard) == 0) {
-		/* A crash came before its first line. */
-		shard_discard(DESC_AUDIT_DIR, j.shard);
-		j.shard = NULL;
-		next_shard();
-	} else
+	else if (r == -ENOENT || shard_size(j.shard) == 0)
+		make_again();
+	else
 		open_key();
 }
 

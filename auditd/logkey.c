@@ -67,6 +67,20 @@ logkey_load(const char *shard, uint8_t sealed[LOGKEY_SEALED_MAX], size_t *len,
 	return true;
 }
 
+bool
+logkey_exists(const char *shard)
+{
+	char name[SHARDNAME_SIZE + 8];
+	int fd;
+
+	file_name(shard, name, sizeof(name));
+	fd = openat(
+	    DESC_AUDIT_STATE, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd != -1)
+		close(fd);
+	return fd != -1;
+}
+
 void
 logkey_destroy(const char *shard)
 {

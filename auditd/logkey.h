@@ -25,4 +25,7 @@ bool logkey_load(const char *shard, uint8_t sealed[LOGKEY_SEALED_MAX],
 
 void logkey_destroy(const char *shard);
 
+/* Whether there is a file for that shard, good or not. */
+bool logkey_exists(const char *shard);
+
 #endif

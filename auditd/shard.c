@@ -42,7 +42,7 @@ sync_write(int fd, const char *data, size_t len, uint64_t off)
 }
 
 int
-shard_newest(int auditfd, char name[SHARD_NAME_MAX])
+shard_before(int auditfd, uint64_t before, char name[SHARD_NAME_MAX])
 {
 	uint64_t order, newest = 0;
 	struct dirent *e;
@@ -57,13 +57,20 @@ shard_newest(int auditfd, char name[SHARD_NAME_MAX])
 		return -ENOMEM;
 	}
 	while ((e = readdir(d)) != NULL)
-		if (shardname_parse(e->d_name, &order) && order > newest)
+		if (shardname_parse(e->d_name, &order) && order > newest &&
+		    order < before)
 			newest = order;
 	closedir(d);
 	if (newest == 0)
 		return -ENOENT;
 	shardname_format(newest, name);
 	return 0;
+}
+
+int
+shard_newest(int auditfd, char name[SHARD_NAME_MAX])
+{
+	return shard_before(auditfd, UINT64_MAX, name);
 }
 
 /* The directory and an empty log, both durable. */
@@ -545,13 +552,13 @@ shard_publish(struct shard *s, const char *note, size_t len)
 	return 0;
 }
 
-ssize_t
-shard_checkpoint_read(const struct shard *s, char *buf, size_t size)
+static ssize_t
+read_checkpoint(int dirfd, char *buf, size_t size)
 {
 	ssize_t n, got = 0;
 	int fd, ret = 0;
 
-	fd = openat(s->dirfd, SHARD_CHECKPOINT,
+	fd = openat(dirfd, SHARD_CHECKPOINT,
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1)
 		return -errno;
@@ -572,6 +579,27 @@ shard_checkpoint_read(const struct shard *s, char *buf, size_t size)
 		return -ENOSPC;
 	buf[got] = '\0';
 	return got;
+}
+
+ssize_t
+shard_checkpoint_read(const struct shard *s, char *buf, size_t size)
+{
+	return read_checkpoint(s->dirfd, buf, size);
+}
+
+ssize_t
+shard_checkpoint_of(int auditfd, const char *name, char *buf, size_t size)
+{
+	ssize_t n;
+	int fd;
+
+	fd = openat(auditfd, name,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -errno;
+	n = read_checkpoint(fd, buf, size);
+	close(fd);
+	return n;
 }
 
 ssize_t

@@ -135,8 +135,13 @@ ssize_t shard_checkpoint_read(const struct shard *, char *buf, size_t size);
 ssize_t
 shard_read(const struct shard *, uint64_t offset, char *buf, size_t len);
 
-/* Newest shard (common/shardname.h) below the audit directory: 0, -ENOENT or
- * -errno. */
+/* Newest shard (common/shardname.h) below the audit directory, or the newest
+ * one before an order: 0, -ENOENT or -errno. */
 int shard_newest(int auditfd, char name[SHARD_NAME_MAX]);
+int shard_before(int auditfd, uint64_t order, char name[SHARD_NAME_MAX]);
+
+/* The published checkpoint of a shard that is not open; as above. */
+ssize_t
+shard_checkpoint_of(int auditfd, const char *name, char *buf, size_t size);
 
 #endif /* AUDITD_SHARD_H */

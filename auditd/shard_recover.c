@@ -363,6 +363,9 @@ shard_recover(struct shard *s, struct shard_report *rep)
 	struct stat st;
 	int ret;
 
+	/* Just made: nothing to find, and no more right to look around. */
+	if (rep->created)
+		return 0;
 	if ((ret = read_checkpoint(&r)) != 0 || (ret = read_lines(&r)) != 0)
 		return ret;
 	compact(&r);
