@@ -167,7 +167,8 @@ static void
 print_checked(const json_t *result)
 {
 	if (json_is_true(json_object_get(result, "sound")))
-		printf("%lld records of %s are on the disk as they were written\n",
+		printf(
+		    "%lld records of %s are on the disk as they were written\n",
 		    number_of(result, "records"), text_of(result, "shard"));
 	else
 		printf("%s is damaged on the disk: %s; keep a copy, then find "
