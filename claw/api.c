@@ -226,7 +226,9 @@ read_answer(struct api *api, int timeout_ms, struct api_error *e)
 			    "controld was replaced; try again");
 		else
 			(void)fail(e, EX_TEMPFAIL, "UnavailableError", true,
-			    "no answer: %s; look with claw doctor",
+			    "clawd is there but no answer comes (%s): its "
+			    "processes may be starting again; clawd's log "
+			    "says why",
 			    strerror(errno));
 		return NULL;
 	}

@@ -400,9 +400,15 @@ check_node(struct doctor *d)
 
 	d->status = api_ask(&d->conf, "status", NULL, ANSWER_MS, &e);
 	if (d->status == NULL) {
+		/* Down is a state; up and silent, or denied, is a fault. */
 		snprintf(fix, sizeof(fix), "clawd -f %s", d->conf.file);
-		say(d, e.status == EX_NOPERM ? FAIL : WARN, "node",
-		    e.status == EX_NOPERM ? NULL : fix, "%s", e.text);
+		if (e.status == EX_UNAVAILABLE)
+			say(d, WARN, "node", fix, "%s", e.text);
+		else
+			say(d, FAIL, "node",
+			    e.status == EX_TEMPFAIL ? "journalctl -u clawd" :
+						      NULL,
+			    "%s", e.text);
 		return;
 	}
 	say(d, OK, "node", NULL, "%s answers, version %s",

@@ -29,6 +29,7 @@
 #define REQUEST_TIMEOUT_S 10
 #define HEADERS_MAX_BYTES 8192
 #define BODY_MAX_BYTES 1024
+#define LINGER_MS 200
 /* limits.def gives 256 descriptors. A page that clawd sends needs a free one,
  * so clients get no more than this number. */
 #define DESCRIPTORS_FULL 192
@@ -46,6 +47,7 @@
 static struct counters_page *pages[PROC_MAX];
 static struct evconnlistener *listeners[2];
 static struct event *pause_over;
+static bool draining;
 
 static void
 send_text(struct evhttp_request *req, int code, const char *reason,
@@ -159,7 +161,7 @@ on_pause_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2 && !draining; i++)
 		if (listeners[i] != NULL)
 			evconnlistener_enable(listeners[i]);
 }
@@ -246,6 +248,30 @@ start(void)
 }
 
 static void
+on_linger_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	child_drained();
+}
+
+/* Who has just connected still gets an answer; evhttp does not tell when the
+ * last one has it. */
+static void
+drain(uint32_t timeout_ms)
+{
+	const struct timeval linger = { .tv_usec = LINGER_MS * 1000 };
+
+	(void)timeout_ms;
+	draining = true;
+	pause_listeners();
+	if (event_base_once(child_base(), -1, EV_TIMEOUT, on_linger_over, NULL,
+		&linger) == -1)
+		child_drained();
+}
+
+static void
 on_counter_page(struct chan *c, struct msg *m)
 {
 	struct msg_COUNTER_PAGE where;
@@ -275,6 +301,7 @@ static const struct child metricd = {
 	.config = MSG_CONFIG_METRICD,
 	.stage = stage,
 	.start = start,
+	.drain = drain,
 };
 
 int

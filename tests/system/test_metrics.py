@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 
 from claw_test import (Node, contains, equal, main, ok, test, wait_for)
@@ -156,6 +157,30 @@ def independent():
                     equal(node.claw("metrics:print").returncode, 0, name)
                 equal(node.children().get("metricd"), metricd,
                       "metricd is the same after " + name)
+
+
+@test("a graceful restart turns no reader away")
+def graceful():
+    with Node() as node:
+        failures = []
+        over = threading.Event()
+
+        def read():
+            while not over.is_set():
+                try:
+                    equal(get(node)[0], 200, "status")
+                except Exception as error:  # each kind is a failure
+                    failures.append(repr(error))
+        threads = [threading.Thread(target=read) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        before = node.children()["metricd"]
+        node.claw("node:restart", "--graceful", check=True)
+        over.set()
+        for thread in threads:
+            thread.join()
+        ok(node.children()["metricd"] != before, "metricd was replaced")
+        equal(failures, [], "failures")
 
 
 @test("metrics:print reads the pages itself: metricd dead, or all of it")
