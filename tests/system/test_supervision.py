@@ -20,7 +20,7 @@ import subprocess
 import threading
 import time
 
-from claw_test import (LONG, PROCESSES, ROOT, Failure, Node, binary, contains,
+from claw_test import (LONG, PROCESSES, ROOT, Failure, Node, contains,
                        diag, equal, main, need_root, ok, reachable, test,
                        wait_for)
 
@@ -74,8 +74,9 @@ def ended(node, pid):
 
 def descriptors(node):
     """How many each process has, clawd included."""
-    return {name: len(os.listdir("/proc/%d/fd" % pid))
-            for name, pid in dict(node.children(), clawd=node.pid).items()}
+    pids = dict(node.children(), clawd=node.pid)
+    return {name: len(os.listdir("/proc/%d/fd" % pids[name]))
+            for name in PROCESSES + ("clawd",)}
 
 
 def new_log(node, start):
@@ -99,7 +100,7 @@ def reaction(text, first, last):
 
 
 def whole(node):
-    return set(node.children()) == set(PROCESSES)
+    return set(node.children()) >= set(PROCESSES)
 
 
 def check_replaced(process, before, after):
@@ -258,6 +259,16 @@ def back_off():
         os.kill(node.children()["metricd"], signal.SIGKILL)
         wait_for(lambda: "metricd starts again in 100 ms"
                  in new_log(node, mark), 20, "back-off from the beginning")
+    with Node() as node:
+        wait_for(lambda: "node %s is ready" % node.name in node.log(), 5,
+                 "the log")
+        for wait in (200, 400, 800):
+            mark = os.path.getsize(node.log_path)
+            os.kill(node.children()["keyd"], signal.SIGKILL)
+            wait_for(lambda: "node %s is ready" % node.name
+                     in new_log(node, mark), 20, "the suite")
+            contains(new_log(node, mark),
+                     "all is stopped; starting again in %d ms" % wait, "log")
 
 
 def gone(pids):
