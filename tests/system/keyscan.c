@@ -231,8 +231,8 @@ derive(const uint8_t wrap[SEED], const char *label, uint8_t out[SEED])
 	memcpy(key, wrap, SEED);
 	p[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha, 0);
 	p[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, SEED);
-	p[2] = OSSL_PARAM_construct_octet_string(
-	    OSSL_KDF_PARAM_INFO, info, strlen(info));
+	p[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
+	    strlen(info));
 	p[3] = OSSL_PARAM_construct_end();
 	if (ctx == NULL || EVP_KDF_derive(ctx, out, SEED, p) != 1)
 		die("HKDF");
@@ -252,8 +252,8 @@ add_sealed(const char *key, const uint8_t *wrap, const char *label,
 	derive(wrap, label, k);
 	memcpy(tag, sealed + 13 + SEED, sizeof(tag));
 	if (ctx == NULL ||
-	    EVP_DecryptInit_ex(
-		ctx, EVP_chacha20_poly1305(), NULL, k, sealed + 1) != 1 ||
+	    EVP_DecryptInit_ex(ctx, EVP_chacha20_poly1305(), NULL, k,
+		sealed + 1) != 1 ||
 	    EVP_DecryptUpdate(ctx, NULL, &n, (const uint8_t *)name,
 		(int)strlen(name)) != 1 ||
 	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, tag) != 1 ||
