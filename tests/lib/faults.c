@@ -15,7 +15,9 @@
 
 #include "faults.h"
 
+#ifdef __GLIBC__
 int fallocate64(int, int, off64_t, off64_t);
+#endif
 int renameat(int, const char *, int, const char *);
 
 static struct faults *faults;
@@ -104,11 +106,13 @@ pwrite(int fd, const void *data, size_t len, off_t off)
 	return syscall(SYS_pwrite64, fd, data, len, off);
 }
 
+#ifdef __GLIBC__
 ssize_t
 pwrite64(int fd, const void *data, size_t len, off64_t off)
 {
 	return pwrite(fd, data, len, off);
 }
+#endif
 
 int
 fdatasync(int fd)
@@ -130,11 +134,13 @@ fallocate(int fd, int mode, off_t off, off_t len)
 	    (int)syscall(SYS_fallocate, fd, mode, off, len);
 }
 
+#ifdef __GLIBC__
 int
 fallocate64(int fd, int mode, off64_t off, off64_t len)
 {
 	return fallocate(fd, mode, off, len);
 }
+#endif
 
 int
 renameat(int from, const char *old, int to, const char *new)
@@ -151,8 +157,10 @@ ftruncate(int fd, off_t len)
 					(int)syscall(SYS_ftruncate, fd, len);
 }
 
+#ifdef __GLIBC__
 int
 ftruncate64(int fd, off64_t len)
 {
 	return ftruncate(fd, len);
 }
+#endif
