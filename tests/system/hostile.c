@@ -1,0 +1,883 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hostile.c - a process of the house that was taken over.
+ *
+ * Installed as libexec/claw/<process>, with the honest one in the folder real/
+ * beside it, it is started by the real clawd in the real suite. It takes
+ * the next line of ./attacks that has no turn yet (./turns/<process> counts),
+ * starts as an honest process would, serves long enough for clawd to think
+ * well of it, attacks once and then says what came of it. With no line left,
+ * or none for this process, it becomes the honest one.
+ *
+ *	hostile --schema    what messages.def says, for who writes attacks
+ *
+ * A line: PROCESS WHEN CHANNEL ATTACK [NUMBER [NUMBER]]. WHEN: "first" is
+ * before HELLO, "boot" before READY, "run" after it, "box" the same from
+ * inside the sandbox.
+ */
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/auditrec.h"
+#include "common/child.h"
+#include "common/msg.h"
+#include "common/sandbox.h"
+#include "common/shardname.h"
+
+#define SERVE_MS 2100 /* clawd forgives who has lasted two seconds */
+#define AFTER_MS 2500 /* a violation is ended long before */
+
+static enum proc self;
+static int chans[PROC_MAX];
+static uint32_t ids[PROC_MAX];     /* of our requests */
+static uint32_t owed[PROC_MAX];    /* last request that came, unanswered */
+static uint16_t owed_type[PROC_MAX];
+static char when[16], channel[16], attack[24];
+static long arg[2];
+static int line_number;
+static enum proc target;
+static bool attacking;  /* say what comes on the target's channel */
+static bool keep_owed;  /* do not answer the target any more */
+static int file_fd, sock_fd;
+
+__attribute__((format(printf, 1, 2))) static void
+say(const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+	int n, k;
+
+	n = snprintf(text, sizeof(text), "hostile %d %s[%d] ", line_number,
+	    proc_name(self), (int)getpid());
+	va_start(ap, fmt);
+	k = vsnprintf(text + n, sizeof(text) - (size_t)n - 1, fmt, ap);
+	va_end(ap);
+	n += k < (int)sizeof(text) - n - 1 ? k : (int)sizeof(text) - n - 2;
+	text[n++] = '\n';
+	(void)!write(STDERR_FILENO, text, (size_t)n);
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Sends bytes with nfds copies of fd. False when the channel is gone. */
+static bool
+put_raw(enum proc p, const void *data, size_t len, int fd, unsigned int nfds)
+{
+	static union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(253 * sizeof(int))];
+	} control;
+	union {
+		const void *in;
+		void *out;
+	} base = { .in = data };
+	struct iovec iov = { base.out, len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct pollfd pfd = { .fd = chans[p], .events = POLLOUT };
+	struct cmsghdr *cm;
+	unsigned int i;
+
+	if (nfds > 0) {
+		memset(&control, 0, sizeof(control));
+		mh.msg_control = &control;
+		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		cm = CMSG_FIRSTHDR(&mh);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		for (i = 0; i < nfds; i++)
+			memcpy(CMSG_DATA(cm) + i * sizeof(int), &fd,
+			    sizeof(int));
+	}
+	while (sendmsg(chans[p], &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1)
+		if (errno != EAGAIN || poll(&pfd, 1, AFTER_MS) != 1)
+			return false;
+	return true;
+}
+
+static size_t
+compose(uint8_t *out, uint16_t type, uint16_t flags, uint32_t id,
+    const void *body, size_t len)
+{
+	struct wbuf w;
+
+	wbuf_init(&w, out, 2 * MSG_MAX_LEN);
+	wbuf_u16(&w, type);
+	wbuf_u16(&w, flags);
+	wbuf_u32(&w, (uint32_t)len);
+	wbuf_u32(&w, id);
+	wbuf_put(&w, body, len);
+	return w.len;
+}
+
+static bool
+put(enum proc p, uint16_t type, uint32_t id, const void *body, size_t len)
+{
+	static uint8_t packet[2 * MSG_MAX_LEN];
+	size_t n = compose(packet, type, 0, id, body, len);
+
+	return put_raw(p, packet, n, -1, 0);
+}
+
+/* The shortest body of zeros that is well formed. */
+static size_t
+shortest(const struct msg_rule *r)
+{
+	static const uint8_t zero[MSG_MAX_LEN];
+	size_t n;
+
+	for (n = 0; n < sizeof(zero) && !msg_body_valid(r, zero, n); n++)
+		continue;
+	return n;
+}
+
+/* What an honest process would answer, nearly. */
+static void
+answer(enum proc p, const struct msg_rule *rule, uint32_t id,
+    struct rbuf *body)
+{
+	static const uint8_t zero[MSG_MAX_LEN];
+	uint16_t reply = rule->reply;
+	uint8_t text[8] = { 0 };
+	struct wbuf w;
+
+	wbuf_init(&w, text, sizeof(text));
+	switch (rule->type) {
+	case MSG_AUDIT_APPEND:
+		if (p == PROC_CLAWD)
+			return; /* so that clawd keeps it for the next */
+		break;
+	case MSG_LOGKEY_OPEN:
+	case MSG_AUDIT_CHECK:
+		reply = MSG_REFUSED;
+		break;
+	case MSG_DRAIN:
+		(void)put(p, reply, id, zero, 0);
+		say("drained");
+		_exit(0);
+	default:
+		break;
+	}
+	/* A generation is given back as it came. */
+	if (reply == MSG_CONFIG_STAGED || reply == MSG_CONFIG_COMMITTED) {
+		wbuf_u32(&w, rbuf_u32(body));
+		(void)put(p, reply, id, text, 4);
+	} else
+		(void)put(p, reply, id, zero, shortest(msg_rule(reply)));
+}
+
+static bool started; /* START has come and is not answered */
+static uint32_t start_id;
+
+static void
+take_message(enum proc p, const uint8_t *packet, size_t len, int fd)
+{
+	const struct msg_rule *rule;
+	struct rbuf r;
+	uint32_t id;
+	uint8_t who;
+
+	rbuf_init(&r, packet, len);
+	rule = msg_rule(rbuf_u16(&r));
+	(void)rbuf_take(&r, 6);
+	id = rbuf_u32(&r);
+	if (rule == NULL)
+		return;
+	if (attacking && p == target && rule->type != MSG_PING)
+		say("gets %s", rule->name);
+	if (rule->type == MSG_PEER) {
+		who = rbuf_u8(&r);
+		if (who < PROC_MAX) {
+			if (chans[who] != -1)
+				close(chans[who]);
+			chans[who] = fd;
+			ids[who] = 0;
+			return;
+		}
+	}
+	if (fd != -1)
+		close(fd);
+	if (rule->reply == MSG_NONE)
+		return;
+	if (rule->type == MSG_START) {
+		started = true;
+		start_id = id;
+		return;
+	}
+	owed[p] = id;
+	owed_type[p] = rule->type;
+	if (!(keep_owed && p == target && rule->type != MSG_PING))
+		answer(p, rule, id, &r);
+}
+
+/* One packet of a channel; false at its end. */
+static bool
+take(enum proc p)
+{
+	static uint8_t packet[MSG_MAX_LEN];
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { packet, sizeof(packet) };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *cm;
+	ssize_t n = recvmsg(chans[p], &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int fd = -1;
+
+	if (n == -1 && errno == EAGAIN)
+		return true;
+	if (n <= 0) {
+		/* clawd's too: its SIGKILL is what has to end us. */
+		if (attacking && p == target)
+			say("cut off");
+		close(chans[p]);
+		chans[p] = -1;
+		return false;
+	}
+	cm = CMSG_FIRSTHDR(&mh);
+	if (cm != NULL && cm->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+	take_message(p, packet, (size_t)n, fd);
+	return true;
+}
+
+/* Serves for that long, or until START has come (ms 0). */
+static void
+serve(uint64_t ms)
+{
+	uint64_t end = now_ms() + ms, now;
+	struct pollfd pfd[PROC_MAX];
+	unsigned int p;
+
+	while (ms == 0 ? !started : (now = now_ms()) < end) {
+		for (p = 0; p < PROC_MAX; p++)
+			pfd[p] = (struct pollfd){ chans[p], POLLIN, 0 };
+		(void)poll(pfd, PROC_MAX, ms == 0 ? -1 : (int)(end - now));
+		for (p = 0; p < PROC_MAX; p++)
+			if (chans[p] != -1 && chans[p] == pfd[p].fd &&
+			    pfd[p].revents != 0)
+				(void)take((enum proc)p);
+	}
+}
+
+/* Attacks. */
+
+/* What this process may say on the target's channel, best with a text. */
+static const struct msg_rule *
+own_message(void)
+{
+	const struct msg_rule *r, *reply = NULL, *plain = NULL;
+	size_t i, n;
+
+	r = msg_rules(&n);
+	for (i = 0; i < n; i++, r++) {
+		if ((r->senders & PROC_BIT(self)) == 0 ||
+		    (r->receivers & PROC_BIT(target)) == 0 ||
+		    r->type == MSG_REFUSED || r->fd != FD_NONE)
+			continue;
+		if (r->type == MSG_VIOLATION || r->type == MSG_AUDIT_APPEND ||
+		    r->type == MSG_LOGKEY_NEW)
+			return r;
+		if (r->limit == LIMIT_REPLY)
+			reply = r;
+		else if (r->type != MSG_HELLO)
+			plain = r;
+	}
+	return plain != NULL ? plain : reply != NULL ? reply :
+						       msg_rule(MSG_REFUSED);
+}
+
+static uint32_t
+id_of(const struct msg_rule *r)
+{
+	return r->limit == LIMIT_REPLY ? owed[target] :
+	    r->reply == MSG_NONE       ? 0 :
+					 ++ids[target];
+}
+
+/* Lengths, flags and descriptors that are not as they should be. */
+static void
+malformed(void)
+{
+	static uint8_t packet[3 * MSG_MAX_LEN], body[2 * MSG_MAX_LEN];
+	const struct msg_rule *r = own_message();
+	size_t len = shortest(r), n;
+	unsigned int fds = 0;
+	int fd = file_fd;
+	long how = arg[0];
+
+	n = compose(packet, r->type, how == 1, id_of(r), body, len);
+	switch (how) {
+	case 0: /* a packet of no bytes */
+		n = 0;
+		break;
+	case 1: /* flags, set above */
+		break;
+	case 2: /* half a header */
+		n = MSG_HEADER_LEN / 2;
+		break;
+	case 3: /* shorter than it says, or than a body is */
+		if (len == 0)
+			packet[7] = 1;
+		else
+			n--;
+		break;
+	case 4: /* bytes behind the end */
+		n++;
+		break;
+	case 5: /* and counted as if they belonged to it */
+		packet[7]++;
+		n++;
+		break;
+	case 6: /* more than a packet can be */
+		n = MSG_MAX_LEN + 1;
+		packet[6] = (uint8_t)((n - MSG_HEADER_LEN) >> 8);
+		packet[7] = (uint8_t)(n - MSG_HEADER_LEN);
+		break;
+	case 7: /* a length that is a lie */
+		memset(packet + 4, 0xff, 4);
+		break;
+	case 8: /* a text or bytes that run over the end */
+		memset(packet + MSG_HEADER_LEN, 0xff, len);
+		if (len == 0)
+			n++;
+		break;
+	case 9: /* no message of that number */
+		packet[0] = 0x7f;
+		break;
+	case 10: /* no bytes, four descriptors */
+		n = 0;
+		fds = 4;
+		break;
+	case 11:
+		fds = 1;
+		break;
+	case 12:
+		fds = 4;
+		break;
+	case 13:
+		fds = 253;
+		break;
+	case 14:
+		fds = 1;
+		fd = sock_fd;
+		break;
+	default:
+		_exit(64);
+	}
+	(void)put_raw(target, packet, n, fd, fds);
+}
+
+/* A text with a control character in it, or longer than its bound. */
+static void
+bad_text(void)
+{
+	struct msg_VIOLATION v = { .proc = PROC_METRICD, .reason = "x\033[0m" };
+	uint8_t body[512];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_VIOLATION(&w, &v);
+	if (arg[0] == 1) {
+		w.len = 3;
+		wbuf_u16(&w, 65);
+		memset(body + w.len, 'x', 65);
+		w.len += 65;
+	}
+	(void)put(target, MSG_VIOLATION, 0, body, w.len);
+}
+
+static void
+one_type(void)
+{
+	static uint8_t packet[2 * MSG_MAX_LEN];
+	static const uint8_t zero[MSG_MAX_LEN];
+	const struct msg_rule *r = msg_rule((uint16_t)arg[0]);
+	size_t n = compose(packet, r->type, 0,
+	    r->limit == LIMIT_REPLY ? 7000 : id_of(r), zero, shortest(r));
+
+	(void)put_raw(target, packet, n,
+	    r->fd == FD_IS_FILE ? file_fd : sock_fd, r->fd != FD_NONE);
+}
+
+/* Request ids and answers. */
+static void
+out_of_turn(void)
+{
+	static const uint8_t zero[MSG_MAX_LEN];
+	const struct msg_rule *r = own_message();
+	size_t len = shortest(r);
+	uint32_t id;
+
+	switch (arg[0]) {
+	case 0: /* a request that has no number, a notice that has one */
+		(void)put(target, r->type, r->reply == MSG_NONE, zero, len);
+		break;
+	case 1: /* the same number twice */
+		id = id_of(r);
+		(void)put(target, r->type, id, zero, len);
+		(void)put(target, r->type, id, zero, len);
+		break;
+	case 2: /* an answer that nobody asked for */
+		(void)put(target, MSG_REFUSED, 4711, zero,
+		    shortest(msg_rule(MSG_REFUSED)));
+		break;
+	case 3: /* two answers: the first was given while serving */
+		(void)put(target, MSG_REFUSED, owed[target], zero,
+		    shortest(msg_rule(MSG_REFUSED)));
+		break;
+	case 4: /* an answer of another type, when next asked */
+		keep_owed = true;
+		owed[target] = 0;
+		while (owed[target] == 0)
+			serve(100);
+		r = msg_rule(msg_rule(owed_type[target])->reply ==
+			    MSG_PONG ? MSG_READY : MSG_PONG);
+		(void)put(target, r->type, owed[target], zero, shortest(r));
+		break;
+	default:
+		_exit(64);
+	}
+}
+
+/* More than anybody honest says. */
+static void
+flood(void)
+{
+	static uint8_t body[MSG_MAX_LEN];
+	struct msg_CHECKPOINT_NOTED noted = { .shard = "2020-01", .size = 1 };
+	const struct msg_rule *r = msg_rule((uint16_t)arg[0]);
+	size_t len = shortest(r);
+	struct wbuf w;
+	long i, k;
+
+	if (r->type == MSG_CHECKPOINT_NOTED) {
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_CHECKPOINT_NOTED(&w, &noted);
+		len = w.len;
+	}
+
+	/* Over the bound within two seconds, whenever a second begins. */
+	for (k = 0; k < arg[1]; k++)
+		if (!put(target, r->type, id_of(r), body, len))
+			break;
+	for (i = 0; i < 2000 && k == arg[1] && r->reply == MSG_NONE; i++)
+		if (!put(target, r->type, id_of(r), body, len))
+			break;
+}
+
+/* What auditd could be made to say to keyd; keyd refuses each. */
+static void
+lie_to_keyd(void)
+{
+	static uint8_t body[4096], junk[256] = { 1, 2, 3 };
+	struct msg_CHECKPOINT_SIGN sign = { .size = 1, .proof = junk };
+	struct msg_LOGKEY_NEW new = { .previous = junk, .previous_len = 9 };
+	struct msg_LOGKEY_OPEN open = { .sealed = junk, .sealed_len = 61 };
+	struct msg_LOGKEY_CLOSE close = { 0 };
+	char shard[SHARDNAME_SIZE];
+	struct wbuf w;
+	long i;
+	uint64_t order = shardname_order_at(time(NULL));
+
+	wbuf_init(&w, body, sizeof(body));
+	shardname_format(order, shard);
+	switch (arg[0]) {
+	case 0: /* a month that is over */
+		snprintf(new.shard, sizeof(new.shard), "2020-01");
+		msg_put_LOGKEY_NEW(&w, &new);
+		break;
+	case 1: /* one that has not begun */
+		shardname_format(order + 10000, new.shard);
+		msg_put_LOGKEY_NEW(&w, &new);
+		break;
+	case 2: /* the one that is open already */
+		memcpy(new.shard, shard, sizeof(shard));
+		msg_put_LOGKEY_NEW(&w, &new);
+		break;
+	case 3: /* no name of a shard */
+		snprintf(new.shard, sizeof(new.shard), "../../etc");
+		msg_put_LOGKEY_NEW(&w, &new);
+		break;
+	case 4: /* a sealed key that is none */
+		memcpy(open.shard, shard, sizeof(shard));
+		msg_put_LOGKEY_OPEN(&w, &open);
+		break;
+	case 5: /* checkpoints while no key is open, of other shards */
+	case 6:
+		snprintf(sign.shard, sizeof(sign.shard), "%s",
+		    arg[0] == 5 ? shard : "2020-01");
+		msg_put_CHECKPOINT_SIGN(&w, &sign);
+		break;
+	case 7:
+		memcpy(close.shard, shard, sizeof(shard));
+		msg_put_LOGKEY_CLOSE(&w, &close);
+		break;
+	default: /* faster than the budget: one at a time, all of them old */
+		snprintf(new.shard, sizeof(new.shard), "2020-01");
+		msg_put_LOGKEY_NEW(&w, &new);
+		for (i = 0; i < 400; i++) {
+			(void)put(target, MSG_LOGKEY_NEW, ++ids[target], body,
+			    w.len);
+			serve(1);
+		}
+		return;
+	}
+	(void)put(target,
+	    arg[0] < 4		? MSG_LOGKEY_NEW :
+		arg[0] == 4	? MSG_LOGKEY_OPEN :
+		arg[0] == 7	? MSG_LOGKEY_CLOSE :
+				  MSG_CHECKPOINT_SIGN,
+	    ++ids[target], body, w.len);
+}
+
+/* The honest key of the open shard, asked for and turned against its log. */
+static void
+lie_with_key(void)
+{
+	static uint8_t body[4096], file[256];
+	static const uint8_t junk[64] = { 9 };
+	struct msg_LOGKEY_OPEN open = { .sealed = file + 64 };
+	struct msg_CHECKPOINT_SIGN sign = { .proof = junk };
+	char path[64];
+	struct wbuf w;
+	uint64_t order = shardname_order_at(time(NULL)) + (uint64_t)arg[1];
+	ssize_t n;
+	int fd;
+
+	shardname_format(order, open.shard);
+	memcpy(sign.shard, open.shard, sizeof(sign.shard));
+	snprintf(path, sizeof(path), "logkey-%s", open.shard);
+	fd = openat(DESC_AUDIT_STATE, path, O_RDONLY | O_CLOEXEC);
+	n = fd == -1 ? -1 : read(fd, file, sizeof(file));
+	if (n <= 64) {
+		say("no sealed key %s", path);
+		_exit(64);
+	}
+	open.sealed_len = (uint16_t)(n - 64);
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_LOGKEY_OPEN(&w, &open);
+	(void)put(target, MSG_LOGKEY_OPEN, ++ids[target], body, w.len);
+	serve(100);
+	/* Another tree of many sizes, with no proof and with a bad one. */
+	for (sign.size = 1; sign.size < 40; sign.size++) {
+		sign.proof_len = sign.size % 2 == 0 ? 32 : 0;
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_CHECKPOINT_SIGN(&w, &sign);
+		(void)put(target, MSG_CHECKPOINT_SIGN, ++ids[target], body,
+		    w.len);
+		serve(2);
+	}
+}
+
+static void
+append(enum audit_event event, enum audit_phase phase,
+    enum audit_outcome outcome, uint64_t intent, long what)
+{
+	static struct auditrec r;
+	static uint8_t body[MSG_MAX_LEN];
+	struct wbuf w;
+
+	auditrec_init(&r, event, phase, outcome);
+	r.msg.intent = intent;
+	if (what == 1) /* auditd's own attribute */
+		auditrec_bytes(&r, AUDIT_ATTR_SHARD, "2020-01", 7);
+	if (what == 2) /* twice the same */
+		for (int i = 0; i < 2; i++)
+			auditrec_num(&r, AUDIT_ATTR_UID, 0);
+	if (what == 3) { /* none of the table */
+		wbuf_u8(&r.w, 77);
+		wbuf_u16(&r.w, 0);
+	}
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_AUDIT_APPEND(&w, auditrec_msg(&r));
+	(void)put(target, MSG_AUDIT_APPEND, ++ids[target], body, w.len);
+}
+
+/* Records that are not this process's to make. */
+static void
+lie_to_auditd(void)
+{
+	enum audit_event own = self == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED :
+						      AUDIT_NOTE;
+	uint64_t i;
+
+	switch (arg[0]) {
+	case 0:
+		append((enum audit_event)arg[1], AUDIT_SINGLE, AUDIT_OK, 0, 0);
+		break;
+	case 1:
+	case 2:
+	case 3:
+		append(own, AUDIT_SINGLE, AUDIT_OK, 0, arg[0]);
+		break;
+	case 4: /* a phase and an outcome that do not go together */
+		append(own, AUDIT_INTENT, AUDIT_OK, 0, 0);
+		break;
+	case 5:
+		append(own, (enum audit_phase)9, AUDIT_OK, 0, 0);
+		break;
+	case 6: /* the outcome of somebody else's intent: refused */
+		for (i = 1; i < 20; i++)
+			append(own, AUDIT_OUTCOME, AUDIT_OK, i, 0);
+		break;
+	default:
+		_exit(64);
+	}
+}
+
+/* Asks and never reads the answers. */
+static void
+never_read(void)
+{
+	static const uint8_t zero[MSG_MAX_LEN];
+	const struct msg_rule *r = msg_rule((uint16_t)arg[0]);
+	struct auditrec rec;
+	uint8_t body[MSG_MAX_LEN];
+	struct wbuf w;
+	long i;
+
+	wbuf_init(&w, body, sizeof(body));
+	wbuf_put(&w, zero, shortest(r));
+	if (r->type == MSG_AUDIT_APPEND) {
+		auditrec_init(&rec, AUDIT_NOTE, AUDIT_OUTCOME, AUDIT_OK);
+		rec.msg.intent = 1;
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_AUDIT_APPEND(&w, auditrec_msg(&rec));
+	}
+	for (i = 0; i < 2000000; i++)
+		if (!put(target, r->type, ++ids[target], body, w.len))
+			break;
+	say("sent %ld unread", i);
+}
+
+static void
+accuse(void)
+{
+	struct msg_VIOLATION v = { .proc = (uint8_t)arg[0],
+		.type = MSG_PING, .reason = "was made up" };
+	uint8_t body[128];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_VIOLATION(&w, &v);
+	(void)put(target, MSG_VIOLATION, 0, body, w.len);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} attacks[] = {
+	{ "type", one_type },
+	{ "malformed", malformed },
+	{ "text", bad_text },
+	{ "turn", out_of_turn },
+	{ "flood", flood },
+	{ "keyd", lie_to_keyd },
+	{ "key", lie_with_key },
+	{ "auditd", lie_to_auditd },
+	{ "unread", never_read },
+	{ "accuse", accuse },
+};
+
+static void
+strike(void)
+{
+	size_t i;
+
+	attacking = true;
+	say("attacks %s: %s %ld %ld", channel, attack, arg[0], arg[1]);
+	if (chans[target] == -1) {
+		say("no channel to %s", channel);
+		_exit(64);
+	}
+	for (i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+		if (strcmp(attacks[i].name, attack) == 0)
+			attacks[i].run();
+	serve(AFTER_MS);
+	say("survived");
+	_exit(98);
+}
+
+/* Beginnings. */
+
+static void
+hello(struct sandbox_report *rep)
+{
+	struct msg_HELLO h = { .schema = msg_schema(), .layers = rep->layers,
+		.probes = rep->passed, .failed = rep->failed,
+		.missing = rep->missing };
+	uint8_t body[128];
+	struct wbuf w;
+
+	snprintf(h.version, sizeof(h.version), CLAW_VERSION);
+	if (strcmp(attack, "hello") == 0) {
+		say("attacks clawd: hello %ld", arg[0]);
+		h.schema += arg[0] == 0;
+		h.version[0] = arg[0] == 1 ? '9' : h.version[0];
+		h.failed = arg[0] == 2;
+	}
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_HELLO(&w, &h);
+	(void)put(PROC_CLAWD, MSG_HELLO, 0, body, w.len);
+	if (strcmp(attack, "hello") == 0) {
+		if (arg[0] == 3)
+			(void)put(PROC_CLAWD, MSG_HELLO, 0, body, w.len);
+		attacking = true;
+		serve(AFTER_MS);
+		say("survived");
+		_exit(98);
+	}
+}
+
+/* The next line of ./attacks that is ours; false if there is none left. */
+static bool
+next_attack(void)
+{
+	char path[64], line[128], who[16], count[16] = "";
+	int fd, n, k, seen = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "turns/%s", proc_name(self));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	f = fopen("attacks", "re");
+	if (fd == -1 || f == NULL)
+		return false;
+	(void)!read(fd, count, sizeof(count) - 1);
+	n = atoi(count);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		line_number++;
+		if (sscanf(line, "%15s %15s %15s %23s %ld %ld", who, when,
+			channel, attack, &arg[0], &arg[1]) < 4 ||
+		    strcmp(who, proc_name(self)) != 0 || seen++ < n)
+			continue;
+		k = snprintf(count, sizeof(count), "%d", n + 1);
+		(void)!pwrite(fd, count, (size_t)k, 0);
+		fclose(f);
+		close(fd);
+		target = proc_by_name(channel);
+		return target != PROC_MAX;
+	}
+	fclose(f);
+	close(fd);
+	return false;
+}
+
+/* real/<process>, beside this one. */
+static void
+become_honest(char **argv)
+{
+	char path[4096], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 32);
+
+	if (n > 0) {
+		path[n] = '\0';
+		slash = strrchr(path, '/');
+		snprintf(slash, 32, "/real/%s", proc_name(self));
+		execv(path, argv);
+	}
+	_exit(127);
+}
+
+static void
+enter_sandbox(const char *text, struct sandbox_report *rep)
+{
+	enum { DIR_RO = SANDBOX_DIR_RO, DIR_RW = SANDBOX_DIR_RW, LISTEN = -1 };
+	static const struct {
+		enum proc proc;
+		int fd, rights;
+	} table[] = {
+#define DESC(id, proc, number, rights, what) { PROC_##proc, number, rights },
+#include "policy/descriptors.def"
+#undef DESC
+	};
+	struct sandbox_given given;
+	struct sandbox_dir dirs[4];
+	size_t i, n = 0;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].proc == self && table[i].rights != LISTEN)
+			dirs[n++] = (struct sandbox_dir){ table[i].fd,
+				(enum sandbox_rights)table[i].rights };
+	if (sandbox_given_parse(text, &given) != 0 ||
+	    sandbox_enter(self, &given, dirs, n, SANDBOX_ALL, rep) != 0) {
+		say("sandbox: %s", rep->text);
+		_exit(64);
+	}
+}
+
+static int
+print_schema(void)
+{
+	const struct msg_rule *r;
+	size_t i, n;
+
+	r = msg_rules(&n);
+	for (i = 0; i < n; i++)
+		printf("%u %s %u %u %u %u %u %u\n", r[i].type, r[i].name,
+		    r[i].senders, r[i].receivers, r[i].when, (unsigned)r[i].fd,
+		    r[i].limit, r[i].reply);
+	for (i = 0; i < 256; i++)
+		if (audit_event_name((unsigned int)i) != NULL)
+			printf("event %zu %d %d\n", i,
+			    audit_event_allowed((unsigned int)i, PROC_ATTESTD),
+			    audit_event_allowed(
+				(unsigned int)i, PROC_CONTROLD));
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct sandbox_report rep = { 0 };
+	const char *name = strrchr(argv[0], '/');
+	unsigned int p;
+	int pair[2];
+
+	if (argc == 2 && strcmp(argv[1], "--schema") == 0)
+		return print_schema();
+	self = proc_by_name(name == NULL ? argv[0] : name + 1);
+	if (self == PROC_MAX || argc < 2)
+		return 64;
+	if (!next_attack())
+		become_honest(argv);
+	for (p = 0; p < PROC_MAX; p++)
+		chans[p] = -1;
+	chans[PROC_CLAWD] = CHILD_PARENT_FD;
+	file_fd = memfd_create("hostile", MFD_CLOEXEC);
+	sock_fd = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+		      pair) == 0 ?
+	    pair[0] :
+	    -1;
+	if (strcmp(when, "first") == 0 && strcmp(attack, "hello") != 0)
+		strike();
+	if (strcmp(when, "box") == 0)
+		enter_sandbox(argv[1], &rep);
+	hello(&rep);
+	serve(0);
+	if (strcmp(when, "boot") == 0)
+		strike();
+	(void)put(PROC_CLAWD, MSG_READY, start_id, NULL, 0);
+	serve(SERVE_MS);
+	strike();
+}
