@@ -353,6 +353,7 @@ def graceful():
     with Node() as node:
         stop = threading.Event()
         acknowledged, refused = [], []
+        held = descriptors(node) if ROOT else None
 
         def load(number):
             i = 0
@@ -392,6 +393,9 @@ def graceful():
         equal(missing, set(), "acknowledged and not on record")
         ends = [r for r in records(node) if r["event"] == "process.ended"]
         equal(ends, [], "ends nobody asked for")
+        if ROOT:
+            wait_for(lambda: descriptors(node) == held, 5,
+                     "descriptors as before")
         diag("%d notes acknowledged, %d told to try again" % (
             len(acknowledged), len(refused)))
 
