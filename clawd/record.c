@@ -43,15 +43,22 @@ save(struct waiting *w)
 {
 	uint8_t head[4];
 	struct wbuf b;
+	off_t end;
 
 	if (w->in_file || file == -1)
 		return;
+	end = lseek(file, 0, SEEK_END);
 	wbuf_init(&b, head, sizeof(head));
 	wbuf_u32(&b, (uint32_t)w->len);
 	if (write(file, head, sizeof(head)) != sizeof(head) ||
 	    write(file, w->body, w->len) != (ssize_t)w->len ||
-	    fdatasync(file) == -1)
+	    fdatasync(file) == -1) {
 		log_warn("a record could not be put by until auditd is back");
+		/* Half a record would hide those that follow it. */
+		if (end == -1 || ftruncate(file, end) == -1)
+			log_warn("the file of pending records");
+		return;
+	}
 	w->in_file = true;
 	file_dirty = true;
 }
@@ -73,6 +80,8 @@ add(const void *body, size_t len)
 	return w;
 }
 
+static void send_waiting(void);
+
 static void
 on_answer(struct chan *c, struct msg *m, void *arg)
 {
@@ -84,7 +93,6 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 		save(w);
 		return;
 	}
-	(void)c;
 	TAILQ_REMOVE(&list, w, entry);
 	free(w);
 	waiting_count--;
@@ -93,6 +101,9 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 			log_warn("emptying the file of pending records");
 		file_dirty = false;
 	}
+	/* There is room again: what was refused is asked for once more. */
+	if (c == auditd)
+		send_waiting();
 }
 
 static void
@@ -109,16 +120,22 @@ send_one(struct waiting *w)
 	    chan_ask(auditd, MSG_AUDIT_APPEND, on_answer, w), -1, &m);
 }
 
-void
-record_auditd(struct chan *c)
+static void
+send_waiting(void)
 {
 	struct waiting *w;
 
+	TAILQ_FOREACH(w, &list, entry)
+		if (w->sent_on == NULL)
+			send_one(w);
+}
+
+void
+record_auditd(struct chan *c)
+{
 	auditd = c;
 	if (c != NULL)
-		TAILQ_FOREACH(w, &list, entry)
-			if (w->sent_on == NULL)
-				send_one(w);
+		send_waiting();
 }
 
 void
@@ -168,6 +185,7 @@ read_file(void)
 	const uint8_t *p;
 	struct rbuf r;
 	uint32_t len;
+	off_t whole = 0;
 	ssize_t n;
 
 	n = pread(file, data, sizeof(data), 0);
@@ -177,11 +195,15 @@ read_file(void)
 		p = rbuf_take(&r, len);
 		if (p == NULL || !msg_body_valid(rule, p, len)) {
 			log_warnx("pending records: the last is torn");
+			/* What is put by later must not lie behind it. */
+			if (ftruncate(file, whole) == -1)
+				log_warn("the file of pending records");
 			break;
 		}
 		if ((w = add(p, len)) != NULL)
 			w->in_file = true;
 		file_dirty = true;
+		whole += 4 + (off_t)len;
 	}
 }
 
