@@ -334,17 +334,21 @@ def files():
                "%s names %s" % (name, path))
 
 
-@test("doc/threat-model.md: every claim names a test")
+@test("doc/threat-model.md: every claim names a test that make check runs")
 def claims():
     section = read("doc/threat-model.md").split("## Claims")[1]
     section = section.split("\n## ")[0]
     lines = [line for line in section.splitlines()
              if line.startswith("|") and not re.match(r"\|[ -]*\|", line)]
     ok(len(lines) > 10, "few claims")
+    run = read("tests/Makefile.inc")
     for line in lines[1:]:
         held = line.split("|")[2]
         ok("`tests/" in held, "no test in: " + line)
         for path, promises in re.findall(r"`(tests/[^`]+)`([^`]*)", held):
+            name = os.path.splitext(path)[0]
+            ok(re.search(r"(?<!\S)%s(\.\w+)?(?!\S)" % re.escape(name), run),
+               "make check does not run " + path)
             text = re.sub(r'"\s*\n\s*"', "", read(path))
             for promise in re.findall(r'"([^"]+)"', promises):
                 contains(text, promise, path)
