@@ -193,7 +193,7 @@ end_intent(struct intent *in)
  * outcome there is over; what did not get there has not begun, or not ended.
  */
 static void
-on_commit(uint64_t size)
+settle_intents(uint64_t size)
 {
 	struct intent *in, *next;
 
@@ -355,7 +355,7 @@ static void
 start(void)
 {
 	journal_on_open(on_open);
-	journal_on_commit(on_commit);
+	journal_on_committed(settle_intents);
 	journal_start(ready);
 }
 

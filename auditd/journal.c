@@ -107,7 +107,7 @@ journal_on_open(void (*fn)(void))
 }
 
 void
-journal_on_commit(void (*fn)(uint64_t))
+journal_on_committed(void (*fn)(uint64_t))
 {
 	j.on_commit = fn;
 }

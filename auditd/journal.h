@@ -61,7 +61,7 @@ void journal_on_open(void (*fn)(void));
  * Called after each commit, before anybody is answered: lines from this
  * number on, though they were given one, have not become part of the log.
  */
-void journal_on_commit(void (*fn)(uint64_t size));
+void journal_on_committed(void (*fn)(uint64_t size));
 
 /* Intents of the open shard whose outcome is missing. */
 void journal_intents(unsigned int count);

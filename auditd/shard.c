@@ -553,7 +553,7 @@ shard_publish(struct shard *s, const char *note, size_t len)
 }
 
 static ssize_t
-read_checkpoint(int dirfd, char *buf, size_t size)
+read_note(int dirfd, char *buf, size_t size)
 {
 	ssize_t n, got = 0;
 	int fd, ret = 0;
@@ -584,7 +584,7 @@ read_checkpoint(int dirfd, char *buf, size_t size)
 ssize_t
 shard_checkpoint_read(const struct shard *s, char *buf, size_t size)
 {
-	return read_checkpoint(s->dirfd, buf, size);
+	return read_note(s->dirfd, buf, size);
 }
 
 ssize_t
@@ -597,7 +597,7 @@ shard_checkpoint_of(int auditfd, const char *name, char *buf, size_t size)
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return -errno;
-	n = read_checkpoint(fd, buf, size);
+	n = read_note(fd, buf, size);
 	close(fd);
 	return n;
 }
