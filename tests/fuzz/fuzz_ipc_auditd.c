@@ -3,17 +3,19 @@
  * fuzz_ipc_auditd.c - auditd under a keyd, an attestd and a controld taken
  * over, on a real log in a memory file system.
  */
-/* Three rooms in one, and names that two of them use. */
+/* Three rooms in one, and names that more than one of them uses. */
 #include "common/child.h"
 
-#define commit journal_commit
-#define on_commit journal_on_commit
+#define commit j_commit
+#define on_commit j_on_commit
 #include "auditd/journal.c"
 #undef on_commit
 #undef commit
 #define main auditd_main
 int auditd_main(int, char **);
+#define on_commit auditd_on_commit
 #include "auditd/auditd.c"
+#undef on_commit
 #undef main
 
 #include <ftw.h>
@@ -217,15 +219,15 @@ ipc_end(void)
 		free(w);
 	}
 	intent_count = waiting_count = 0;
-	if (j.journal_commit != NULL)
-		event_free(j.journal_commit);
+	if (j.j_commit != NULL)
+		event_free(j.j_commit);
 	if (j.sign != NULL)
 		event_free(j.sign);
 	if (j.shard != NULL)
 		shard_close(j.shard);
 	shard_report_free(&j.report);
 	j.shard = NULL;
-	j.journal_commit = j.sign = NULL;
+	j.j_commit = j.sign = NULL;
 }
 
 /* keyd stands above auditd: without it, or lied to by it, auditd ends. */
