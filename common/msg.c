@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/msg.h"
+#include "common/utf8.h"
 
 #define P(id) PROC_BIT(PROC_##id)
 #define EVERYONE UINT32_MAX
@@ -21,14 +22,26 @@
 #define ONCE LIMIT_ONCE
 #define REPLY_ONLY LIMIT_REPLY
 
-/* Text that may go into a log as it is: no control characters. */
+/*
+ * The length of a character that may go into a log, an answer or a terminal
+ * as it is; 0: what stands here is no UTF-8, or controls something.
+ */
+static size_t
+clean_char(const uint8_t *p, size_t n)
+{
+	uint32_t c;
+	size_t k = utf8_next(p, n, &c);
+
+	return k == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) ? 0 : k;
+}
+
 static bool
 text_clean(const uint8_t *p, size_t n)
 {
-	size_t i;
+	size_t i, k;
 
-	for (i = 0; i < n; i++)
-		if (p[i] < 0x20 || p[i] == 0x7f)
+	for (i = 0; i < n; i += k)
+		if ((k = clean_char(p + i, n - i)) == 0)
 			return false;
 	return true;
 }
@@ -196,10 +209,26 @@ get_fix(struct rbuf *r, void *out, size_t n)
 	return true;
 }
 
+/*
+ * Texts are of people, files and other processes, and some were cut to fit:
+ * what the other end's gate would not take becomes a question mark.
+ */
 static void
 put_str(struct wbuf *w, const char *s, size_t max)
 {
-	wbuf_bytes(w, s, strnlen(s, max));
+	const uint8_t *p = (const uint8_t *)s;
+	size_t i, k, n = strnlen(s, max);
+
+	wbuf_u16(w, (uint16_t)n);
+	for (i = 0; i < n; i += k) {
+		k = clean_char(p + i, n - i);
+		if (k > 0) {
+			wbuf_put(w, p + i, k);
+			continue;
+		}
+		wbuf_u8(w, '?');
+		k = 1;
+	}
 }
 
 static bool

@@ -191,6 +191,40 @@ test_texts_are_clean(void **state)
 		}
 }
 
+/* Nor is one that is not UTF-8; what an honest sender had to cut is. */
+static void
+test_texts_are_utf8(void **state)
+{
+	static const struct {
+		const char *in, *out; /* NULL: as it is */
+	} v[] = { { "caf\xc3\xa9", NULL }, { "\xe2\x82\xac", NULL },
+		{ "\xf0\x9f\x94\x91", NULL }, { "caf\xc3", "caf?" },
+		{ "\xff\xfe", "??" }, { "\xc0\xaf", "??" },
+		{ "\xed\xa0\x80", "???" }, { "a\nb", "a?b" },
+		{ "\xc2\x9b" "0m", "??0m" }, { "\x1b[0m", "?[0m" } };
+	struct msg_REFUSED no = { .code = 1 }, out;
+	struct wbuf w;
+	struct rbuf r;
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		snprintf(no.text, sizeof(no.text), "%s", v[i].in);
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_REFUSED(&w, &no);
+		rbuf_init(&r, body, w.len);
+		assert_true(msg_get_REFUSED(&r, &out));
+		assert_string_equal(
+		    out.text, v[i].out == NULL ? v[i].in : v[i].out);
+		/* The same bytes from who does not care. */
+		n = strlen(v[i].in);
+		memcpy(body + w.len - n, v[i].in, n);
+		assert_int_equal(
+		    msg_body_valid(msg_rule(MSG_REFUSED), body, w.len),
+		    v[i].out == NULL);
+	}
+}
+
 /* One above a field's bound is refused, by whoever looks. */
 static void
 test_bounds(void **state)
@@ -288,6 +322,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_texts_are_clean),
+		cmocka_unit_test(test_texts_are_utf8),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_replies),
