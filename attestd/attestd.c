@@ -19,6 +19,7 @@
 static struct {
 	char node[64];
 	uint8_t genesis[32];
+	uint8_t identity[32];
 } conf, staged;
 
 static struct registry registry;
@@ -40,6 +41,7 @@ stage(struct msg *m)
 		return "malformed configuration";
 	snprintf(staged.node, sizeof(staged.node), "%s", c.node);
 	memcpy(staged.genesis, c.genesis, sizeof(staged.genesis));
+	memcpy(staged.identity, c.identity, sizeof(staged.identity));
 	return NULL;
 }
 
@@ -94,6 +96,7 @@ on_identity_show(struct chan *c, struct msg *m)
 		.threshold = registry.threshold };
 
 	snprintf(id.node, sizeof(id.node), "%s", conf.node);
+	memcpy(id.identity, conf.identity, sizeof(id.identity));
 	memcpy(id.genesis, conf.genesis, sizeof(id.genesis));
 	memcpy(id.head, registry.head, sizeof(id.head));
 	(void)chan_send_IDENTITY(c, m->id, -1, &id);

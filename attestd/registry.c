@@ -15,6 +15,7 @@
 
 #include "attestd/registry.h"
 #include "common/b64.h"
+#include "common/identity.h"
 #include "common/note.h"
 
 #define PREFIX "claw/registry/v1"
@@ -26,10 +27,10 @@ static bool
 key_bytes(const json_t *text, uint8_t out[32])
 {
 	const char *s = json_string_value(text);
-	size_t n = strlen(KEY_PREFIX);
 
-	return s != NULL && strncmp(s, KEY_PREFIX, n) == 0 &&
-	    b64url_decode(s + n, strlen(s + n), out, 32) == 32;
+	/* One form alone: a line has one way to be written. */
+	return s != NULL && strncmp(s, KEY_PREFIX, strlen(KEY_PREFIX)) == 0 &&
+	    identity_parse(s, out) == 0;
 }
 
 /* Whether the parsed line, written again, is the very line. */

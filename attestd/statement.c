@@ -14,6 +14,7 @@
 
 #include "attestd/statement.h"
 #include "common/b64.h"
+#include "common/identity.h"
 #include "common/note.h"
 
 #define REGISTRY_PREFIX "claw/registry/v1"
@@ -110,7 +111,7 @@ int
 statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
     char *line, size_t size)
 {
-	char text[640], kid[64], sig64[96];
+	char text[640], kid[IDENTITY_TEXT_SIZE], sig64[96];
 	uint8_t pub[KEY_PUBLIC_LEN], sig[KEY_SIGNATURE_LEN];
 	size_t head = sizeof(REGISTRY_PREFIX);
 	int n, r;
@@ -118,12 +119,11 @@ statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
 	r = keystore_public(KEY_AUTHORITY, pub);
 	if (r != 0)
 		return r;
-	if (b64url_encode(pub, sizeof(pub), kid, sizeof(kid)) < 0)
-		return -ENOSPC;
+	identity_text(pub, kid);
 	/* The prefix with its NUL, then the update: keys sorted, no spaces. */
 	memcpy(text, REGISTRY_PREFIX, head);
 	n = snprintf(text + head, sizeof(text) - head,
-	    "{\"authorities\":[\"ed25519:%s\"],\"hard_s\":%" PRIu32
+	    "{\"authorities\":[\"%s\"],\"hard_s\":%" PRIu32
 	    ",\"op\":\"genesis\",\"prev\":\"\",\"seq\":0,\"soft_s\":%" PRIu32
 	    ",\"threshold\":1,\"time\":%" PRIu64 ",\"v\":1}",
 	    kid, hard_s, soft_s, time_s);
@@ -135,7 +135,7 @@ statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
 	if (b64_encode(sig, sizeof(sig), sig64, sizeof(sig64)) < 0)
 		return -ENOSPC;
 	n = snprintf(line, size,
-	    "{\"sigs\":[{\"kid\":\"ed25519:%s\",\"sig\":\"%s\"}],\"u\":%s}",
+	    "{\"sigs\":[{\"kid\":\"%s\",\"sig\":\"%s\"}],\"u\":%s}",
 	    kid, sig64, text + head);
 	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
 }

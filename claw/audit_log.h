@@ -61,7 +61,5 @@ int shard_head_read(const char *line, size_t len, struct shard_head *,
 int shard_head_load(int log, struct shard_head *, const char **why);
 void shard_head_free(struct shard_head *);
 
-/* ed25519:<base64url> or did:key:z6Mk...: 0 or -EINVAL. */
-int audit_identity_parse(const char *, uint8_t pub[32]);
 
 #endif /* CLAW_AUDIT_LOG_H */

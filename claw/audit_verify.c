@@ -25,6 +25,7 @@
 #include "auditd/shard.h"
 #include "claw/audit.h"
 #include "claw/audit_log.h"
+#include "common/identity.h"
 #include "common/b64.h"
 #include "common/merkle.h"
 #include "common/tile.h"
@@ -854,7 +855,7 @@ check_opts(struct check *c, const struct audit_dir *d, FILE *err)
 			    o->witness[i]);
 			return AUDIT_USAGE;
 		}
-	c->by_identity = audit_identity_parse(o->vkey, c->identity) == 0;
+	c->by_identity = identity_parse(o->vkey, c->identity) == 0;
 	if (!c->by_identity &&
 	    (note_vkey_parse(o->vkey, strlen(o->vkey), &c->vkey) != 0 ||
 		c->vkey.type != NOTE_ED25519)) {

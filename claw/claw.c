@@ -88,6 +88,8 @@ print_identity(const json_t *result)
 	const json_t *registry = json_object_get(result, "registry");
 
 	printf("node        %s\n", text_of(result, "node"));
+	printf("identity    %s\n", text_of(result, "identity"));
+	printf("            %s\n", text_of(result, "did"));
 	printf("registry    %s\n", text_of(result, "genesis"));
 	printf("  entries   %lld\n", number_of(registry, "seq") + 1);
 	printf("  head      %s\n", text_of(registry, "head"));

@@ -281,6 +281,7 @@ config_attestd(struct chan *c, uint32_t id, const struct conf *conf,
 	struct msg_CONFIG_ATTESTD m = { CONFIG_HEAD };
 
 	CONFIG_NODE(m);
+	memcpy(m.identity, suite.identity, sizeof(m.identity));
 	return chan_send_CONFIG_ATTESTD(c, id, -1, &m);
 }
 
@@ -352,10 +353,15 @@ static void
 on_key_public(struct chan *c, struct msg *m, void *arg)
 {
 	struct instance *in = arg;
+	struct msg_KEY_PUBLIC key;
 
 	(void)c;
-	if (!failed(in, m, "keys/node.key"))
-		configure(in);
+	if (failed(in, m, "keys/node.key"))
+		return;
+	if (!msg_get_KEY_PUBLIC(&m->body, &key))
+		fatalx("malformed KEY_PUBLIC");
+	memcpy(suite.identity, key.identity, sizeof(suite.identity));
+	configure(in);
 }
 
 static void
@@ -434,11 +440,18 @@ on_not_ready(evutil_socket_t fd, short what, void *arg)
 	instance_kill(in, "did not become ready in time");
 }
 
+static time_t
+ready_within_s(enum proc p)
+{
+	if (p >= PROC_SUITE_END)
+		return (time_t)(worker_ready_ms(p) + 999) / 1000;
+	return p == PROC_AUDITD ? AUDITD_READY_WITHIN_S : READY_WITHIN_S;
+}
+
 struct instance *
 boot_start(enum proc p)
 {
-	struct timeval within = { p == PROC_AUDITD ? AUDITD_READY_WITHIN_S :
-						     READY_WITHIN_S, 0 };
+	struct timeval within = { ready_within_s(p), 0 };
 	struct slot *s = &suite.slot[p];
 	struct instance *in = calloc(1, sizeof(*in));
 	struct timespec now;

@@ -24,8 +24,8 @@
 #include "clawd/init.h"
 #include "clawd/place.h"
 #include "clawd/spawn.h"
-#include "common/b64.h"
 #include "common/chan.h"
+#include "common/identity.h"
 #include "common/log.h"
 
 #define EX_CANTCREAT 73
@@ -338,14 +338,16 @@ plan(const struct init_opts *opts)
 static void
 say(const struct init_opts *opts)
 {
-	char key[64];
+	char key[IDENTITY_TEXT_SIZE], did[IDENTITY_TEXT_SIZE];
 
-	(void)b64url_encode(job.identity, 32, key, sizeof(key));
+	identity_text(job.identity, key);
+	identity_did(job.identity, did);
 	printf("node %s\n"
-	       "  key    ed25519:%s\n"
+	       "  key    %s\n"
+	       "  did    %s\n"
 	       "  file   %s\n"
 	       "Start it with: clawd -f %s\n",
-	    opts->name, key, job.file, job.file);
+	    opts->name, key, did, job.file, job.file);
 }
 
 int

@@ -83,6 +83,7 @@ struct suite {
 	uint64_t ran_ms;   /* since when RUNNING */
 	struct event *tick, *again;
 	uint8_t cookie[32];
+	uint8_t identity[32]; /* public key, as keyd said it */
 	struct slot slot[PROC_MAX];
 	struct instances all;
 };
@@ -121,6 +122,7 @@ void worker_on_start(struct chan *c, struct msg *m); /* WORKER_START */
 void worker_connect(struct instance *in);
 void worker_ready(struct instance *in);
 void worker_gone(struct instance *in, const char *how);
+uint32_t worker_ready_ms(enum proc p);
 struct instance *worker_of(const struct instance *broker, enum proc p);
 
 /* reload.c: done is called once, ok or not, with a text for the operator. */

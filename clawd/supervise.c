@@ -329,8 +329,8 @@ are_connected(enum proc x, enum proc y)
 
 /*
  * One process accuses another. It can only know of whom it has a channel to;
- * of those, who stands higher in supervision.def is believed: so a process
- * that was taken over cannot have keyd or auditd ended.
+ * of those, who starts earlier is believed: so a process that was taken over
+ * cannot have keyd or auditd ended.
  */
 void
 supervise_on_report(struct chan *c, struct msg *m)

@@ -27,9 +27,10 @@ struct worker {
 static const struct {
 	enum proc worker, broker;
 	unsigned int at_once;
+	uint32_t ready_ms;
 } table[] = {
 #define WORKER(worker, broker, at_once, ready_ms, why)                        \
-	{ PROC_##worker, PROC_##broker, at_once },
+	{ PROC_##worker, PROC_##broker, at_once, ready_ms },
 #include "policy/workers.def"
 #undef WORKER
 };
@@ -43,6 +44,17 @@ allowance(enum proc broker, unsigned int worker)
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].broker == broker && table[i].worker == worker)
 			return table[i].at_once;
+	return 0;
+}
+
+uint32_t
+worker_ready_ms(enum proc p)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].worker == p)
+			return table[i].ready_ms;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "common/auditrec.h"
 #include "common/chan.h"
 #include "common/child.h"
+#include "common/identity.h"
 #include "common/log.h"
 #include "common/proc.h"
 #include "common/procstate.h"
@@ -315,6 +316,7 @@ on_identity(struct chan *c, struct msg *m, void *arg)
 	struct request *r = arg;
 	struct msg_IDENTITY id;
 	char genesis[72], head[72];
+	char key[IDENTITY_TEXT_SIZE], did[IDENTITY_TEXT_SIZE];
 
 	(void)c;
 	if (m == NULL) {
@@ -329,9 +331,11 @@ on_identity(struct chan *c, struct msg *m, void *arg)
 		fatalx("malformed IDENTITY");
 	hash_text(id.genesis, genesis);
 	hash_text(id.head, head);
+	identity_text(id.identity, key);
+	identity_did(id.identity, did);
 	answer(r,
-	    json_pack("{s:s, s:s, s:{s:I, s:s, s:I, s:I}}", "node", id.node,
-		"genesis", genesis, "registry", "seq", (json_int_t)id.seq,
+	    json_pack("{s:s, s:s, s:s, s:s, s:{s:I, s:s, s:I, s:I}}", "node",
+		id.node, "identity", key, "did", did, "genesis", genesis, "registry", "seq", (json_int_t)id.seq,
 		"head", head, "authorities", (json_int_t)id.authorities,
 		"threshold", (json_int_t)id.threshold));
 }
