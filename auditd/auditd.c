@@ -100,8 +100,10 @@ by_name(const void *a, const void *b)
 static struct line_attr
 text_attr(const char *name, const char *text)
 {
-	return (struct line_attr){ .name = name, .type = LINE_TEXT,
-		.data = text, .len = strlen(text) };
+	return (struct line_attr){ .name = name,
+		.type = LINE_TEXT,
+		.data = text,
+		.len = strlen(text) };
 }
 
 static struct line_attr
@@ -132,8 +134,8 @@ compose(const struct msg_AUDIT_APPEND *rec, enum proc from,
 	for (i = 0; i < n; i++)
 		out[k++] = (struct line_attr){ .name = attrs[i].def->name,
 			.type = attrs[i].def->type == AUDIT_NUM ? LINE_U64 :
-			    attrs[i].def->type == AUDIT_HEX     ? LINE_HEX :
-			    attrs[i].def->type == AUDIT_B64     ? LINE_B64 :
+			    attrs[i].def->type == AUDIT_HEX	? LINE_HEX :
+			    attrs[i].def->type == AUDIT_B64	? LINE_B64 :
 								  LINE_TEXT,
 			.u64 = attrs[i].num,
 			.data = attrs[i].data,
@@ -159,8 +161,7 @@ find_intent(const struct chan *c, uint64_t number)
 	struct intent *in;
 
 	TAILQ_FOREACH(in, &intents, entry)
-		if (in->number == number && in->chan == c &&
-		    in->outcome == 0)
+		if (in->number == number && in->chan == c && in->outcome == 0)
 			return in;
 	return NULL;
 }
@@ -305,7 +306,8 @@ on_open(void)
 {
 	struct waiting *w;
 	struct msg m = { .type = MSG_AUDIT_APPEND,
-		.rule = msg_rule(MSG_AUDIT_APPEND), .fd = -1 };
+		.rule = msg_rule(MSG_AUDIT_APPEND),
+		.fd = -1 };
 
 	while (journal_open() && (w = STAILQ_FIRST(&waiting)) != NULL) {
 		STAILQ_REMOVE_HEAD(&waiting, entry);

@@ -27,8 +27,7 @@ static struct {
 static void
 answer(const struct msg_VERIFIED *v, const char *failed)
 {
-	struct msg_AUDIT_CHECKED done = { .size = v->size,
-		.sound = v->sound };
+	struct msg_AUDIT_CHECKED done = { .size = v->size, .sound = v->sound };
 	struct msg m = { .id = check.id };
 
 	check.running = false;
@@ -50,8 +49,7 @@ record(const struct msg_VERIFIED *v)
 	struct line_attr attrs[] = {
 		{ .name = "by", .data = "auditd", .len = 6 },
 		{ .name = "event", .data = "audit.checked", .len = 13 },
-		{ .name = "outcome", .data = outcome,
-		    .len = strlen(outcome) },
+		{ .name = "outcome", .data = outcome, .len = strlen(outcome) },
 		{ .name = "reason", .data = v->what, .len = strlen(v->what) },
 		{ .name = "records", .type = LINE_U64, .u64 = v->size },
 	};
@@ -107,8 +105,7 @@ on_worker(struct chan *clawd, struct msg *m, void *arg)
 		return;
 	}
 	(void)chan_send_VERIFY(check.worker,
-	    chan_ask(check.worker, MSG_VERIFY, on_verified, NULL), log,
-	    &want);
+	    chan_ask(check.worker, MSG_VERIFY, on_verified, NULL), log, &want);
 	close(log);
 }
 

@@ -29,12 +29,12 @@
 #include "common/note.h"
 #include "common/shardname.h"
 
-#define COMMIT_LINES 1024    /* commit at the latest after so many */
-#define COMMIT_BYTES 1048576 /* or so much */
-#define REPLIES_MAX 8192     /* as many as the channels let come at once */
+#define COMMIT_LINES 1024     /* commit at the latest after so many */
+#define COMMIT_BYTES 1048576  /* or so much */
+#define REPLIES_MAX 8192      /* as many as the channels let come at once */
 #define CLOCK_SKEW_MS 3600000 /* between wall and boot clock */
-#define SHARD_TRIES 64       /* names tried for a new shard */
-#define SHARD_PARTS 10000    /* orders of one month (common/shardname.h) */
+#define SHARD_TRIES 64	      /* names tried for a new shard */
+#define SHARD_PARTS 10000     /* orders of one month (common/shardname.h) */
 
 /* Who waits for a record that is not durable yet. */
 struct reply {
@@ -47,11 +47,11 @@ static struct {
 	struct journal_conf conf;
 	struct shard *shard;
 	struct shard_report report;
-	uint64_t order;       /* of the open shard */
-	bool open;            /* records may be appended */
-	bool closing;         /* its last checkpoint is on its way */
+	uint64_t order;		 /* of the open shard */
+	bool open;		 /* records may be appended */
+	bool closing;		 /* its last checkpoint is on its way */
 	const char *rolled_back; /* why; said in the next shard */
-	struct note_vkey key; /* of the open shard */
+	struct note_vkey key;	 /* of the open shard */
 	uint8_t endorsement[64];
 	char boot[LINE_BOOT_LEN + 1];
 	int64_t clock_offset_ms; /* wall minus boot clock at the start */
@@ -157,7 +157,7 @@ check_disk(void)
 		percent = 100;
 	counter_set(COUNTER_AUDIT_DISK, percent);
 	state = percent >= j.conf.refuse_percent ? 2 :
-	    percent >= j.conf.warn_percent       ? 1 :
+	    percent >= j.conf.warn_percent	 ? 1 :
 						   0;
 	if (state == j.disk_state)
 		return;
@@ -186,16 +186,14 @@ keep_reserve(void)
 }
 
 /* Every open intent has a claim to one more line. */
-static bool
-has_room(enum journal_class class)
+static bool has_room(enum journal_class class)
 {
 	uint64_t claims = ((uint64_t)j.intents + 1) * LINE_BYTES_MAX;
 
 	if (class == JOURNAL_RUNNING)
 		return true;
 	return !j.reserve_short && j.disk_state < 2 &&
-	    shard_reserved(j.shard) > j.pending_bytes + claims +
-		LINE_BYTES_MAX;
+	    shard_reserved(j.shard) > j.pending_bytes + claims + LINE_BYTES_MAX;
 }
 
 /* Commit. */
@@ -216,8 +214,8 @@ answer_all(int error)
 		done.number = r->number;
 		m.id = r->id;
 		if (error == 0)
-			(void)chan_send_AUDIT_APPENDED(
-			    r->chan, r->id, -1, &done);
+			(void)chan_send_AUDIT_APPENDED(r->chan, r->id, -1,
+			    &done);
 		else
 			chan_refuse(r->chan, &m, (uint16_t)-error, true,
 			    "the audit log cannot be written: %s",
@@ -341,8 +339,7 @@ journal_head(uint64_t *size, uint8_t root[32])
 	if (shard_root(j.shard, *size, root) != 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/" SHARD_LOG, shard_name(j.shard));
-	return openat(
-	    DESC_AUDIT_DIR, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return openat(DESC_AUDIT_DIR, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 void
@@ -370,8 +367,7 @@ checkpoint_of(uint64_t size, const uint8_t root[32], const uint8_t sig[64],
 	n = note_checkpoint_format(&cp, body, sizeof(body));
 	if (n < 0)
 		return (int)n;
-	return (int)note_compose(
-	    body, (size_t)n, &j.key, sig, out, out_size);
+	return (int)note_compose(body, (size_t)n, &j.key, sig, out, out_size);
 }
 
 static bool
@@ -432,8 +428,8 @@ on_signed(struct chan *c, struct msg *m, void *arg)
 	}
 	if (!msg_get_CHECKPOINT_SIGNED(&m->body, &done))
 		fatalx("malformed CHECKPOINT_SIGNED");
-	n = checkpoint_of(asked.size, asked.root, done.signature,
-	    j.unpublished, sizeof(j.unpublished));
+	n = checkpoint_of(asked.size, asked.root, done.signature, j.unpublished,
+	    sizeof(j.unpublished));
 	if (n < 0)
 		fatalx("checkpoint: %s", strerrordesc_np(-n));
 	j.unpublished_len = (size_t)n;
@@ -506,8 +502,7 @@ sign_now(void)
 static bool
 clock_is_believed(void)
 {
-	int64_t offset =
-	    clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
+	int64_t offset = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
 	int64_t skew = offset - j.clock_offset_ms;
 	struct line_attr attrs[] = {
 		{ .name = "event", .data = "audit.clock", .len = 11 },
@@ -527,11 +522,9 @@ clock_is_believed(void)
 static bool
 month_is_over(void)
 {
-	uint64_t now =
-	    shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
+	uint64_t now = shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
 
-	return clock_is_believed() &&
-	    now / SHARD_PARTS > j.order / SHARD_PARTS;
+	return clock_is_believed() && now / SHARD_PARTS > j.order / SHARD_PARTS;
 }
 
 static void
@@ -598,7 +591,8 @@ opened(void)
 {
 	uint8_t sum[32];
 	struct line_attr attrs[] = {
-		{ .name = "bytes", .type = LINE_U64,
+		{ .name = "bytes",
+		    .type = LINE_U64,
 		    .u64 = j.report.torn_bytes },
 		{ .name = "event", .data = "audit.recovered", .len = 15 },
 		{ .name = "sha256", .type = LINE_HEX, .data = sum, .len = 32 },
@@ -635,10 +629,13 @@ first_line(const uint8_t endorsement[64])
 	char vkey[NOTE_VKEY_MAX];
 	const char *name = shard_name(j.shard);
 	struct line_attr attrs[] = {
-		{ .name = "endorsement", .type = LINE_B64,
-		    .data = endorsement, .len = 64 },
+		{ .name = "endorsement",
+		    .type = LINE_B64,
+		    .data = endorsement,
+		    .len = 64 },
 		{ .name = "event", .data = "shard.open", .len = 10 },
-		{ .name = "prev_checkpoint", .data = j.last_note,
+		{ .name = "prev_checkpoint",
+		    .data = j.last_note,
 		    .len = j.last_note_len },
 		{ .name = "shard", .data = name, .len = strlen(name) },
 		{ .name = "vkey", .data = vkey },
@@ -683,8 +680,7 @@ set_key(const uint8_t public[32])
 static void
 skip_name(void)
 {
-	uint64_t now =
-	    shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
+	uint64_t now = shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
 
 	shard_discard(DESC_AUDIT_DIR, j.shard);
 	j.shard = NULL;
@@ -704,8 +700,7 @@ on_key_made(struct chan *c, struct msg *m, void *arg)
 	if (m == NULL)
 		fatalx("keyd is gone");
 	if (m->type == MSG_REFUSED) {
-		if (!msg_get_REFUSED(&m->body, &no) ||
-		    ++j.tries == SHARD_TRIES)
+		if (!msg_get_REFUSED(&m->body, &no) || ++j.tries == SHARD_TRIES)
 			fatalx("keyd gives no log key: %s", no.text);
 		log_warnx("%s: %s", shard_name(j.shard), no.text);
 		skip_name();
@@ -929,10 +924,10 @@ journal_start(void (*ready)(void))
 	j.sign = event_new(child_base(), -1, 0, on_sign, NULL);
 	if (j.commit == NULL || j.sign == NULL)
 		fatalx("out of memory");
-	/* After all channels have been read: what came together goes together */
+	/* After all channels have been read: what came together goes together
+	 */
 	event_priority_set(j.commit, 2);
-	j.clock_offset_ms =
-	    clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
+	j.clock_offset_ms = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
 	r = shard_newest(DESC_AUDIT_DIR, name);
 	if (r == -ENOENT) {
 		j.order = shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
@@ -940,8 +935,8 @@ journal_start(void (*ready)(void))
 		return;
 	}
 	if (r == 0)
-		r = shard_open(
-		    DESC_AUDIT_DIR, name, &opts, &j.report, &j.shard);
+		r = shard_open(DESC_AUDIT_DIR, name, &opts, &j.report,
+		    &j.shard);
 	if (!shardname_parse(name, &j.order) || (r != 0 && r != -ENOENT))
 		fatalx("the audit log cannot be opened: %s",
 		    strerrordesc_np(-r));

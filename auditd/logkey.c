@@ -53,8 +53,7 @@ logkey_load(const char *shard, uint8_t sealed[LOGKEY_SEALED_MAX], size_t *len,
 	int fd;
 
 	file_name(shard, name, sizeof(name));
-	fd = openat(
-	    DESC_AUDIT_STATE, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(DESC_AUDIT_STATE, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return false;
 	n = read(fd, file, sizeof(file));
@@ -74,8 +73,7 @@ logkey_exists(const char *shard)
 	int fd;
 
 	file_name(shard, name, sizeof(name));
-	fd = openat(
-	    DESC_AUDIT_STATE, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(DESC_AUDIT_STATE, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd != -1)
 		close(fd);
 	return fd != -1;
@@ -89,8 +87,7 @@ logkey_destroy(const char *shard)
 	int fd;
 
 	file_name(shard, name, sizeof(name));
-	fd = openat(
-	    DESC_AUDIT_STATE, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(DESC_AUDIT_STATE, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd != -1) {
 		if (pwrite(fd, zero, sizeof(zero), 0) != sizeof(zero) ||
 		    fdatasync(fd) == -1)

@@ -215,8 +215,8 @@ record_open(const struct conf *conf)
 	if (!place_path(conf, PLACE_KEYS, path, sizeof(path)))
 		return false;
 	snprintf(name, sizeof(name), "%s/pending", path);
-	file = open(
-	    name, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	file = open(name, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+	    0600);
 	if (file == -1) {
 		log_warn("%s", name);
 		return false;

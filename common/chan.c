@@ -54,9 +54,9 @@ struct chan {
 	TAILQ_HEAD(, packet) queue;
 	size_t queued;
 	uint16_t unread; /* first message that the peer left no room for */
-	bool dead; /* the socket is of no more use */
-	bool busy; /* on_readable() is at work with it */
-	bool gone; /* chan_free() was called meanwhile */
+	bool dead;	 /* the socket is of no more use */
+	bool busy;	 /* on_readable() is at work with it */
+	bool gone;	 /* chan_free() was called meanwhile */
 };
 
 static uint64_t
@@ -163,8 +163,7 @@ take_fds(struct msghdr *mh, int *fd)
 }
 
 static void
-judge(struct chan *c, const void *packet, size_t len, int fd,
-    unsigned int nfds)
+judge(struct chan *c, const void *packet, size_t len, int fd, unsigned int nfds)
 {
 	struct gate_request *asked;
 	struct waiter *w;
@@ -172,8 +171,8 @@ judge(struct chan *c, const void *packet, size_t len, int fd,
 	const char *reason;
 
 	counter_add(COUNTER_MESSAGES_IN, 1);
-	switch (gate_check(&c->gate, packet, len, fd, nfds, now_s(), &m,
-	    &asked, &reason)) {
+	switch (gate_check(&c->gate, packet, len, fd, nfds, now_s(), &m, &asked,
+	    &reason)) {
 	case GATE_PASS:
 		dispatch(c, &m);
 		break;
@@ -198,8 +197,8 @@ judge(struct chan *c, const void *packet, size_t len, int fd,
 /* Where packets arrive, several with one call; nobody keeps one. */
 static uint8_t inbox[READ_AT_ONCE][MSG_MAX_LEN + 1];
 /* CMSG_SPACE() is a multiple of the alignment: every row has it. */
-static _Alignas(struct cmsghdr) char
-    inbox_fds[READ_AT_ONCE][CMSG_SPACE(FDS_MAX * sizeof(int))];
+static _Alignas(struct cmsghdr) char inbox_fds[READ_AT_ONCE][CMSG_SPACE(
+    FDS_MAX * sizeof(int))];
 
 /* How many packets came, or -1. */
 static int
@@ -215,8 +214,8 @@ receive(int sock, struct mmsghdr got[READ_AT_ONCE])
 			.msg_control = inbox_fds[i],
 			.msg_controllen = sizeof(inbox_fds[i]) };
 	}
-	return recvmmsg(
-	    sock, got, READ_AT_ONCE, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+	return recvmmsg(sock, got, READ_AT_ONCE,
+	    MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
 }
 
 static void
@@ -406,8 +405,7 @@ chan_new(struct event_base *base, int fd, enum proc self, enum proc peer,
 	gate_init(&c->gate, self, peer);
 	/* Bounded by the system's own limit; less is slower, not wrong. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	c->readable =
-	    event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable =
 	    event_new(base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	c->broken = event_new(base, -1, 0, on_broken, c);
@@ -546,15 +544,15 @@ chan_flush(struct chan *c, int timeout_ms)
 /* Where packets are composed; sent or copied before anybody else can. */
 static uint8_t outbox[MSG_MAX_LEN];
 
-#define MSG(name, ...)                                                        \
-	int chan_send_##name(struct chan *c, uint32_t id, int fd,             \
-	    const struct msg_##name *m)                                       \
-	{                                                                     \
-		struct wbuf w;                                                \
-                                                                              \
-		wbuf_init(&w, outbox, sizeof(outbox));                        \
-		w.len = MSG_HEADER_LEN;                                       \
-		msg_put_##name(&w, m);                                        \
-		return output(c, MSG_##name, id, fd, &w);                     \
+#define MSG(name, ...)                                                         \
+	int chan_send_##name(struct chan *c, uint32_t id, int fd,              \
+	    const struct msg_##name *m)                                        \
+	{                                                                      \
+		struct wbuf w;                                                 \
+                                                                               \
+		wbuf_init(&w, outbox, sizeof(outbox));                         \
+		w.len = MSG_HEADER_LEN;                                        \
+		msg_put_##name(&w, m);                                         \
+		return output(c, MSG_##name, id, fd, &w);                      \
 	}
 #include "policy/messages.def"

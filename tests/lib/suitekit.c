@@ -254,8 +254,7 @@ spawn(struct suitekit *k, enum proc p)
 	for (i = CHILD_PARENT_FD; i < FDS_MAX; i++)
 		if (fds[i] != -1)
 			close(fds[i]);
-	in->chan = chan_new(
-	    k->base, pair[0], PROC_CLAWD, p, &parent_ops, in);
+	in->chan = chan_new(k->base, pair[0], PROC_CLAWD, p, &parent_ops, in);
 	if (in->chan == NULL)
 		fatal("channel to %s", proc_name(p));
 }
@@ -290,20 +289,20 @@ answered(struct suitekit *k, struct step *s)
 }
 
 /* Send NAME with its fields and wait for the answer. */
-#define ASK(k, p, name, fd, ...)                                              \
+#define ASK(k, p, name, fd, ...)                                               \
 	ask_##name(k, p, fd, &(struct msg_##name){ __VA_ARGS__ })
-#define ASKER(name)                                                           \
-	static bool ask_##name(struct suitekit *k, enum proc p, int fd,       \
-	    const struct msg_##name *m)                                       \
-	{                                                                     \
-		struct chan *c = k->process[p].chan;                          \
-		struct step s = { 0 };                                        \
-                                                                              \
-		if (c == NULL)                                                \
-			return false;                                         \
-		(void)chan_send_##name(                                       \
-		    c, chan_ask(c, MSG_##name, on_step, &s), fd, m);          \
-		return answered(k, &s);                                       \
+#define ASKER(name)                                                            \
+	static bool ask_##name(struct suitekit *k, enum proc p, int fd,        \
+	    const struct msg_##name *m)                                        \
+	{                                                                      \
+		struct chan *c = k->process[p].chan;                           \
+		struct step s = { 0 };                                         \
+                                                                               \
+		if (c == NULL)                                                 \
+			return false;                                          \
+		(void)chan_send_##name(c,                                      \
+		    chan_ask(c, MSG_##name, on_step, &s), fd, m);              \
+		return answered(k, &s);                                        \
 	}
 ASKER(KEY_FILE)
 ASKER(CONFIG_KEYD)
@@ -333,8 +332,8 @@ start_keyd(struct suitekit *k)
 	if (!wait_hello(k, PROC_KEYD))
 		return false;
 	if (lastcp_get(&known))
-		(void)chan_send_CHECKPOINT_KNOWN(
-		    k->process[PROC_KEYD].chan, 0, -1, &known);
+		(void)chan_send_CHECKPOINT_KNOWN(k->process[PROC_KEYD].chan, 0,
+		    -1, &known);
 	if (!place_path(&k->conf, PLACE_NODE_KEY, path, sizeof(path)) ||
 	    (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		fatal("the node's key");
@@ -344,8 +343,7 @@ start_keyd(struct suitekit *k)
 	if (conf_hash_bytes(k->conf.registry_genesis, conf.genesis) != 0)
 		fatalx("registry.genesis");
 	ok = ok && ask_CONFIG_KEYD(k, PROC_KEYD, -1, &conf) &&
-	    ASK(k, PROC_KEYD, CONFIG_COMMIT, -1,
-		.generation = k->generation) &&
+	    ASK(k, PROC_KEYD, CONFIG_COMMIT, -1, .generation = k->generation) &&
 	    ASK(k, PROC_KEYD, START, -1, .end_of_body = 0);
 	if (ok)
 		chan_set_when(k->process[PROC_KEYD].chan, WHEN_RUN);
@@ -375,8 +373,7 @@ start_auditd(struct suitekit *k)
 {
 	struct msg_CONFIG_AUDITD conf = { .generation = ++k->generation,
 		.log_level = LOG_LEVEL_INFO,
-		.checkpoint_ms =
-		    (uint32_t)k->conf.audit_checkpoint_interval_ms,
+		.checkpoint_ms = (uint32_t)k->conf.audit_checkpoint_interval_ms,
 		.warn_percent = (uint8_t)k->conf.audit_warn_at_percent,
 		.refuse_percent = (uint8_t)k->conf.audit_refuse_at_percent,
 		.reserve_bytes = k->conf.audit_reserve_bytes };
@@ -535,8 +532,8 @@ suitekit_writer(struct suitekit *k, enum proc as, struct chan **out)
 	(void)chan_send_PEER(auditd, 0, pair[1], &peer);
 	close(pair[1]);
 	w->slot = out;
-	w->chan = *out = chan_new(
-	    k->base, pair[0], as, PROC_AUDITD, &writer_ops, w);
+	w->chan = *out =
+	    chan_new(k->base, pair[0], as, PROC_AUDITD, &writer_ops, w);
 	if (*out == NULL)
 		fatal("a writer");
 	chan_set_when(*out, WHEN_RUN);
@@ -556,8 +553,7 @@ suitekit_drop(struct suitekit *k, struct chan **slot)
 }
 
 bool
-suitekit_append(
-    struct chan *c, struct auditrec *r, chan_done *done, void *arg)
+suitekit_append(struct chan *c, struct auditrec *r, chan_done *done, void *arg)
 {
 	if (c == NULL)
 		return false;

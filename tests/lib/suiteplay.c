@@ -67,9 +67,9 @@ static const enum proc recorders[] = { PROC_CLAWD, PROC_ATTESTD,
 static enum audit_event
 event_of(enum proc p)
 {
-	return p == PROC_CLAWD	 ? AUDIT_PROCESS_ENDED :
-	    p == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED :
-				AUDIT_NOTE;
+	return p == PROC_CLAWD ? AUDIT_PROCESS_ENDED :
+	    p == PROC_ATTESTD  ? AUDIT_REGISTRY_LOADED :
+				 AUDIT_NOTE;
 }
 
 static bool
@@ -106,8 +106,9 @@ pause_ms(unsigned int ms)
 	do {
 		suitekit_turn(kit, 5);
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec -
-		end.tv_nsec < 0);
+	} while (
+	    (now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec - end.tv_nsec <
+	    0);
 }
 
 /* One record, and its answer. */
@@ -139,8 +140,7 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
-record(enum proc as, enum audit_phase phase, uint64_t intent,
-    const char *text)
+record(enum proc as, enum audit_phase phase, uint64_t intent, const char *text)
 {
 	struct auditrec r;
 
@@ -219,7 +219,8 @@ static struct {
 	bool running;
 	uint64_t lines, bytes; /* of the log, as far as it has been checked */
 	merkle_hash prev;
-	unsigned int acknowledged, lost, unasked, torn, cuts, tears, started, refused;
+	unsigned int acknowledged, lost, unasked, torn, cuts, tears, started,
+	    refused;
 	unsigned int unlooked; /* crashes since the last look */
 	char fault[256];
 } crash;
@@ -271,16 +272,15 @@ write_more(size_t writer)
 
 	if (crash.count == crash.room) {
 		crash.room = crash.room == 0 ? 65536 : crash.room * 2;
-		crash.sent = reallocarray(
-		    crash.sent, crash.room, sizeof(*crash.sent));
+		crash.sent =
+		    reallocarray(crash.sent, crash.room, sizeof(*crash.sent));
 		if (crash.sent == NULL)
 			fatalx("out of memory");
 	}
 	memset(&crash.sent[crash.count], 0, sizeof(*crash.sent));
 	snprintf(text, sizeof(text), "record %d %zu %*s", (int)getpid(),
 	    crash.count, (int)(random() % 600), ".");
-	auditrec_init(
-	    &r, event_of(crash.as[writer]), AUDIT_SINGLE, AUDIT_OK);
+	auditrec_init(&r, event_of(crash.as[writer]), AUDIT_SINGLE, AUDIT_OK);
 	auditrec_text(&r, AUDIT_ATTR_TEXT, text);
 	(void)suitekit_append(crash.chan[writer], &r, on_crash_answer,
 	    (void *)(uintptr_t)(crash.count * WRITERS + writer));
@@ -339,7 +339,8 @@ check_log(size_t from)
 	snprintf(file, sizeof(file), "%s/%s/" SHARD_LOG, path, name);
 	fd = open(file, O_RDONLY | O_CLOEXEC);
 	size = fd == -1 ? 0 : (uint64_t)lseek(fd, 0, SEEK_END);
-	if (size < crash.bytes || (data = malloc(size - crash.bytes + 1)) == NULL)
+	if (size < crash.bytes ||
+	    (data = malloc(size - crash.bytes + 1)) == NULL)
 		fatalx("%s is shorter than it was", file);
 	got = pread(fd, data, size - crash.bytes, (off_t)crash.bytes);
 	close(fd);
@@ -411,7 +412,8 @@ tear(void)
 static void
 crash_round(void)
 {
-	struct timeval when = { 0, random() % (random() % 4 == 0 ? 40000 : 9000) };
+	struct timeval when = { 0,
+		random() % (random() % 4 == 0 ? 40000 : 9000) };
 	struct event *end = evtimer_new(suitekit_base(kit), kill_some, NULL);
 	bool early = random() % 8 == 0, torn;
 	unsigned int cuts;
@@ -531,8 +533,7 @@ about_a_record(const char *line)
 		     text) >= 2 &&
 	    recorder(who, &as))
 		record(as, AUDIT_OUTCOME, n, text);
-	else if (sscanf(line, "drop %15s", who) == 1 &&
-	    recorder(who, &as)) {
+	else if (sscanf(line, "drop %15s", who) == 1 && recorder(who, &as)) {
 		suitekit_drop(kit, &sibling[as]);
 		say("ok");
 	} else
