@@ -25,8 +25,8 @@ dictionary(void)
 		    r[i].type & 0xff);
 	for (a = 0; a < 256; a++)
 		if (audit_attr_def(a) != NULL)
-			printf("attr_%s=\"\\x%02x\"\n",
-			    audit_attr_def(a)->name, a);
+			printf("attr_%s=\"\\x%02x\"\n", audit_attr_def(a)->name,
+			    a);
 	printf("shard=\"\\x00\\x072026-11\"\n");
 	printf("part=\"\\x00\\x092026-11.1\"\n");
 }
@@ -55,16 +55,17 @@ seed(enum proc p)
 	if (p == PROC_CLAWD)
 		putchar(5);
 	for (i = 0; i < n; i++)
-		for (step = 0; step < last &&
-		     (r[i].receivers & PROC_BIT(p)) != 0 &&
-		     (r[i].senders & ~PROC_BIT(PROC_CLAWD)) != 0; step++) {
+		for (step = 0;
+		     step < last && (r[i].receivers & PROC_BIT(p)) != 0 &&
+		     (r[i].senders & ~PROC_BIT(PROC_CLAWD)) != 0;
+		     step++) {
 			len = body_len(&r[i]);
 			putchar(step << 3);
 			putchar(r[i].type >> 8);
 			putchar(r[i].type & 0xff);
-			putchar(r[i].reply != MSG_NONE	      ? 0 :
+			putchar(r[i].reply != MSG_NONE	  ? 0 :
 				r[i].limit == LIMIT_REPLY ? 5 :
-							      3);
+							    3);
 			putchar(255);
 			putchar((int)(len >> 8));
 			putchar((int)(len & 0xff));

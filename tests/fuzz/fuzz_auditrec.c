@@ -32,8 +32,7 @@ write_again(const struct auditrec_attr *a, int n, const uint8_t *data,
 			auditrec_bytes(&r, (enum audit_attr)number, a[i].data,
 			    a[i].len);
 	}
-	if (r.w.failed || r.w.len != len ||
-	    memcmp(r.attrs, data, len) != 0)
+	if (r.w.failed || r.w.len != len || memcmp(r.attrs, data, len) != 0)
 		abort();
 }
 

@@ -124,8 +124,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	uint8_t what;
 	struct gate g;
 
-	if (pair[0] == -1 &&
-	    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == -1)
+	if (pair[0] == -1 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == -1)
 		abort();
 	input = data;
 	left = len;
@@ -144,12 +143,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		case 7:
 			now += what >> 3;
 			what = take();
-			(void)gate_answer(&g, what, (uint16_t)(take() << 8 |
-			    take()));
+			(void)gate_answer(&g, what,
+			    (uint16_t)(take() << 8 | take()));
 			break;
 		default:
-			packet(&g, what, (what & 0x40) != 0 ? STDERR_FILENO :
-			    pair[0], now);
+			packet(&g, what,
+			    (what & 0x40) != 0 ? STDERR_FILENO : pair[0], now);
 			break;
 		}
 	}

@@ -31,7 +31,8 @@ static void
 ipc_config(struct wbuf *w)
 {
 	static const struct msg_CONFIG_ATTESTD config = { .generation = 1,
-		.log_level = 0, .node = "node1" };
+		.log_level = 0,
+		.node = "node1" };
 
 	msg_put_CONFIG_ATTESTD(w, &config);
 }

@@ -88,8 +88,11 @@ static void
 ipc_config(struct wbuf *w)
 {
 	static const struct msg_CONFIG_AUDITD config = { .generation = 1,
-		.log_level = 0, .node = "node1", .checkpoint_ms = 0,
-		.warn_percent = 99, .refuse_percent = 100,
+		.log_level = 0,
+		.node = "node1",
+		.checkpoint_ms = 0,
+		.warn_percent = 99,
+		.refuse_percent = 100,
 		.reserve_bytes = 1 << 20 };
 
 	msg_put_CONFIG_AUDITD(w, &config);
@@ -100,7 +103,8 @@ static void
 answer_keyd(uint8_t what)
 {
 	uint8_t packet[512], body[400], sealed[61] = { what };
-	struct msg_LOGKEY key = { .public = { what }, .sealed = sealed,
+	struct msg_LOGKEY key = { .public = { what },
+		.sealed = sealed,
 		.sealed_len = sizeof(sealed) };
 	struct msg_CHECKPOINT_SIGNED sign = { .signature = { what } };
 	struct wbuf w, b;
@@ -112,8 +116,7 @@ answer_keyd(uint8_t what)
 	else
 		msg_put_CHECKPOINT_SIGNED(&b, &sign);
 	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, (what >> 3) % 2 == 0 ? MSG_LOGKEY :
-					    MSG_CHECKPOINT_SIGNED);
+	wbuf_u16(&w, (what >> 3) % 2 == 0 ? MSG_LOGKEY : MSG_CHECKPOINT_SIGNED);
 	wbuf_u16(&w, 0);
 	wbuf_u32(&w, (uint32_t)b.len);
 	wbuf_u32(&w, id);
@@ -135,8 +138,9 @@ send_record(uint8_t what)
 	for (i = 0; i < sizeof(text) - 1; i++)
 		text[i] = take();
 	text[i] = '\0';
-	auditrec_init(&r, p == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED :
-		AUDIT_NOTE, AUDIT_SINGLE, AUDIT_OK);
+	auditrec_init(&r,
+	    p == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED : AUDIT_NOTE,
+	    AUDIT_SINGLE, AUDIT_OK);
 	r.msg.phase = take() % 3;
 	r.msg.outcome = r.msg.phase == AUDIT_INTENT ? 0 : 1;
 	r.msg.intent = r.msg.phase == AUDIT_OUTCOME ? take() % 8u : 0;

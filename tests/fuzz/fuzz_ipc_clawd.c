@@ -35,9 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static struct {
 	enum proc proc;
-	int end;            /* our end of its channel, -1: closed */
+	int end; /* our end of its channel, -1: closed */
 	bool alive;
-	int status;         /* to be reaped, if not alive */
+	int status; /* to be reaped, if not alive */
 	bool reaped;
 	uint32_t next_id;
 	uint32_t asked[8];
@@ -50,19 +50,47 @@ static size_t left;
 static char top[64];
 
 /* common/log.h */
-void log_init(const char *n, bool p) { (void)n; (void)p; }
-void log_set_level(enum log_level l) { (void)l; }
-void log_warn(const char *f, ...) { (void)f; }
-void log_warnx(const char *f, ...) { (void)f; }
-void log_errorx(const char *f, ...) { (void)f; }
-void log_info(const char *f, ...) { (void)f; }
-void log_debug(const char *f, ...) { (void)f; }
+void
+log_init(const char *n, bool p)
+{
+	(void)n;
+	(void)p;
+}
+void
+log_set_level(enum log_level l)
+{
+	(void)l;
+}
+void
+log_warn(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_warnx(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_errorx(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_info(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_debug(const char *f, ...)
+{
+	(void)f;
+}
 
 void
 fatal(const char *f, ...)
 {
-	fprintf(stderr, "a child made clawd say: %s: %s\n", f,
-	    strerror(errno));
+	fprintf(stderr, "a child made clawd say: %s: %s\n", f, strerror(errno));
 	abort();
 }
 
@@ -74,8 +102,15 @@ fatalx(const char *f, ...)
 }
 
 /* clawd/spawn.h */
-void spawn_setup(void) {}
-const char *spawn_libexec(void) { return ""; }
+void
+spawn_setup(void)
+{
+}
+const char *
+spawn_libexec(void)
+{
+	return "";
+}
 
 pid_t
 spawn_start(const struct spawn *s, enum proc p, int *channel, int *page)
@@ -84,8 +119,8 @@ spawn_start(const struct spawn *s, enum proc p, int *channel, int *page)
 
 	(void)s;
 	*page = -1;
-	if (lives == PIDS || socketpair(AF_UNIX,
-		SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+	if (lives == PIDS ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
 		return -1;
 	memset(&life[lives], 0, sizeof(life[0]));
 	life[lives].proc = p;
@@ -172,8 +207,8 @@ listen_to(unsigned int i)
 	struct rbuf r;
 	ssize_t n;
 
-	while (life[i].end != -1 && (n = recv(life[i].end, packet,
-		    sizeof(packet), MSG_DONTWAIT)) > 0) {
+	while (life[i].end != -1 &&
+	    (n = recv(life[i].end, packet, sizeof(packet), MSG_DONTWAIT)) > 0) {
 		rbuf_init(&r, packet, (size_t)n);
 		rule = msg_rule(rbuf_u16(&r));
 		(void)rbuf_take(&r, 6);
@@ -302,10 +337,12 @@ begin(void)
 		f = fopen(path, "w");
 		if (f == NULL)
 			abort();
-		fprintf(f, "node:\n  name: node1\n"
-			   "  data_dir: %s/data\n  log_dir: %s/log\n"
-			   "  run_dir: %s/run\n  registry:\n"
-			   "    genesis: \"sha256:%064d\"\n", top, top, top, 1);
+		fprintf(f,
+		    "node:\n  name: node1\n"
+		    "  data_dir: %s/data\n  log_dir: %s/log\n"
+		    "  run_dir: %s/run\n  registry:\n"
+		    "    genesis: \"sha256:%064d\"\n",
+		    top, top, top, 1);
 		fclose(f);
 		conf_errors_init(&errors);
 		r = conf_load(&suite.conf, &errors, path, environ);
@@ -403,8 +440,9 @@ step(void)
 		turn();
 		break;
 	case 5: /* all of them are honest until the node runs */
-		for (i = 0; i < 64 && suite.state == SUITE_STARTING &&
-		     lives > 0; i++) {
+		for (i = 0;
+		     i < 64 && suite.state == SUITE_STARTING && lives > 0;
+		     i++) {
 			honest(lives - 1);
 			turn();
 		}

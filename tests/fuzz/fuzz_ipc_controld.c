@@ -25,18 +25,42 @@ static void
 ipc_config(struct wbuf *w)
 {
 	static const struct msg_CONFIG_CONTROLD c = { .generation = 1,
-		.log_level = 0, .node = "node1", .max_clients = 8 };
+		.log_level = 0,
+		.node = "node1",
+		.max_clients = 8 };
 
 	msg_put_CONFIG_CONTROLD(w, &c);
 }
 
 /* controld/client.h: requests of a client who is there to hear. */
-void client_setup(struct event_base *b, int l, void (*r)(struct request *),
-    void (*d)(uint32_t, const char *)) { (void)b; (void)l; (void)r; (void)d; }
-void client_set_policy(const struct client_policy *p) { (void)p; }
-void client_accept(void) {}
-void client_drain(void (*idle)(void)) { (void)idle; }
-unsigned int client_count(void) { return 1; }
+void
+client_setup(struct event_base *b, int l, void (*r)(struct request *),
+    void (*d)(uint32_t, const char *))
+{
+	(void)b;
+	(void)l;
+	(void)r;
+	(void)d;
+}
+void
+client_set_policy(const struct client_policy *p)
+{
+	(void)p;
+}
+void
+client_accept(void)
+{
+}
+void
+client_drain(void (*idle)(void))
+{
+	(void)idle;
+}
+unsigned int
+client_count(void)
+{
+	return 1;
+}
 
 bool
 client_authenticate(struct client *c, const char *hex)

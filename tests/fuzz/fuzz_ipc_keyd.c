@@ -47,7 +47,8 @@ static void
 ipc_config(struct wbuf *w)
 {
 	static const struct msg_CONFIG_KEYD config = { .generation = 1,
-		.log_level = 0, .node = "node1" };
+		.log_level = 0,
+		.node = "node1" };
 
 	msg_put_CONFIG_KEYD(w, &config);
 }

@@ -59,26 +59,26 @@ __asan_default_options(void)
 #pragma GCC diagnostic pop
 
 /* What the process's file says of itself. */
-static void ipc_begin(void);             /* before each run */
-static void ipc_config(struct wbuf *w);  /* body of its CONFIG */
-static void ipc_step(uint8_t what);      /* what is left of the 3 bits */
+static void ipc_begin(void);		/* before each run */
+static void ipc_config(struct wbuf *w); /* body of its CONFIG */
+static void ipc_step(uint8_t what);	/* what is left of the 3 bits */
 static void ipc_reply(enum proc peer, const struct msg *m); /* it said */
-static void ipc_end(void);               /* after each run */
+static void ipc_end(void);				    /* after each run */
 static bool ipc_may_die(const char *why);
 
 static struct {
 	const uint8_t *data;
 	size_t len;
 	sigjmp_buf over;
-	int low;                     /* from here on, all are a run's own */
-	bool dead;                   /* it has ended itself */
+	int low;   /* from here on, all are a run's own */
+	bool dead; /* it has ended itself */
 	unsigned int connects;
-	int end[PROC_MAX + 1];       /* our ends of its channels */
+	int end[PROC_MAX + 1];	     /* our ends of its channels */
 	uint32_t next_id[PROC_MAX];  /* of our requests */
 	uint32_t asked[PROC_MAX][8]; /* its requests to that peer */
 	unsigned int asks[PROC_MAX];
 	uint32_t last_id[PROC_MAX];
-	int file;                    /* a regular one, if it is ever sent one */
+	int file; /* a regular one, if it is ever sent one */
 } ipc;
 
 static void
@@ -90,13 +90,42 @@ ipc_exit(int status)
 }
 
 /* common/log.h: silent, and a fatal that a sibling can bring about is found. */
-void log_init(const char *n, bool p) { (void)n; (void)p; }
-void log_set_level(enum log_level l) { (void)l; }
-void log_warn(const char *f, ...) { (void)f; }
-void log_warnx(const char *f, ...) { (void)f; }
-void log_errorx(const char *f, ...) { (void)f; }
-void log_info(const char *f, ...) { (void)f; }
-void log_debug(const char *f, ...) { (void)f; }
+void
+log_init(const char *n, bool p)
+{
+	(void)n;
+	(void)p;
+}
+void
+log_set_level(enum log_level l)
+{
+	(void)l;
+}
+void
+log_warn(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_warnx(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_errorx(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_info(const char *f, ...)
+{
+	(void)f;
+}
+void
+log_debug(const char *f, ...)
+{
+	(void)f;
+}
 
 __attribute__((noreturn)) static void
 die(const char *why)
@@ -203,8 +232,8 @@ listen_to(enum proc p)
 	struct msg m;
 	ssize_t n;
 
-	while (ipc.end[p] != -1 && (n = recv(ipc.end[p], packet,
-		    sizeof(packet), MSG_DONTWAIT)) > 0) {
+	while (ipc.end[p] != -1 &&
+	    (n = recv(ipc.end[p], packet, sizeof(packet), MSG_DONTWAIT)) > 0) {
 		m = (struct msg){ .fd = -1 };
 		rbuf_init(&m.body, packet, (size_t)n);
 		m.type = rbuf_u16(&m.body);
@@ -212,8 +241,8 @@ listen_to(enum proc p)
 		m.id = rbuf_u32(&m.body);
 		m.rule = msg_rule(m.type);
 		/* What an honest process says is what the schema allows. */
-		if (m.rule == NULL || !msg_body_valid(m.rule, m.body.data,
-			m.body.len) ||
+		if (m.rule == NULL ||
+		    !msg_body_valid(m.rule, m.body.data, m.body.len) ||
 		    (m.rule->senders & PROC_BIT(my.child->self)) == 0 ||
 		    (m.rule->receivers & PROC_BIT(p)) == 0)
 			abort();
@@ -306,8 +335,9 @@ id_for(enum proc p, unsigned int mode)
 	case 4:
 		return take16();
 	default: /* answers one of its last requests */
-		return n == 0 ? 1 : ipc.asked[p][(ipc.asks[p] - 1 -
-		    (mode - 5) % n) % 8];
+		return n == 0 ?
+		    1 :
+		    ipc.asked[p][(ipc.asks[p] - 1 - (mode - 5) % n) % 8];
 	}
 }
 

@@ -40,15 +40,15 @@
 
 static enum proc self;
 static int chans[PROC_MAX];
-static uint32_t ids[PROC_MAX];     /* of our requests */
-static uint32_t owed[PROC_MAX];    /* last request that came, unanswered */
+static uint32_t ids[PROC_MAX];	/* of our requests */
+static uint32_t owed[PROC_MAX]; /* last request that came, unanswered */
 static uint16_t owed_type[PROC_MAX];
 static char when[16], channel[16], attack[24];
 static long arg[2];
 static int line_number;
 static enum proc target;
-static bool attacking;  /* say what comes on the target's channel */
-static bool keep_owed;  /* do not answer the target any more */
+static bool attacking; /* say what comes on the target's channel */
+static bool keep_owed; /* do not answer the target any more */
 static int file_fd, sock_fd;
 
 __attribute__((format(printf, 1, 2))) static void
@@ -151,8 +151,7 @@ shortest(const struct msg_rule *r)
 
 /* What an honest process would answer, nearly. */
 static void
-answer(enum proc p, const struct msg_rule *rule, uint32_t id,
-    struct rbuf *body)
+answer(enum proc p, const struct msg_rule *rule, uint32_t id, struct rbuf *body)
 {
 	static const uint8_t zero[MSG_MAX_LEN];
 	uint16_t reply = rule->reply;
@@ -238,8 +237,10 @@ take(enum proc p)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = { packet, sizeof(packet) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr mh = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
 	struct cmsghdr *cm;
 	ssize_t n = recvmsg(chans[p], &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd = -1;
@@ -303,8 +304,9 @@ own_message(void)
 		else if (r->type != MSG_HELLO)
 			plain = r;
 	}
-	return plain != NULL ? plain : reply != NULL ? reply :
-						       msg_rule(MSG_REFUSED);
+	return plain != NULL ? plain :
+	    reply != NULL    ? reply :
+			       msg_rule(MSG_REFUSED);
 }
 
 static uint32_t
@@ -451,8 +453,9 @@ out_of_turn(void)
 		owed[target] = 0;
 		while (owed[target] == 0)
 			serve(100);
-		r = msg_rule(msg_rule(owed_type[target])->reply ==
-			    MSG_PONG ? MSG_READY : MSG_PONG);
+		r = msg_rule(msg_rule(owed_type[target])->reply == MSG_PONG ?
+			MSG_READY :
+			MSG_PONG);
 		(void)put(target, r->type, owed[target], zero, shortest(r));
 		break;
 	default:
@@ -544,10 +547,10 @@ lie_to_keyd(void)
 		return;
 	}
 	(void)put(target,
-	    arg[0] < 4		? MSG_LOGKEY_NEW :
-		arg[0] == 4	? MSG_LOGKEY_OPEN :
-		arg[0] == 7	? MSG_LOGKEY_CLOSE :
-				  MSG_CHECKPOINT_SIGN,
+	    arg[0] < 4	    ? MSG_LOGKEY_NEW :
+		arg[0] == 4 ? MSG_LOGKEY_OPEN :
+		arg[0] == 7 ? MSG_LOGKEY_CLOSE :
+			      MSG_CHECKPOINT_SIGN,
 	    ++ids[target], body, w.len);
 }
 
@@ -618,8 +621,8 @@ append(enum audit_event event, enum audit_phase phase,
 static void
 lie_to_auditd(void)
 {
-	enum audit_event own = self == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED :
-						      AUDIT_NOTE;
+	enum audit_event own =
+	    self == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED : AUDIT_NOTE;
 	uint64_t i;
 
 	switch (arg[0]) {
@@ -675,7 +678,8 @@ static void
 accuse(void)
 {
 	struct msg_VIOLATION v = { .proc = (uint8_t)arg[0],
-		.type = MSG_PING, .reason = "was made up" };
+		.type = MSG_PING,
+		.reason = "was made up" };
 	uint8_t body[128];
 	struct wbuf w;
 
@@ -724,8 +728,10 @@ strike(void)
 static void
 hello(struct sandbox_report *rep)
 {
-	struct msg_HELLO h = { .schema = msg_schema(), .layers = rep->layers,
-		.probes = rep->passed, .failed = rep->failed,
+	struct msg_HELLO h = { .schema = msg_schema(),
+		.layers = rep->layers,
+		.probes = rep->passed,
+		.failed = rep->failed,
 		.missing = rep->missing };
 	uint8_t body[128];
 	struct wbuf w;
@@ -841,8 +847,8 @@ print_schema(void)
 		if (audit_event_name((unsigned int)i) != NULL)
 			printf("event %zu %d %d\n", i,
 			    audit_event_allowed((unsigned int)i, PROC_ATTESTD),
-			    audit_event_allowed(
-				(unsigned int)i, PROC_CONTROLD));
+			    audit_event_allowed((unsigned int)i,
+				PROC_CONTROLD));
 	return 0;
 }
 
@@ -865,8 +871,8 @@ main(int argc, char **argv)
 		chans[p] = -1;
 	chans[PROC_CLAWD] = CHILD_PARENT_FD;
 	file_fd = memfd_create("hostile", MFD_CLOEXEC);
-	sock_fd = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-		      pair) == 0 ?
+	sock_fd =
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ?
 	    pair[0] :
 	    -1;
 	if (strcmp(when, "first") == 0 && strcmp(attack, "hello") != 0)

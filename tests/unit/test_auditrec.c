@@ -65,13 +65,12 @@ test_every_attribute(void **state)
 			assert_int_equal(read_back(), 1);
 			assert_ptr_equal(got[0].def, def);
 			if (def->type == AUDIT_NUM)
-				assert_true(
-				    got[0].num == (most ? NUM_MAX : 0));
+				assert_true(got[0].num == (most ? NUM_MAX : 0));
 			else {
-				assert_int_equal(
-				    got[0].len, most ? def->max : 0);
-				assert_memory_equal(
-				    got[0].data, data, got[0].len);
+				assert_int_equal(got[0].len,
+				    most ? def->max : 0);
+				assert_memory_equal(got[0].data, data,
+				    got[0].len);
 			}
 		}
 	assert_null(audit_attr_def(256));
@@ -109,7 +108,9 @@ test_torn(void **state)
 	m = auditrec_msg(&rec);
 	for (len = 0; len < m->attrs_len; len++)
 		assert_int_equal(auditrec_read(m->attrs, len, got),
-		    len == 0 ? 0 : len == first ? 1 : -EBADMSG);
+		    len == 0	     ? 0 :
+			len == first ? 1 :
+				       -EBADMSG);
 }
 
 static void
@@ -126,8 +127,7 @@ test_refused(void **state)
 	assert_int_equal(auditrec_read(huge, 9, got), -EBADMSG);
 	assert_int_equal(auditrec_read(above, 9, got), -EBADMSG);
 	assert_int_equal(auditrec_read(zero, 3, got), -EBADMSG);
-	assert_int_equal(
-	    auditrec_read(longer, sizeof(longer), got), -EBADMSG);
+	assert_int_equal(auditrec_read(longer, sizeof(longer), got), -EBADMSG);
 	/* Nothing is there twice. */
 	init();
 	auditrec_num(&rec, AUDIT_ATTR_UID, 7);
@@ -157,8 +157,8 @@ test_all_at_once(void **state)
 		if (def->type == AUDIT_NUM)
 			auditrec_num(&rec, (enum audit_attr)a, a);
 		else
-			auditrec_bytes(
-			    &rec, (enum audit_attr)a, data, def->max);
+			auditrec_bytes(&rec, (enum audit_attr)a, data,
+			    def->max);
 		n++;
 	}
 	assert_true(n <= AUDITREC_MAX_ATTRS);

@@ -267,8 +267,9 @@ test_end(void **state)
 	assert_int_equal(requests, 2);
 	assert_int_equal(closed, 1);
 	assert_int_equal(violations, 0);
-	assert_int_equal(chan_send_AUDIT_APPENDED(
-	    chan, 1, -1, &(struct msg_AUDIT_APPENDED){ 0 }), -EPIPE);
+	assert_int_equal(chan_send_AUDIT_APPENDED(chan, 1, -1,
+			     &(struct msg_AUDIT_APPENDED){ 0 }),
+	    -EPIPE);
 	turn();
 	assert_int_equal(closed, 1);
 	done();
@@ -382,8 +383,8 @@ test_queue(void **state)
 	open_as(PROC_CLAWD, PROC_CONTROLD);
 	for (i = 0; i < sent; i++) {
 		status.pid = i;
-		assert_int_equal(
-		    chan_send_PROC_STATUS(chan, 0, -1, &status), 0);
+		assert_int_equal(chan_send_PROC_STATUS(chan, 0, -1, &status),
+		    0);
 	}
 	while (n < sent) {
 		while (recv(end, packet, sizeof(packet), MSG_DONTWAIT) > 0) {

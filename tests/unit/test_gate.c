@@ -102,21 +102,20 @@ test_who_when_what(void **state)
 		for (self = 0; self < PROC_MAX; self++)
 			for (peer = 0; peer < PROC_MAX; peer++)
 				for (k = 0; k < 3; k++) {
-					may = (r[i].senders &
-						  PROC_BIT(peer)) != 0 &&
-					    (r[i].receivers &
-						PROC_BIT(self)) != 0 &&
+					may = (r[i].senders & PROC_BIT(peer)) !=
+						0 &&
+					    (r[i].receivers & PROC_BIT(self)) !=
+						0 &&
 					    (r[i].when & whens[k]) != 0;
 					answer = r[i].limit == LIMIT_REPLY;
 					v = once(&r[i], (enum proc)self,
 					    (enum proc)peer, whens[k],
 					    fds[r[i].fd], r[i].fd != FD_NONE,
-					    answer &&
-						r[i].type != MSG_REFUSED);
+					    answer && r[i].type != MSG_REFUSED);
 					if (r[i].type == MSG_REFUSED)
 						may = false; /* not asked */
 					assert_int_equal(v,
-					    !may      ? GATE_REFUSE :
+					    !may       ? GATE_REFUSE :
 						answer ? GATE_REPLY :
 							 GATE_PASS);
 				}
@@ -157,7 +156,7 @@ test_descriptors(void **state)
 		for (k = 0; k < KINDS; k++)
 			for (nfds = 0; nfds < 6; nfds++) {
 				right = r[i].fd == FD_NONE ? nfds == 0 :
-				    nfds == 1 &&
+							     nfds == 1 &&
 					k ==
 					    (r[i].fd == FD_IS_FILE ?
 						    FILE_FD :
@@ -220,8 +219,8 @@ test_request_ids(void **state)
 	/* An answered number does not come back either. */
 	assert_true(gate_answer(&g, 5, MSG_AUDIT_APPENDED));
 	assert_int_equal(check(&g, shortest(rule, 5), -1, 0, 1), GATE_REFUSE);
-	assert_int_equal(
-	    check(&g, shortest(rule, UINT32_MAX), -1, 0, 1), GATE_PASS);
+	assert_int_equal(check(&g, shortest(rule, UINT32_MAX), -1, 0, 1),
+	    GATE_PASS);
 	/* A notice has none. */
 	gate_clear(&g);
 	gate_init(&g, PROC_CLAWD, PROC_METRICD);
@@ -269,8 +268,7 @@ test_their_answers(void **state)
 	assert_int_equal(check(&g, shortest(no, 1), -1, 0, 1), GATE_REFUSE);
 	assert_int_equal(gate_ask(&g, ask, &cookie), 1);
 	assert_int_equal(gate_ask(&g, ask, &cookie), 2);
-	assert_int_equal(
-	    check(&g, shortest(msg_rule(MSG_LOGKEY), 1), -1, 0, 1),
+	assert_int_equal(check(&g, shortest(msg_rule(MSG_LOGKEY), 1), -1, 0, 1),
 	    GATE_REFUSE);
 	assert_int_equal(check(&g, shortest(yes, 3), -1, 0, 1), GATE_REFUSE);
 	assert_int_equal(check(&g, shortest(yes, 2), -1, 0, 1), GATE_REPLY);
@@ -297,8 +295,7 @@ test_late_answers(void **state)
 	g.when = WHEN_DRAIN;
 	(void)gate_ask(&g, msg_rule(MSG_CHECKPOINT_SIGN), &cookie);
 	TAILQ_FIRST(&g.asked)->cookie = NULL;
-	assert_int_equal(
-	    check(&g, shortest(msg_rule(MSG_LOGKEY), 1), -1, 0, 1),
+	assert_int_equal(check(&g, shortest(msg_rule(MSG_LOGKEY), 1), -1, 0, 1),
 	    GATE_REFUSE);
 	assert_int_equal(check(&g, shortest(yes, 1), -1, 0, 1), GATE_LATE);
 	assert_int_equal(g.late, 1);
@@ -330,18 +327,17 @@ test_limits(void **state)
 			self++;
 		gate_init(&g, (enum proc)self, (enum proc)peer);
 		g.when = (r[i].when & WHEN_RUN) != 0 ? WHEN_RUN : WHEN_BOOT;
-		fd = r[i].fd == FD_NONE	     ? -1 :
+		fd = r[i].fd == FD_NONE	  ? -1 :
 		    r[i].fd == FD_IS_FILE ? file :
 					    pair[0];
 		most = r[i].limit == LIMIT_ONCE ? 1 : r[i].limit;
 		for (k = 1; k <= most; k++) {
 			len = shortest(&r[i], r[i].reply == MSG_NONE ? 0 : k);
-			assert_int_equal(
-			    check(&g, len, fd, fd != -1, 7), GATE_PASS);
+			assert_int_equal(check(&g, len, fd, fd != -1, 7),
+			    GATE_PASS);
 		}
 		len = shortest(&r[i], r[i].reply == MSG_NONE ? 0 : k);
-		assert_int_equal(
-		    check(&g, len, fd, fd != -1, 7), GATE_REFUSE);
+		assert_int_equal(check(&g, len, fd, fd != -1, 7), GATE_REFUSE);
 		/* An answer makes room for a request, a second for notices. */
 		if (r[i].reply != MSG_NONE)
 			assert_true(gate_answer(&g, 1, r[i].reply));

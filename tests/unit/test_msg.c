@@ -45,9 +45,9 @@ text(char *out, size_t max)
 }
 
 /* fill_NAME(m), same_NAME(a, b) */
-#define MSG(name, ...)                                                        \
-	static void fill_##name(struct msg_##name *m)                         \
-	{                                                                     \
+#define MSG(name, ...)                                                         \
+	static void fill_##name(struct msg_##name *m)                          \
+	{                                                                      \
 		memset(m, 0, sizeof(*m));
 #define U8(f) m->f = (uint8_t)number();
 #define U16(f) m->f = (uint16_t)number();
@@ -55,8 +55,8 @@ text(char *out, size_t max)
 #define U64(f) m->f = number();
 #define FIX(f, n) memset(m->f, ++salt, (n));
 #define STR(f, max) text(m->f, (max));
-#define BYTES(f, max)                                                         \
-	m->f = bytes + ++salt;                                                \
+#define BYTES(f, max)                                                          \
+	m->f = bytes + ++salt;                                                 \
 	m->f##_len = most ? (max) : 0;
 #define END(name) }
 #include "policy/messages.def"
@@ -70,11 +70,11 @@ text(char *out, size_t max)
 #undef BYTES
 #undef END
 
-#define MSG(name, ...)                                                        \
-	static void same_##name(                                              \
-	    const struct msg_##name *a, const struct msg_##name *b)           \
-	{                                                                     \
-		(void)a;                                                      \
+#define MSG(name, ...)                                                         \
+	static void same_##name(const struct msg_##name *a,                    \
+	    const struct msg_##name *b)                                        \
+	{                                                                      \
+		(void)a;                                                       \
 		(void)b;
 #define U8(f) assert_int_equal(a->f, b->f);
 #define U16(f) assert_int_equal(a->f, b->f);
@@ -82,9 +82,9 @@ text(char *out, size_t max)
 #define U64(f) assert_true(a->f == b->f);
 #define FIX(f, n) assert_memory_equal(a->f, b->f, (n));
 #define STR(f, max) assert_string_equal(a->f, b->f);
-#define BYTES(f, max)                                                         \
-	assert_int_equal(a->f##_len, b->f##_len);                             \
-	if (a->f##_len > 0)                                                   \
+#define BYTES(f, max)                                                          \
+	assert_int_equal(a->f##_len, b->f##_len);                              \
+	if (a->f##_len > 0)                                                    \
 		assert_memory_equal(a->f, b->f, a->f##_len);
 #define END(name) }
 #include "policy/messages.def"
@@ -120,33 +120,33 @@ only_so(const struct msg_rule *rule, size_t len)
 #define STR(f, max)
 #define BYTES(f, max)
 #define END(name)
-#define MSG(name, ...)                                                        \
-	static size_t round_##name(void)                                      \
-	{                                                                     \
-		struct msg_##name a, b = { 0 };                               \
-		struct wbuf w;                                                \
-		struct rbuf r;                                                \
-		size_t n;                                                     \
-                                                                              \
-		fill_##name(&a);                                              \
-		wbuf_init(&w, body, sizeof(body));                            \
-		msg_put_##name(&w, &a);                                       \
-		assert_false(w.failed);                                       \
-		rbuf_init(&r, body, w.len);                                   \
-		assert_true(msg_get_##name(&r, &b));                          \
-		same_##name(&a, &b);                                          \
-		n = w.len;                                                    \
-		wbuf_init(&w, again, sizeof(again));                          \
-		msg_put_##name(&w, &b);                                       \
-		assert_int_equal(w.len, n);                                   \
-		assert_memory_equal(again, body, n);                          \
-		rbuf_init(&r, body, n + 1);                                   \
-		assert_false(msg_get_##name(&r, &b));                         \
-		if (n > 0) {                                                  \
-			rbuf_init(&r, body, n - 1);                           \
-			assert_false(msg_get_##name(&r, &b));                 \
-		}                                                             \
-		return n;                                                     \
+#define MSG(name, ...)                                                         \
+	static size_t round_##name(void)                                       \
+	{                                                                      \
+		struct msg_##name a, b = { 0 };                                \
+		struct wbuf w;                                                 \
+		struct rbuf r;                                                 \
+		size_t n;                                                      \
+                                                                               \
+		fill_##name(&a);                                               \
+		wbuf_init(&w, body, sizeof(body));                             \
+		msg_put_##name(&w, &a);                                        \
+		assert_false(w.failed);                                        \
+		rbuf_init(&r, body, w.len);                                    \
+		assert_true(msg_get_##name(&r, &b));                           \
+		same_##name(&a, &b);                                           \
+		n = w.len;                                                     \
+		wbuf_init(&w, again, sizeof(again));                           \
+		msg_put_##name(&w, &b);                                        \
+		assert_int_equal(w.len, n);                                    \
+		assert_memory_equal(again, body, n);                           \
+		rbuf_init(&r, body, n + 1);                                    \
+		assert_false(msg_get_##name(&r, &b));                          \
+		if (n > 0) {                                                   \
+			rbuf_init(&r, body, n - 1);                            \
+			assert_false(msg_get_##name(&r, &b));                  \
+		}                                                              \
+		return n;                                                      \
 	}
 #include "policy/messages.def"
 #undef MSG
@@ -184,8 +184,8 @@ test_texts_are_clean(void **state)
 			wbuf_init(&w, body, sizeof(body));
 			msg_put_REFUSED(&w, &no);
 			body[w.len - 1 - k] = (uint8_t)bad[i];
-			assert_false(msg_body_valid(
-			    msg_rule(MSG_REFUSED), body, w.len));
+			assert_false(
+			    msg_body_valid(msg_rule(MSG_REFUSED), body, w.len));
 			rbuf_init(&r, body, w.len);
 			assert_false(msg_get_REFUSED(&r, &out));
 		}
@@ -201,7 +201,10 @@ test_texts_are_utf8(void **state)
 		{ "\xf0\x9f\x94\x91", NULL }, { "caf\xc3", "caf?" },
 		{ "\xff\xfe", "??" }, { "\xc0\xaf", "??" },
 		{ "\xed\xa0\x80", "???" }, { "a\nb", "a?b" },
-		{ "\xc2\x9b" "0m", "??0m" }, { "\x1b[0m", "?[0m" } };
+		{ "\xc2\x9b"
+		  "0m",
+		    "??0m" },
+		{ "\x1b[0m", "?[0m" } };
 	struct msg_REFUSED no = { .code = 1 }, out;
 	struct wbuf w;
 	struct rbuf r;
@@ -214,8 +217,8 @@ test_texts_are_utf8(void **state)
 		msg_put_REFUSED(&w, &no);
 		rbuf_init(&r, body, w.len);
 		assert_true(msg_get_REFUSED(&r, &out));
-		assert_string_equal(
-		    out.text, v[i].out == NULL ? v[i].in : v[i].out);
+		assert_string_equal(out.text,
+		    v[i].out == NULL ? v[i].in : v[i].out);
 		/* The same bytes from who does not care. */
 		n = strlen(v[i].in);
 		memcpy(body + w.len - n, v[i].in, n);
@@ -239,8 +242,7 @@ test_bounds(void **state)
 	wbuf_u8(&w, 0);
 	wbuf_u16(&w, 257);
 	memset(body + w.len, 'x', 257);
-	assert_false(
-	    msg_body_valid(msg_rule(MSG_REFUSED), body, w.len + 257));
+	assert_false(msg_body_valid(msg_rule(MSG_REFUSED), body, w.len + 257));
 	rbuf_init(&r, body, w.len + 257);
 	assert_false(msg_get_REFUSED(&r, &no));
 }
