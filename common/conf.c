@@ -101,12 +101,19 @@ tell_unknown(struct reading *r, const struct confyaml_node *node,
 	near = suggest_nearest(key, list, n);
 	if (near == NULL)
 		near = conf_key_nearest(node->path);
+	/*
+	 * The message may go into a log, so it names only what resembles a
+	 * key of ours: what does not may be anything, a pasted secret too.
+	 * Who stands at a terminal sees the line itself below it.
+	 */
 	if (near != NULL)
 		(void)snprintf(hint, sizeof(hint), " (did you mean \"%s\"?)",
 		    near);
 	conf_errors_add_until(r->errors, r->text, node->line, node->column,
-	    node->end_column, "unknown key \"%s\"%s%s%s", key,
-	    section[0] == '\0' ? "" : " in ", section, hint);
+	    node->end_column, "unknown key%s%s%s%s%s%s",
+	    near != NULL ? " \"" : "", near != NULL ? key : "",
+	    near != NULL ? "\"" : "", section[0] == '\0' ? "" : " in ", section,
+	    hint);
 }
 
 static void

@@ -204,8 +204,8 @@ take_key(struct reader *r, yaml_event_t *ev)
 	if (other != NULL && other != &r->y->nodes[node]) {
 		conf_errors_add_until(r->e, r->t, r->y->nodes[node].line,
 		    r->y->nodes[node].column, r->y->nodes[node].end_column,
-		    "\"%s\" a second time; it is already on line %u",
-		    r->y->nodes[node].path, other->line);
+		    "the same key a second time; it is already on line %u",
+		    other->line);
 		free(r->y->nodes[node].path);
 		r->y->n--;
 		return -1;

@@ -10,8 +10,9 @@ arguments or environment of a process, or a core.
 What counts: who types something wrong at a terminal sees it there again, with
 the line of the file; that is no leak, and nobody else is shown it. Where
 standard error is not a terminal it is a log: then an error names the place and
-the name of the key, known or not, and never a value. The text of audit.note is recorded
-because it was given to be recorded; nothing else shows it.
+a key only where it is one of ours or resembles one, and never a value. The
+text of audit.note is recorded because it was given to be recorded; nothing
+else shows it.
 """
 
 import glob
@@ -122,6 +123,9 @@ def wrong_configurations():
     k, p, t = three("claw.yaml, values of keys that there are not")
     found += ["log:\n  passphrase: %s\n" % k, "token: %s\n" % p,
               "audit:\n  api_key: {deep: [%s]}\n" % t]
+    k, p, t = three("claw.yaml, names of keys")
+    found += ["log:\n  %s: info\n" % k, "\"%s\": 1\n" % p,
+              "log:\n  %s: 1\n  %s: 2\n" % (t, t)]
     k, p, t = three("claw.yaml, what is not YAML")
     found += ["log: {level: \"%s\n" % k, "\t%s: [\n" % p, "- %s\n}" % t]
     k, p, t = three("claw.yaml, tags, anchors and duplicates")

@@ -209,9 +209,9 @@ all_errors_are_told_in_one_run(void **state)
 	    "claw.yaml:6:12: audit.reserve needs one of the units K, M, G "
 	    "(binary): write 8M for 8 MiB\n"
 	    "claw.yaml:7:12: audit.warn_at is a percentage: write 95%\n"
-	    "claw.yaml:8:3: \"audit.warn_at\" a second time; it is already "
+	    "claw.yaml:8:3: the same key a second time; it is already "
 	    "on line 7\n"
-	    "claw.yaml:9:1: unknown key \"voice\"\n"
+	    "claw.yaml:9:1: unknown key\n"
 	    "claw.yaml:11:1: unknown key \"data_dir\" "
 	    "(did you mean \"node.data_dir\"?)\n"
 	    "claw.yaml:12:6: log is a section; its keys go on the lines "
@@ -242,10 +242,10 @@ what_stands_behind_an_unknown_key_is_not_shown(void **state)
 	(void)state;
 	assert_string_equal(printed_errors(GOOD "passphrase: CANARY\n"
 						"passphrase: CANARY\n"),
-	    "claw.yaml:5:1: unknown key \"passphrase\"\n"
+	    "claw.yaml:5:1: unknown key\n"
 	    "  passphrase: ...\n"
 	    "  ^\n"
-	    "claw.yaml:6:1: \"passphrase\" a second time; it is already on "
+	    "claw.yaml:6:1: the same key a second time; it is already on "
 	    "line 5\n"
 	    "  passphrase: ...\n"
 	    "  ^\n");
@@ -260,7 +260,7 @@ no_file_can_talk_to_the_terminal(void **state)
 	out = printed_errors("\"\\x1b[31m\\u202e\": 1\n"
 			     "node:\n"
 			     "  name: \"\\x1b]0;x\\a\"\n");
-	assert_non_null(strstr(out, "unknown key \"?[31m?\""));
+	assert_non_null(strstr(out, "unknown key\n"));
 	for (p = out; *p != '\0'; p++)
 		assert_true(
 		    *p == '\n' || ((unsigned char)*p >= 0x20 && *p != 0x7f));
@@ -278,9 +278,9 @@ shapes_that_hide_meaning_are_refused(void **state)
 	static const struct {
 		const char *text, *error;
 	} cases[] = {
-		{ "log: {level: info}\nlog: {}\n", ":6:1: \"log\" a second" },
+		{ "log: {level: info}\nlog: {}\n", ":6:1: the same key a second" },
 		{ "log: {level: info, level: warn}\n",
-		    ":5:20: \"log.level\" a second time" },
+		    ":5:20: the same key a second time" },
 		{ "log: &a\n  level: info\n", ":5:6: an anchor" },
 		{ "log:\n  level: &a info\n", ":6:10: an anchor" },
 		{ "log: *a\n", ":5:6: an alias" },
