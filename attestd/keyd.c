@@ -29,6 +29,10 @@
 /* Requests that a channel may make: so many at once, so many a second. */
 #define AUDITD_BURST 100
 #define AUDITD_PER_SECOND 20
+/* Log keys in one life: a month has one, a log that was rolled back another;
+ * and parts of a month that may be left out at a time. */
+#define NEW_SHARDS_MAX 64
+#define SHARD_STEP 8
 
 static struct statement_node node, node_staged;
 
@@ -41,6 +45,7 @@ static struct {
 
 /* The shard whose log key is open; 0: none. */
 static uint64_t open_order;
+static unsigned int new_shards;
 
 static struct {
 	uint64_t tokens;
@@ -91,8 +96,8 @@ static void
 refuse(struct chan *c, struct msg *m, uint16_t code, const char *why)
 {
 	counter_add(COUNTER_SIGN_REFUSED, 1);
-	log_warnx("%s: %s refused: %s", proc_name(chan_peer(c)),
-	    m->rule->name, why);
+	log_warnx("%s: %s refused: %s", proc_name(chan_peer(c)), m->rule->name,
+	    why);
 	chan_refuse(c, m, code, code == EAGAIN, "%s", why);
 }
 
@@ -131,8 +136,8 @@ on_key_create(struct chan *c, struct msg *m)
 	if (r == 0)
 		answer_public(c, m);
 	else
-		chan_refuse(
-		    c, m, (uint16_t)-r, false, "%s", strerrordesc_np(-r));
+		chan_refuse(c, m, (uint16_t)-r, false, "%s",
+		    strerrordesc_np(-r));
 }
 
 static void
@@ -146,8 +151,8 @@ on_authority_create(struct chan *c, struct msg *m)
 	if (r == 0)
 		(void)chan_send_AUTHORITY_PUBLIC(c, m->id, -1, &pub);
 	else
-		chan_refuse(
-		    c, m, (uint16_t)-r, false, "%s", strerrordesc_np(-r));
+		chan_refuse(c, m, (uint16_t)-r, false, "%s",
+		    strerrordesc_np(-r));
 }
 
 static void
@@ -160,8 +165,8 @@ on_genesis_sign(struct chan *c, struct msg *m)
 
 	if (!msg_get_GENESIS_SIGN(&m->body, &want))
 		fatalx("malformed GENESIS_SIGN");
-	n = statement_genesis(
-	    want.time_s, want.soft_s, want.hard_s, line, sizeof(line));
+	n = statement_genesis(want.time_s, want.soft_s, want.hard_s, line,
+	    sizeof(line));
 	keystore_forget(KEY_AUTHORITY);
 	if (n < 0) {
 		refuse(c, m, (uint16_t)-n, "no authority key was made");
@@ -218,18 +223,30 @@ note_last(const char *shard)
 	(void)chan_send_CHECKPOINT_NOTED(child_parent(), 0, -1, &noted);
 }
 
-/* Shards only advance, and never beyond the month that it is. */
+/*
+ * Shards only advance, step by step, and never beyond the month that it is:
+ * who takes auditd over cannot use up the names that are to come.
+ */
 static const char *
 new_shard_refused(const char *shard, uint64_t *order)
 {
 	struct timespec now;
+	uint64_t first;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (!shardname_parse(shard, order))
 		return "not the name of a shard";
-	if (*order <= last.order)
+	/* Once more the same, while nothing was signed for it: a crash. */
+	if (*order < last.order || (*order == last.order && last.size > 0))
 		return "a shard of that name or a later one was opened before";
-	if (*order >= shardname_order_at(now.tv_sec) + 10000)
+	first = last.order / SHARDNAME_PARTS == *order / SHARDNAME_PARTS ?
+	    last.order :
+	    *order - *order % SHARDNAME_PARTS;
+	if (last.order != 0 && *order > first + SHARD_STEP)
+		return "too many parts of its month are left out";
+	if (new_shards == NEW_SHARDS_MAX)
+		return "too many shards for one start of the node";
+	if (*order >= shardname_order_at(now.tv_sec) + SHARDNAME_PARTS)
 		return "that month has not begun by this machine's clock";
 	return NULL;
 }
@@ -260,6 +277,7 @@ on_logkey_new(struct chan *c, struct msg *m)
 		want.previous_len, key.endorsement) != 0)
 		fatalx("log key for %s could not be made", want.shard);
 	counter_add(COUNTER_SIGNATURES, 1);
+	new_shards++;
 	open_order = last.order = order;
 	last.size = 0;
 	memset(last.root, 0, sizeof(last.root));
@@ -297,8 +315,8 @@ on_logkey_open(struct chan *c, struct msg *m)
 	}
 	/* A larger checkpoint with our own signature is one we have made. */
 	if (want.size > last.size &&
-	    statement_checkpoint_ours(
-		&node, want.shard, want.size, want.root, want.signature)) {
+	    statement_checkpoint_ours(&node, want.shard, want.size, want.root,
+		want.signature)) {
 		last.size = want.size;
 		memcpy(last.root, want.root, sizeof(last.root));
 	}
@@ -340,6 +358,8 @@ checkpoint_refused(const struct msg_CHECKPOINT_SIGN *want)
 		return "that shard is not open";
 	if (want->size == 0 || want->size < last.size)
 		return "smaller than the last checkpoint";
+	if (want->size > INT64_MAX)
+		return "larger than a log can be";
 	if (want->proof_len % MERKLE_HASH_LEN != 0 || count > MERKLE_PROOF_MAX)
 		return "malformed proof";
 	if (last.size == 0)

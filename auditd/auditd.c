@@ -27,7 +27,9 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 
-#define INTENTS_MAX 4096
+/* Open intents have a claim to the reserve each, so no sibling may have all
+ * of it (4 MiB by default, 16 KiB a line). */
+#define INTENTS_PER_CHANNEL 64
 #define WAITING_MAX 8192
 
 /* An action that was announced and whose outcome is to come. */
@@ -166,6 +168,18 @@ find_intent(const struct chan *c, uint64_t number)
 	return NULL;
 }
 
+static unsigned int
+intents_of(const struct chan *c)
+{
+	struct intent *in;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(in, &intents, entry)
+		if (in->chan == c)
+			n++;
+	return n;
+}
+
 static void
 add_intent(struct chan *c, uint64_t number, uint16_t event)
 {
@@ -278,8 +292,11 @@ record(struct chan *c, struct msg *m)
 		refuse(c, m, -ENOENT);
 		return;
 	}
-	if (rec.phase == AUDIT_INTENT && intent_count == INTENTS_MAX) {
-		refuse(c, m, -ENOSPC);
+	if (rec.phase == AUDIT_INTENT && intents_of(c) == INTENTS_PER_CHANNEL) {
+		chan_refuse(c, m, EAGAIN, true,
+		    "%u actions are under way already; try again when one of "
+		    "them has ended",
+		    INTENTS_PER_CHANNEL);
 		return;
 	}
 	/* What clawd sees happen happens whether there is room or not. */

@@ -34,7 +34,6 @@
 #define REPLIES_MAX 8192      /* as many as the channels let come at once */
 #define CLOCK_SKEW_MS 3600000 /* between wall and boot clock */
 #define SHARD_TRIES 64	      /* names tried for a new shard */
-#define SHARD_PARTS 10000     /* orders of one month (common/shardname.h) */
 
 /* Who waits for a record that is not durable yet. */
 struct reply {
@@ -524,7 +523,8 @@ month_is_over(void)
 {
 	uint64_t now = shardname_order_at(clock_ms(CLOCK_REALTIME) / 1000);
 
-	return clock_is_believed() && now / SHARD_PARTS > j.order / SHARD_PARTS;
+	return clock_is_believed() &&
+	    now / SHARDNAME_PARTS > j.order / SHARDNAME_PARTS;
 }
 
 static void

@@ -23,6 +23,7 @@
 #include "clawd/record.h"
 #include "clawd/suite.h"
 #include "common/log.h"
+#include "common/shardname.h"
 
 #define READY_WITHIN_S 30
 /* auditd first reads the open shard through: a month may be long. */
@@ -140,8 +141,8 @@ send_pages(struct instance *metricd)
 	for (p = 0; p < PROC_MAX; p++)
 		if (suite.slot[p].page != -1) {
 			page.proc = (uint8_t)p;
-			(void)chan_send_COUNTER_PAGE(
-			    metricd->chan, 0, suite.slot[p].page, &page);
+			(void)chan_send_COUNTER_PAGE(metricd->chan, 0,
+			    suite.slot[p].page, &page);
 		}
 }
 
@@ -239,15 +240,14 @@ on_staged(struct chan *c, struct msg *m, void *arg)
 }
 
 /* What every configuration begins with, and the two that most have. */
-#define CONFIG_HEAD                                                           \
-	.generation = generation,                                             \
+#define CONFIG_HEAD                                                            \
+	.generation = generation,                                              \
 	.log_level = (uint8_t)(conf->log_level - CONF_LOG_LEVEL_ERROR)
-#define CONFIG_NODE(m)                                                        \
-	do {                                                                  \
-		snprintf((m).node, sizeof((m).node), "%s", conf->node_name);  \
-		if (conf_hash_bytes(conf->registry_genesis, (m).genesis) !=   \
-		    0)                                                        \
-			fatalx("node.registry.genesis was not checked");      \
+#define CONFIG_NODE(m)                                                         \
+	do {                                                                   \
+		snprintf((m).node, sizeof((m).node), "%s", conf->node_name);   \
+		if (conf_hash_bytes(conf->registry_genesis, (m).genesis) != 0) \
+			fatalx("node.registry.genesis was not checked");       \
 	} while (0)
 
 static int
@@ -298,8 +298,7 @@ static int
 config_controld(struct chan *c, uint32_t id, const struct conf *conf,
     uint32_t generation)
 {
-	struct msg_CONFIG_CONTROLD m = { CONFIG_HEAD,
-		.uid = (uint32_t)getuid(),
+	struct msg_CONFIG_CONTROLD m = { CONFIG_HEAD, .uid = (uint32_t)getuid(),
 		.gid = (uint32_t)account_operators(),
 		.max_clients = (uint32_t)conf->control_max_clients,
 		.need_cookie = getuid() != 0 };
@@ -423,10 +422,16 @@ static void
 on_checkpoint_noted(struct chan *c, struct msg *m)
 {
 	struct msg_CHECKPOINT_NOTED noted;
+	uint64_t order;
 
-	(void)c;
 	if (!msg_get_CHECKPOINT_NOTED(&m->body, &noted))
 		fatalx("malformed CHECKPOINT_NOTED");
+	/* It comes back to the next keyd, which has to be able to take it. */
+	if (!shardname_parse(noted.shard, &order) ||
+	    order >= shardname_order_at(time(NULL)) + SHARDNAME_PARTS) {
+		supervise_violation(c, m->type, "of no shard there can be");
+		return;
+	}
 	lastcp_put(&noted);
 }
 

@@ -8,26 +8,25 @@
 
 #include "common/shardname.h"
 
-#define PARTS 10000u
-
 static uint64_t
 order_of(unsigned int year, unsigned int month, unsigned int part)
 {
-	return ((uint64_t)year * 12 + month - 1) * PARTS + part;
+	return ((uint64_t)year * 12 + month - 1) * SHARDNAME_PARTS + part;
 }
 
 void
 shardname_format(uint64_t order, char out[SHARDNAME_SIZE])
 {
-	unsigned int part = (unsigned int)(order % PARTS);
-	unsigned int month = (unsigned int)(order / PARTS % 12 + 1);
-	unsigned int year = (unsigned int)(order / PARTS / 12 % 10000);
+	unsigned int part = (unsigned int)(order % SHARDNAME_PARTS);
+	unsigned int month = (unsigned int)(order / SHARDNAME_PARTS % 12 + 1);
+	unsigned int year =
+	    (unsigned int)(order / SHARDNAME_PARTS / 12 % 10000);
 
 	if (part == 0)
 		snprintf(out, SHARDNAME_SIZE, "%04u-%02u", year, month);
 	else
-		snprintf(
-		    out, SHARDNAME_SIZE, "%04u-%02u.%u", year, month, part);
+		snprintf(out, SHARDNAME_SIZE, "%04u-%02u.%u", year, month,
+		    part);
 }
 
 bool

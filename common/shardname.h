@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARDNAME_SIZE 16 /* with its NUL */
+#define SHARDNAME_SIZE 16     /* with its NUL */
+#define SHARDNAME_PARTS 10000 /* orders from one month to the next */
 
 /*
  * A number that grows with time: year, month, part. False for anything that
