@@ -193,10 +193,10 @@ derive(const char *label, uint8_t out[SEED_LEN])
 	if (ctx == NULL || len > sizeof(info))
 		return -ENOMEM;
 	memcpy(info, label, len);
-	params[0] = OSSL_PARAM_construct_utf8_string(
-	    OSSL_KDF_PARAM_DIGEST, digest_name, 0);
-	params[1] = OSSL_PARAM_construct_octet_string(
-	    OSSL_KDF_PARAM_KEY, ks.wrap, SEED_LEN);
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+	    digest_name, 0);
+	params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
+	    ks.wrap, SEED_LEN);
 	params[2] =
 	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, len);
 	params[3] = OSSL_PARAM_construct_end();
@@ -222,19 +222,19 @@ aead(bool encrypt, const char *label, const char *name, uint8_t *sealed,
 
 	if (key == NULL || ctx == NULL || derive(label, key) != 0)
 		goto out;
-	if (EVP_CipherInit_ex2(
-		ctx, ks.cipher, key, nonce, encrypt ? 1 : 0, NULL) != 1 ||
+	if (EVP_CipherInit_ex2(ctx, ks.cipher, key, nonce, encrypt ? 1 : 0,
+		NULL) != 1 ||
 	    EVP_CipherUpdate(ctx, NULL, &n, ad, (int)strlen(name)) != 1)
 		goto out;
-	if (!encrypt && EVP_CIPHER_CTX_ctrl(
-			    ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) != 1)
+	if (!encrypt &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) != 1)
 		goto out;
 	if (EVP_CipherUpdate(ctx, encrypt ? body : seed, &n,
 		encrypt ? seed : body, SEED_LEN) != 1 ||
 	    EVP_CipherFinal_ex(ctx, (encrypt ? body : seed) + n, &n) != 1)
 		goto out;
-	if (encrypt && EVP_CIPHER_CTX_ctrl(
-			   ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) != 1)
+	if (encrypt &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) != 1)
 		goto out;
 	r = 0;
 out:
@@ -272,8 +272,8 @@ keystore_create_authority(int fd)
 	int r;
 
 	memcpy(file, AUTHORITY_MAGIC, MAGIC_LEN);
-	r = create_sealed(
-	    KEY_AUTHORITY, AUTHORITY_LABEL, "authority", file + MAGIC_LEN);
+	r = create_sealed(KEY_AUTHORITY, AUTHORITY_LABEL, "authority",
+	    file + MAGIC_LEN);
 	return r != 0 ? r : write_all(fd, file, sizeof(file));
 }
 

@@ -37,8 +37,7 @@ int keystore_load(int fd);
 int keystore_create_authority(int fd);
 
 /* A new log key; sealed for the shard of that name into out. */
-int keystore_create_log(
-    const char *shard, uint8_t out[KEYSTORE_SEALED_LEN]);
+int keystore_create_log(const char *shard, uint8_t out[KEYSTORE_SEALED_LEN]);
 
 /* Opens a sealed log key. -EBADMSG: not sealed here, or for this shard. */
 int keystore_open_log(const char *shard, const uint8_t *sealed, size_t len);

@@ -71,11 +71,10 @@ read_genesis(const json_t *u, struct registry *r)
 	if (op == NULL || strcmp(op, "genesis") != 0 || prev == NULL ||
 	    prev[0] != '\0' || !json_is_integer(json_object_get(u, "seq")) ||
 	    json_integer_value(json_object_get(u, "seq")) != 0 ||
-	    !json_is_integer(json_object_get(u, "time")) ||
-	    !read_windows(u, r))
+	    !json_is_integer(json_object_get(u, "time")) || !read_windows(u, r))
 		return "not a genesis";
-	if (n == 0 || n > REGISTRY_AUTHORITIES_MAX || k < 1 ||
-	    (size_t)k > n || (size_t)k * 2 <= n)
+	if (n == 0 || n > REGISTRY_AUTHORITIES_MAX || k < 1 || (size_t)k > n ||
+	    (size_t)k * 2 <= n)
 		return "its threshold is not more than half of its authorities";
 	json_array_foreach(keys, i, key)
 	{
@@ -167,8 +166,8 @@ registry_load(int dirfd, const uint8_t pin[32], struct registry *out)
 	ssize_t n;
 	int fd;
 
-	fd = openat(
-	    dirfd, "registry.ndjson", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd =
+	    openat(dirfd, "registry.ndjson", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return strerrordesc_np(errno);
 	n = read(fd, line, sizeof(line));

@@ -32,7 +32,7 @@ const char *registry_genesis(const char *line, size_t len,
     const uint8_t pin[32], struct registry *out);
 
 /* Reads and verifies the chain below dirfd. NULL, or what is wrong. */
-const char *registry_load(
-    int dirfd, const uint8_t pin[32], struct registry *out);
+const char *
+registry_load(int dirfd, const uint8_t pin[32], struct registry *out);
 
 #endif

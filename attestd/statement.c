@@ -61,9 +61,8 @@ statement_checkpoint(const struct statement_node *node, const char *shard,
 }
 
 bool
-statement_checkpoint_ours(const struct statement_node *node,
-    const char *shard, uint64_t size, const uint8_t root[32],
-    const uint8_t sig[KEY_SIGNATURE_LEN])
+statement_checkpoint_ours(const struct statement_node *node, const char *shard,
+    uint64_t size, const uint8_t root[32], const uint8_t sig[KEY_SIGNATURE_LEN])
 {
 	uint8_t pub[KEY_PUBLIC_LEN];
 	char body[NOTE_BODY_MAX];
@@ -76,8 +75,7 @@ statement_checkpoint_ours(const struct statement_node *node,
 
 int
 statement_log_key(const struct statement_node *node, const char *shard,
-    const void *previous, size_t previous_len,
-    uint8_t sig[KEY_SIGNATURE_LEN])
+    const void *previous, size_t previous_len, uint8_t sig[KEY_SIGNATURE_LEN])
 {
 	uint8_t pub[KEY_PUBLIC_LEN], hash[32], text[NOTE_ENDORSE_MAX];
 	char origin[NOTE_NAME_MAX + 1], vkey[NOTE_VKEY_MAX], prev[48] = "";
@@ -96,20 +94,20 @@ statement_log_key(const struct statement_node *node, const char *shard,
 	if (n < 0)
 		return (int)n;
 	if (previous_len > 0) {
-		if (EVP_Digest(previous, previous_len, hash, NULL,
-			EVP_sha256(), NULL) != 1 ||
+		if (EVP_Digest(previous, previous_len, hash, NULL, EVP_sha256(),
+			NULL) != 1 ||
 		    b64_encode(hash, sizeof(hash), prev, sizeof(prev)) < 0)
 			return -EIO;
 	}
-	n = note_endorse_statement(
-	    node->name, prev, shard, vkey, text, sizeof(text));
+	n = note_endorse_statement(node->name, prev, shard, vkey, text,
+	    sizeof(text));
 	return n < 0 ? (int)n :
 		       keystore_sign(KEY_IDENTITY, text, (size_t)n, sig);
 }
 
 int
-statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
-    char *line, size_t size)
+statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s, char *line,
+    size_t size)
 {
 	char text[640], kid[IDENTITY_TEXT_SIZE], sig64[96];
 	uint8_t pub[KEY_PUBLIC_LEN], sig[KEY_SIGNATURE_LEN];
@@ -135,7 +133,7 @@ statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
 	if (b64_encode(sig, sizeof(sig), sig64, sizeof(sig64)) < 0)
 		return -ENOSPC;
 	n = snprintf(line, size,
-	    "{\"sigs\":[{\"kid\":\"%s\",\"sig\":\"%s\"}],\"u\":%s}",
-	    kid, sig64, text + head);
+	    "{\"sigs\":[{\"kid\":\"%s\",\"sig\":\"%s\"}],\"u\":%s}", kid, sig64,
+	    text + head);
 	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
 }

@@ -27,9 +27,8 @@ int statement_origin(const struct statement_node *node, const char *shard,
     char *out, size_t size);
 
 /* A checkpoint's body (C2SP tlog-checkpoint), signed by the log key. */
-int statement_checkpoint(const struct statement_node *node,
-    const char *shard, uint64_t size, const uint8_t root[32],
-    uint8_t sig[KEY_SIGNATURE_LEN]);
+int statement_checkpoint(const struct statement_node *node, const char *shard,
+    uint64_t size, const uint8_t root[32], uint8_t sig[KEY_SIGNATURE_LEN]);
 
 /* Whether the open log key has signed exactly that checkpoint. */
 bool statement_checkpoint_ours(const struct statement_node *node,
@@ -38,8 +37,7 @@ bool statement_checkpoint_ours(const struct statement_node *node,
 
 /* The open log key, endorsed by the identity (claw-audit(5)). */
 int statement_log_key(const struct statement_node *node, const char *shard,
-    const void *previous, size_t previous_len,
-    uint8_t sig[KEY_SIGNATURE_LEN]);
+    const void *previous, size_t previous_len, uint8_t sig[KEY_SIGNATURE_LEN]);
 
 /*
  * The first line of a registry, with one authority, threshold 1, signed by

@@ -36,7 +36,7 @@ void journal_start(void (*ready)(void));
 
 /* How much a record may claim of the disk. */
 enum journal_class {
-	JOURNAL_NEW,    /* new work: refused when the disk is nearly full */
+	JOURNAL_NEW,	/* new work: refused when the disk is nearly full */
 	JOURNAL_INTENT, /* new work that will bring an outcome */
 	JOURNAL_RUNNING /* of what runs already: the reserve is for it */
 };

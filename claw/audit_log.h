@@ -61,5 +61,4 @@ int shard_head_read(const char *line, size_t len, struct shard_head *,
 int shard_head_load(int log, struct shard_head *, const char **why);
 void shard_head_free(struct shard_head *);
 
-
 #endif /* CLAW_AUDIT_LOG_H */

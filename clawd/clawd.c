@@ -7,8 +7,8 @@
  * key. What it knows of the house are the tables in policy/.
  *
  *	clawd -f FILE        run the node in the foreground
- *	clawd -n -f FILE     check the configuration, print nothing if it is good
- *	clawd --init ...     make a new node (what `claw init` runs)
+ *	clawd -n -f FILE     check the configuration, print nothing if it is
+ *good clawd --init ...     make a new node (what `claw init` runs)
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>

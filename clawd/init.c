@@ -96,7 +96,8 @@ static void
 on_authority(struct chan *c, struct msg *m, void *arg)
 {
 	struct msg_GENESIS_SIGN g = { .time_s = (uint64_t)time(NULL),
-		.soft_s = SOFT_WINDOW_S, .hard_s = HARD_WINDOW_S };
+		.soft_s = SOFT_WINDOW_S,
+		.hard_s = HARD_WINDOW_S };
 
 	(void)arg;
 	if (!refused(m))
@@ -163,12 +164,13 @@ on_notice(struct chan *c, struct msg *m)
 static bool
 ask_keyd(bool insecure)
 {
-	static const struct chan_handlers handlers[] = {
-		{ MSG_HELLO, on_hello }, { MSG_VIOLATION, on_notice },
-		{ 0, NULL } };
+	static const struct chan_handlers handlers[] = { { MSG_HELLO,
+							     on_hello },
+		{ MSG_VIOLATION, on_notice }, { 0, NULL } };
 	static const struct chan_ops ops = { handlers, on_closed,
 		on_violation };
-	struct spawn s = { .conf = &job.conf, .log_fd = STDERR_FILENO,
+	struct spawn s = { .conf = &job.conf,
+		.log_fd = STDERR_FILENO,
 		.insecure = insecure };
 	struct chan *c;
 	int channel, page;
@@ -323,8 +325,8 @@ plan(const struct init_opts *opts)
 	snprintf(job.file, sizeof(job.file), "%s/claw.yaml",
 	    opts->dir != NULL ? dir : CLAW_SYSCONFDIR "/claw");
 	n = format_conf(opts, text, sizeof(text));
-	r = conf_parse(
-	    &job.conf, &errors, job.file, text, n > 0 ? (size_t)n : 0);
+	r = conf_parse(&job.conf, &errors, job.file, text,
+	    n > 0 ? (size_t)n : 0);
 	if (r != 0)
 		conf_errors_print(&errors, stderr);
 	conf_errors_free(&errors);
@@ -381,8 +383,7 @@ init_node(const struct init_opts *opts)
 		return EX_CANTCREAT;
 	spawn_setup();
 	if (!ask_keyd(opts->insecure) || !write_registry() ||
-	    !name_file(
-		job.authority_fd, PLACE_KEYS, "authority.key", 0600) ||
+	    !name_file(job.authority_fd, PLACE_KEYS, "authority.key", 0600) ||
 	    !name_file(job.node_fd, PLACE_KEYS, "node.key", 0600) ||
 	    !write_conf(opts))
 		return EX_CANTCREAT;

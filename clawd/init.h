@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 struct init_opts {
-	const char *dir;    /* NULL: the system's folders */
+	const char *dir; /* NULL: the system's folders */
 	const char *name;
 	const char *listen; /* NULL: the default */
 	bool insecure;

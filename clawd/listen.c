@@ -77,11 +77,10 @@ listen_tcp(const char *addr)
 		log_errorx("metrics.listen: %s is no address", addr);
 		return -1;
 	}
-	fd = socket(
-	    ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd =
+	    socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ==
-		-1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
 	    bind(fd, (const struct sockaddr *)&ss, len) == -1 ||
 	    listen(fd, BACKLOG) == -1) {
 		log_warn("cannot listen on %s (metrics.listen)", addr);

@@ -63,8 +63,8 @@ on_lines(evutil_socket_t fd, short what, void *arg)
 	if (n <= 0)
 		return;
 	line_len += (size_t)n;
-	while ((end = memchr(start, '\n',
-		    line_len - (size_t)(start - line))) != NULL) {
+	while ((end = memchr(start, '\n', line_len - (size_t)(start - line))) !=
+	    NULL) {
 		pass_on(start, (size_t)(end - start));
 		start = end + 1;
 	}
@@ -107,8 +107,8 @@ logdest_flush(void)
 }
 
 bool
-logdest_open(
-    struct event_base *base, const struct conf *conf, int *fd, bool *priority)
+logdest_open(struct event_base *base, const struct conf *conf, int *fd,
+    bool *priority)
 {
 	*fd = STDERR_FILENO;
 	*priority = conf->log_destination == CONF_LOG_DESTINATION_JOURNAL ||

@@ -44,12 +44,13 @@ notify_init(void)
 	    strlen(path) >= sizeof(sun.sun_path))
 		return;
 	memcpy(sun.sun_path, path, strlen(path));
-	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-	    strlen(path));
+	len =
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 	if (path[0] == '@')
 		sun.sun_path[0] = '\0';
 	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	/* Connected now: a later change of root or namespace does not matter. */
+	/* Connected now: a later change of root or namespace does not matter.
+	 */
 	if (sock != -1 &&
 	    connect(sock, (const struct sockaddr *)&sun, len) == -1) {
 		log_warn("NOTIFY_SOCKET %s", path);

@@ -16,8 +16,7 @@ void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);
 void notify_watchdog(void);
-void notify_status(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2)));
+void notify_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Milliseconds between two notify_watchdog(); 0 where nobody waits. */
 uint32_t notify_watchdog_ms(void);

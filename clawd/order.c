@@ -23,9 +23,9 @@ struct order {
 
 static struct {
 	bool running;
-	enum proc proc;   /* being replaced */
-	bool started;     /* its successor */
-	pid_t old;        /* the one it replaces */
+	enum proc proc; /* being replaced */
+	bool started;	/* its successor */
+	pid_t old;	/* the one it replaces */
 	struct order order;
 } restart;
 
@@ -134,9 +134,10 @@ order_advance(void)
 			if (s->next != NULL)
 				return; /* not ready yet */
 			if (s->cur == NULL || s->cur->pid == restart.old) {
-				restarted(false, "a new process did not "
-						 "become ready; the old ones "
-						 "go on");
+				restarted(false,
+				    "a new process did not "
+				    "become ready; the old ones "
+				    "go on");
 				return;
 			}
 			break;
@@ -174,10 +175,10 @@ order_on_restart(struct chan *c, struct msg *m)
 	unsigned int p;
 
 	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
-		if (!suite_ready((enum proc)p) ||
-		    suite.slot[p].next != NULL)
+		if (!suite_ready((enum proc)p) || suite.slot[p].next != NULL)
 			break;
-	if (restart.running || p != PROC_SUITE_END || suite.state != SUITE_RUNNING) {
+	if (restart.running || p != PROC_SUITE_END ||
+	    suite.state != SUITE_RUNNING) {
 		chan_refuse(c, m, EAGAIN, true,
 		    "a process is being started or replaced already");
 		return;

@@ -33,7 +33,7 @@ static const struct {
 	unsigned int owner;
 	mode_t mode;
 } places[PLACE_MAX] = {
-#define PLACE(id, below, path, kind, owner, mode, when, why)                  \
+#define PLACE(id, below, path, kind, owner, mode, when, why)                   \
 	[PLACE_##id] = { below, kind, when, path, owner, mode },
 #include "policy/places.def"
 #undef PLACE
@@ -45,7 +45,7 @@ bool
 place_path(const struct conf *conf, enum place p, char *out, size_t size)
 {
 	const char *base = places[p].below == DATA ? conf->node_data_dir :
-	    places[p].below == LOG                 ? conf->node_log_dir :
+	    places[p].below == LOG		   ? conf->node_log_dir :
 						     conf->node_run_dir;
 	int n;
 
@@ -104,8 +104,8 @@ make_one(const char *path, enum place p)
 	if (!make_above(path))
 		return false;
 	if (mkdir(path, 0700) == -1 ||
-	    (fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) ==
-		-1) {
+	    (fd = open(path,
+		 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
 		log_warn("cannot make the folder %s", path);
 		return false;
 	}
@@ -124,8 +124,7 @@ place_make(const struct conf *conf, bool init)
 	unsigned int p;
 
 	for (p = 0; p < PLACE_MAX; p++) {
-		if (places[p].kind != DIR ||
-		    (!init && places[p].when != START))
+		if (places[p].kind != DIR || (!init && places[p].when != START))
 			continue;
 		if (!place_path(conf, (enum place)p, path, sizeof(path)) ||
 		    !make_one(path, (enum place)p))

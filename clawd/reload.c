@@ -100,8 +100,8 @@ abort_all(void)
 		if (in->generation == reload.generation) {
 			in->generation = suite.generation;
 			if (in->chan != NULL)
-				(void)chan_send_CONFIG_ABORT(
-				    in->chan, 0, -1, &m);
+				(void)chan_send_CONFIG_ABORT(in->chan, 0, -1,
+				    &m);
 		}
 }
 
@@ -150,8 +150,8 @@ stage(void)
 		if (in->state == PROCSTATE_READY && in->chan != NULL) {
 			reload.waiting++;
 			in->generation = reload.generation;
-			(void)boot_send_config(
-			    in, &reload.conf, reload.generation, on_staged);
+			(void)boot_send_config(in, &reload.conf,
+			    reload.generation, on_staged);
 		}
 	if (--reload.waiting == 0)
 		all_answered();
@@ -206,8 +206,10 @@ reload_start(order_done *done, void *arg)
 	if (reload.running || suite.state != SUITE_RUNNING || !all_ready()) {
 		log_warnx("reload: not now");
 		if (done != NULL)
-			done(false, "a start, a stop or another reload is "
-				    "under way; try again", arg);
+			done(false,
+			    "a start, a stop or another reload is "
+			    "under way; try again",
+			    arg);
 		return;
 	}
 	reload.running = true;

@@ -22,7 +22,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 
-#define FDS_MAX 16  /* highest number a child is born with, plus one */
+#define FDS_MAX 16   /* highest number a child is born with, plus one */
 #define ABOVE_FDS 64 /* where sources are parked before they are laid out */
 
 static char libexec[PATH_MAX - 32];
@@ -133,8 +133,7 @@ lay_out(const int fds[FDS_MAX])
 }
 
 __attribute__((noreturn)) static void
-become(const struct spawn *s, enum proc p, const int fds[FDS_MAX],
-    pid_t parent)
+become(const struct spawn *s, enum proc p, const int fds[FDS_MAX], pid_t parent)
 {
 	struct sandbox_given given = given_base;
 	struct sandbox_report rep;
@@ -157,7 +156,8 @@ become(const struct spawn *s, enum proc p, const int fds[FDS_MAX],
 	snprintf(path, sizeof(path), "%s/%s", libexec, proc_name(p));
 	if (!lay_out(fds))
 		fatal("%s: descriptors", name);
-	/* The last thing as who we were: from here on it is the child's user. */
+	/* The last thing as who we were: from here on it is the child's user.
+	 */
 	if (sandbox_child_drop(p, account_uid(p), account_gid(p), parent,
 		SANDBOX_ALL, &given, &rep) != 0)
 		fatalx("%s: %s", name, rep.text);
@@ -172,7 +172,8 @@ close_all(enum proc p, int fds[FDS_MAX])
 {
 	int i;
 
-	/* Listening sockets and the log are kept, the rest was for the child. */
+	/* Listening sockets and the log are kept, the rest was for the child.
+	 */
 	for (i = CHILD_PARENT_FD; i < FDS_MAX; i++)
 		if (fds[i] != -1 &&
 		    (i < 5 || (p != PROC_CONTROLD && p != PROC_METRICD)))

@@ -26,9 +26,9 @@ struct spawn_listen {
 struct spawn {
 	const struct conf *conf;
 	struct spawn_listen listen;
-	int log_fd;        /* where descriptor 2 leads */
+	int log_fd;	   /* where descriptor 2 leads */
 	bool log_priority; /* whether lines begin with "<N>" */
-	bool insecure;     /* --insecure-no-sandbox, sanitizer builds only */
+	bool insecure;	   /* --insecure-no-sandbox, sanitizer builds only */
 };
 
 /* Finds the folder of the processes' binaries. Once, before the first
@@ -42,7 +42,6 @@ const char *spawn_libexec(void);
  * Starts process p. *channel is our end of its channel, *page its counter
  * page opened read-only. The pid, or -1 after saying why in the log.
  */
-pid_t spawn_start(
-    const struct spawn *s, enum proc p, int *channel, int *page);
+pid_t spawn_start(const struct spawn *s, enum proc p, int *channel, int *page);
 
 #endif

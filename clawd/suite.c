@@ -50,7 +50,8 @@ suite_status(enum proc p)
 	struct instance *to = suite.slot[PROC_CONTROLD].cur;
 	struct slot *s = &suite.slot[p];
 	struct msg_PROC_STATUS m = { .proc = (uint8_t)p,
-		.uid = (uint32_t)account_uid(p), .restarts = s->ends };
+		.uid = (uint32_t)account_uid(p),
+		.restarts = s->ends };
 
 	if (p >= PROC_SUITE_END)
 		return;
@@ -58,8 +59,8 @@ suite_status(enum proc p)
 	    suite_ready(p) ? 1 : 0);
 	if (to == NULL || to->chan == NULL || to->state != PROCSTATE_READY)
 		return;
-	m.state = s->restart != NULL &&
-		event_pending(s->restart, EV_TIMEOUT, NULL) ?
+	m.state =
+	    s->restart != NULL && event_pending(s->restart, EV_TIMEOUT, NULL) ?
 	    PROCSTATE_WAITING :
 	    PROCSTATE_DOWN;
 	snprintf(m.last_end, sizeof(m.last_end), "%s", s->last_end);
@@ -129,8 +130,7 @@ instance_drain(struct instance *in)
 	if (in->deadline == NULL || evtimer_add(in->deadline, &tv) == -1 ||
 	    in->chan == NULL ||
 	    chan_send_DRAIN(in->chan,
-		chan_ask(in->chan, MSG_DRAIN, on_drained, in), -1,
-		&drain) != 0)
+		chan_ask(in->chan, MSG_DRAIN, on_drained, in), -1, &drain) != 0)
 		instance_kill(in, "could not be told to finish");
 }
 

@@ -35,15 +35,15 @@ struct instance {
 	TAILQ_ENTRY(instance) entry;
 	enum proc proc;
 	pid_t pid;
-	struct chan *chan;      /* NULL once it is closed */
+	struct chan *chan; /* NULL once it is closed */
 	enum procstate state;
-	bool expected;          /* we have asked it to end */
-	char why[64];           /* why we killed it, if we did */
+	bool expected;		/* we have asked it to end */
+	char why[64];		/* why we killed it, if we did */
 	struct event *deadline; /* to become ready, or to drain */
-	uint64_t ready_ms;      /* CLOCK_BOOTTIME */
-	uint64_t started_ms;    /* wall clock */
-	uint64_t pinged_ms;     /* 0: no PING is unanswered */
-	uint32_t generation;    /* configuration it has */
+	uint64_t ready_ms;	/* CLOCK_BOOTTIME */
+	uint64_t started_ms;	/* wall clock */
+	uint64_t pinged_ms;	/* 0: no PING is unanswered */
+	uint32_t generation;	/* configuration it has */
 	uint32_t layers, probes, failed, missing;
 	struct worker *worker; /* its job, if it is a worker */
 };
@@ -54,8 +54,8 @@ enum graceful { GRACEFUL_OVERLAP, GRACEFUL_SERIAL, GRACEFUL_KEEP };
 struct slot {
 	struct instance *cur;
 	struct instance *next; /* about to take over from cur */
-	int page;              /* counter page, read-only */
-	uint32_t ends;         /* that nobody asked for */
+	int page;	       /* counter page, read-only */
+	uint32_t ends;	       /* that nobody asked for */
 	uint32_t backoff_ms;
 	struct event *restart;
 	char last_end[128];
@@ -76,11 +76,11 @@ struct suite {
 	struct conf conf; /* in force */
 	uint32_t generation;
 	enum suite_state state;
-	bool ever_ran;     /* all have been ready once */
-	bool exit_wanted;  /* what STOPPING leads to */
+	bool ever_ran;	  /* all have been ready once */
+	bool exit_wanted; /* what STOPPING leads to */
 	int exit_status;
 	uint32_t backoff_ms;
-	uint64_t ran_ms;   /* since when RUNNING */
+	uint64_t ran_ms; /* since when RUNNING */
 	struct event *tick, *again;
 	uint8_t cookie[32];
 	uint8_t identity[32]; /* public key, as keyd said it */
@@ -94,7 +94,7 @@ extern struct suite suite;
 void suite_start(void);
 void suite_stop(int exit_status);
 void suite_advance(void);
-void suite_lost(enum proc p); /* keyd or auditd: stop all, start again */
+void suite_lost(enum proc p);	/* keyd or auditd: stop all, start again */
 void suite_status(enum proc p); /* tell controld */
 bool suite_ready(enum proc p);
 void instance_drain(struct instance *in);
@@ -111,8 +111,8 @@ void boot_check_handlers(void);
 /* supervise.c */
 uint32_t supervise_backoff_min(enum proc p);
 enum graceful supervise_graceful(enum proc p);
-void supervise_children(void);  /* SIGCHLD */
-void supervise_tick(void);      /* once a second */
+void supervise_children(void); /* SIGCHLD */
+void supervise_tick(void);     /* once a second */
 void supervise_violation(struct chan *c, uint16_t type, const char *reason);
 void supervise_closed(struct chan *c);
 void supervise_on_report(struct chan *c, struct msg *m); /* VIOLATION */

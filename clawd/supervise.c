@@ -31,7 +31,7 @@ static const struct {
 #define OVERLAP GRACEFUL_OVERLAP
 #define SERIAL GRACEFUL_SERIAL
 #define KEEP GRACEFUL_KEEP
-#define SUPERVISE(proc, on_end, stall, backoff, backoff_max, graceful, why)   \
+#define SUPERVISE(proc, on_end, stall, backoff, backoff_max, graceful, why)    \
 	[PROC_##proc] = { on_end, stall, backoff, backoff_max, graceful },
 #include "policy/supervision.def"
 #undef SUPERVISE
@@ -85,8 +85,7 @@ record_end(const struct instance *in, const char *how)
 {
 	struct auditrec r;
 
-	auditrec_init(
-	    &r, AUDIT_PROCESS_ENDED, AUDIT_SINGLE, AUDIT_FAILED);
+	auditrec_init(&r, AUDIT_PROCESS_ENDED, AUDIT_SINGLE, AUDIT_FAILED);
 	auditrec_text(&r, AUDIT_ATTR_PROCESS, proc_name(in->proc));
 	auditrec_num(&r, AUDIT_ATTR_PID, (uint64_t)in->pid);
 	auditrec_text(&r, AUDIT_ATTR_REASON, how);
@@ -134,16 +133,17 @@ unexpected_end(struct instance *in, int status)
 {
 	struct slot *s = &suite.slot[in->proc];
 	bool serving = s->cur == in;
-	bool lasted = in->ready_ms != 0 &&
-	    suite_now_ms() - in->ready_ms >= LASTED_MS;
+	bool lasted =
+	    in->ready_ms != 0 && suite_now_ms() - in->ready_ms >= LASTED_MS;
 
 	describe(in, status, s->last_end, sizeof(s->last_end));
 	log_errorx("%s[%d] %s", proc_name(in->proc), (int)in->pid, s->last_end);
 	s->ends++;
 	record_end(in, s->last_end);
 	if (in->proc < PROC_SUITE_END)
-		counter_add((enum counter)(COUNTER_ENDS_KEYD + (int)in->proc -
-				PROC_KEYD), 1);
+		counter_add((enum counter)(
+				COUNTER_ENDS_KEYD + (int)in->proc - PROC_KEYD),
+		    1);
 	if (!serving)
 		return; /* a successor or one that drained: the other serves */
 	if (policy[in->proc].on_end == ON_END_STOP_SUITE) {
@@ -168,8 +168,7 @@ ended(struct instance *in, int status)
 	if (serving && p == PROC_AUDITD)
 		record_auditd(NULL);
 	/* A worker whose broker let go of it ends by itself. */
-	if (in->worker != NULL && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == 0)
+	if (in->worker != NULL && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		asked = true;
 	/* Its pid may be somebody else's by now: nobody stops or kills it. */
 	in->expected = true;
@@ -230,8 +229,8 @@ ping(struct instance *in, uint64_t now)
 	struct msg_PING p = { 0 };
 
 	in->pinged_ms = now;
-	(void)chan_send_PING(
-	    in->chan, chan_ask(in->chan, MSG_PING, on_pong, in), -1, &p);
+	(void)chan_send_PING(in->chan,
+	    chan_ask(in->chan, MSG_PING, on_pong, in), -1, &p);
 }
 
 void
@@ -280,8 +279,7 @@ record_violation(enum proc who, const char *by, uint16_t type,
 {
 	struct auditrec r;
 
-	auditrec_init(
-	    &r, AUDIT_PROCESS_VIOLATION, AUDIT_SINGLE, AUDIT_DENIED);
+	auditrec_init(&r, AUDIT_PROCESS_VIOLATION, AUDIT_SINGLE, AUDIT_DENIED);
 	auditrec_text(&r, AUDIT_ATTR_PROCESS, proc_name(who));
 	auditrec_text(&r, AUDIT_ATTR_REPORTED_BY, by);
 	auditrec_text(&r, AUDIT_ATTR_MESSAGE, msg_name(type));
@@ -343,7 +341,8 @@ supervise_on_report(struct chan *c, struct msg *m)
 		fatalx("malformed VIOLATION");
 	if (v.proc >= PROC_MAX ||
 	    !are_connected(accuser->proc, (enum proc)v.proc)) {
-		supervise_violation(c, m->type, "accuses whom it does not know");
+		supervise_violation(c, m->type,
+		    "accuses whom it does not know");
 		return;
 	}
 	accused = suite.slot[v.proc].cur;

@@ -18,10 +18,10 @@
 #include "common/log.h"
 
 struct worker {
-	pid_t broker;     /* who asked */
-	enum proc kind;   /* of the broker */
+	pid_t broker;	  /* who asked */
+	enum proc kind;	  /* of the broker */
 	uint32_t request; /* to be answered; 0: it has been */
-	int end;          /* the broker's end, until it is handed over */
+	int end;	  /* the broker's end, until it is handed over */
 };
 
 static const struct {
@@ -29,7 +29,7 @@ static const struct {
 	unsigned int at_once;
 	uint32_t ready_ms;
 } table[] = {
-#define WORKER(worker, broker, at_once, ready_ms, why)                        \
+#define WORKER(worker, broker, at_once, ready_ms, why)                         \
 	{ PROC_##worker, PROC_##broker, at_once, ready_ms },
 #include "policy/workers.def"
 #undef WORKER
@@ -110,8 +110,7 @@ worker_on_start(struct chan *c, struct msg *m)
 	}
 	if (running(broker->pid, want.proc) >= most ||
 	    suite.state != SUITE_RUNNING) {
-		chan_refuse(c, m, EAGAIN, true,
-		    "no more %s can be started now",
+		chan_refuse(c, m, EAGAIN, true, "no more %s can be started now",
 		    proc_name((enum proc)want.proc));
 		return;
 	}
@@ -119,7 +118,9 @@ worker_on_start(struct chan *c, struct msg *m)
 	if (in == NULL || (in->worker = calloc(1, sizeof(*in->worker))) == NULL)
 		fatalx("worker %s", proc_name((enum proc)want.proc));
 	*in->worker = (struct worker){ .broker = broker->pid,
-		.kind = broker->proc, .request = m->id, .end = -1 };
+		.kind = broker->proc,
+		.request = m->id,
+		.end = -1 };
 }
 
 /* The worker's end, before it is told to start. */

@@ -24,8 +24,7 @@ audit_attr_def(unsigned int number)
 #undef ATTR
 	};
 
-	return number < 256 && defs[number].name != NULL ? &defs[number] :
-							   NULL;
+	return number < 256 && defs[number].name != NULL ? &defs[number] : NULL;
 }
 
 static const struct {
@@ -90,8 +89,7 @@ auditrec_init(struct auditrec *r, enum audit_event event,
 }
 
 void
-auditrec_bytes(
-    struct auditrec *r, enum audit_attr a, const void *p, size_t n)
+auditrec_bytes(struct auditrec *r, enum audit_attr a, const void *p, size_t n)
 {
 	const struct audit_attr_def *def = audit_attr_def(a);
 

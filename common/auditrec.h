@@ -31,12 +31,7 @@ enum audit_attr {
 #undef ATTR
 };
 
-enum audit_attr_type {
-	AUDIT_TEXT,
-	AUDIT_NUM,
-	AUDIT_HEX,
-	AUDIT_B64
-};
+enum audit_attr_type { AUDIT_TEXT, AUDIT_NUM, AUDIT_HEX, AUDIT_B64 };
 
 enum audit_phase { AUDIT_SINGLE, AUDIT_INTENT, AUDIT_OUTCOME };
 
@@ -72,8 +67,8 @@ void auditrec_init(struct auditrec *r, enum audit_event event,
 /* Longer texts are cut at the attribute's bound. */
 void auditrec_text(struct auditrec *r, enum audit_attr a, const char *text);
 void auditrec_num(struct auditrec *r, enum audit_attr a, uint64_t v);
-void auditrec_bytes(
-    struct auditrec *r, enum audit_attr a, const void *p, size_t n);
+void
+auditrec_bytes(struct auditrec *r, enum audit_attr a, const void *p, size_t n);
 /* The message, ready to be sent. */
 const struct msg_AUDIT_APPEND *auditrec_msg(struct auditrec *r);
 

@@ -69,15 +69,14 @@ void chan_resume(struct chan *c);
  * Notes a request about to be sent with chan_send_NAME() and gives its id;
  * 0 when that cannot be (then the send fails as well). done is called once.
  */
-uint32_t chan_ask(
-    struct chan *c, uint16_t type, chan_done *done, void *arg);
+uint32_t chan_ask(struct chan *c, uint16_t type, chan_done *done, void *arg);
 
 /* Gives a request up: done will not be called, a late answer is dropped. */
 void chan_cancel(struct chan *c, uint32_t id);
 
 /* Answers request m with REFUSED. */
-void chan_refuse(struct chan *c, const struct msg *m, uint16_t code,
-    bool retry, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void chan_refuse(struct chan *c, const struct msg *m, uint16_t code, bool retry,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* Whether a packet of that many bytes would still be queued. */
 bool chan_has_room(const struct chan *c, size_t len);
@@ -91,8 +90,8 @@ void chan_flush(struct chan *c, int timeout_ms);
  * descriptor, which stays the caller's. 0, or -errno; on failure the channel
  * is broken and its owner hears of it from the event loop.
  */
-#define MSG(name, ...)                                                        \
-	int chan_send_##name(struct chan *c, uint32_t id, int fd,             \
+#define MSG(name, ...)                                                         \
+	int chan_send_##name(struct chan *c, uint32_t id, int fd,              \
 	    const struct msg_##name *m);
 #include "policy/messages.def"
 

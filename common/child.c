@@ -24,7 +24,7 @@ static struct {
 	enum msg_when when;
 	uint32_t start_id; /* of the START not answered yet */
 	uint32_t drain_id;
-	uint32_t staged;   /* generation; 0: none */
+	uint32_t staged; /* generation; 0: none */
 	uint8_t staged_level;
 	struct chan_handlers parent_handlers[HANDLERS_MAX];
 } my;
@@ -131,8 +131,8 @@ void
 child_violation(struct chan *c, const struct msg *m, const char *reason)
 {
 	counter_add(COUNTER_VIOLATIONS, 1);
-	log_warnx("%s sent %s: %s", proc_name(chan_peer(c)),
-	    msg_name(m->type), reason);
+	log_warnx("%s sent %s: %s", proc_name(chan_peer(c)), msg_name(m->type),
+	    reason);
 	on_peer_violation(c, m->type, reason);
 }
 
@@ -292,9 +292,9 @@ static void
 set_handlers(const struct child *child)
 {
 	static const struct chan_handlers frame[] = { { MSG_PEER, on_peer },
-		{ MSG_CONFIG_COMMIT, on_commit }, { MSG_CONFIG_ABORT, on_abort },
-		{ MSG_START, on_start }, { MSG_PING, on_ping },
-		{ MSG_DRAIN, on_drain }, { 0, NULL } };
+		{ MSG_CONFIG_COMMIT, on_commit },
+		{ MSG_CONFIG_ABORT, on_abort }, { MSG_START, on_start },
+		{ MSG_PING, on_ping }, { MSG_DRAIN, on_drain }, { 0, NULL } };
 	static const struct chan_handlers none[] = { { 0, NULL } };
 	const struct chan_handlers config[] = { { child->config, on_config },
 		{ 0, NULL } };

@@ -57,8 +57,8 @@ struct child {
 };
 
 /* Never returns. */
-__attribute__((noreturn)) void child_run(
-    const struct child *child, int argc, char **argv);
+__attribute__((noreturn)) void
+child_run(const struct child *child, int argc, char **argv);
 
 struct event_base *child_base(void);
 

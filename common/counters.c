@@ -43,7 +43,7 @@ static const struct {
 	enum proc proc;
 	enum counter_type type;
 } table[COUNTER_MAX] = {
-#define COUNTER(id, proc, name, type, labels, help)                           \
+#define COUNTER(id, proc, name, type, labels, help)                            \
 	[COUNTER_##id] = { name, labels, help, proc, type },
 #include "policy/counters.def"
 #undef COUNTER
@@ -156,8 +156,7 @@ print_head(FILE *out, size_t i, bool openmetrics)
 }
 
 static void
-print_value(
-    FILE *out, size_t i, enum proc p, const struct counters_page *page)
+print_value(FILE *out, size_t i, enum proc p, const struct counters_page *page)
 {
 	uint64_t v =
 	    atomic_load_explicit(&page->value[i], memory_order_relaxed);

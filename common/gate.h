@@ -40,22 +40,22 @@ TAILQ_HEAD(gate_requests, gate_request);
 struct gate {
 	enum proc self;
 	enum proc peer;
-	enum msg_when when;          /* state of this end */
-	struct gate_requests asked;  /* by us, in the order of their ids */
-	struct gate_requests owed;   /* by us to the peer */
-	uint32_t next_id;            /* of our requests */
-	uint32_t peer_id;            /* of the peer's last request */
-	uint64_t second;             /* that the counts below are of */
+	enum msg_when when;	    /* state of this end */
+	struct gate_requests asked; /* by us, in the order of their ids */
+	struct gate_requests owed;  /* by us to the peer */
+	uint32_t next_id;	    /* of our requests */
+	uint32_t peer_id;	    /* of the peer's last request */
+	uint64_t second;	    /* that the counts below are of */
 	uint32_t count[MSG_COUNT_MAX];
 	bool once[MSG_COUNT_MAX];
 	uint64_t late; /* answers dropped because nobody waits any more */
 };
 
 enum gate_verdict {
-	GATE_PASS,    /* a request or a notice: call its handler */
-	GATE_REPLY,   /* an answer to *asked, which the caller must free */
-	GATE_LATE,    /* an answer that nobody waits for: drop it */
-	GATE_REFUSE   /* a violation; *reason says which */
+	GATE_PASS,  /* a request or a notice: call its handler */
+	GATE_REPLY, /* an answer to *asked, which the caller must free */
+	GATE_LATE,  /* an answer that nobody waits for: drop it */
+	GATE_REFUSE /* a violation; *reason says which */
 };
 
 void gate_init(struct gate *g, enum proc self, enum proc peer);

@@ -18,9 +18,9 @@
 /* 0, or -EINVAL for what is neither, or not written in the one right way. */
 int identity_parse(const char *text, uint8_t pub[IDENTITY_LEN]);
 
-void identity_text(
-    const uint8_t pub[IDENTITY_LEN], char out[IDENTITY_TEXT_SIZE]);
-void identity_did(
-    const uint8_t pub[IDENTITY_LEN], char out[IDENTITY_TEXT_SIZE]);
+void
+identity_text(const uint8_t pub[IDENTITY_LEN], char out[IDENTITY_TEXT_SIZE]);
+void
+identity_did(const uint8_t pub[IDENTITY_LEN], char out[IDENTITY_TEXT_SIZE]);
 
 #endif

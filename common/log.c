@@ -14,7 +14,7 @@
 #include "common/log.h"
 
 #define LINE_MAX_LEN 2048 /* of a whole line */
-#define TAIL_MAX_LEN 168 /* of it kept for what follows the message */
+#define TAIL_MAX_LEN 168  /* of it kept for what follows the message */
 
 static const char *log_name = "claw";
 static bool log_priority;
@@ -51,7 +51,9 @@ put_quoted(char *line, size_t len, const char *s)
 	static const char hex[] = "0123456789abcdef";
 	unsigned char c;
 
-	for (; (c = (unsigned char)*s) != '\0' && len < LINE_MAX_LEN - TAIL_MAX_LEN; s++) {
+	for (; (c = (unsigned char)*s) != '\0' &&
+	     len < LINE_MAX_LEN - TAIL_MAX_LEN;
+	     s++) {
 		if (c == '"' || c == '\\') {
 			line[len++] = '\\';
 			line[len++] = (char)c;
@@ -78,8 +80,8 @@ put_head(char *line, enum log_level level)
 	else {
 		clock_gettime(CLOCK_REALTIME, &now);
 		gmtime_r(&now.tv_sec, &tm);
-		n = (int)strftime(
-		    line, LINE_MAX_LEN, "time=%Y-%m-%dT%H:%M:%S", &tm);
+		n = (int)strftime(line, LINE_MAX_LEN, "time=%Y-%m-%dT%H:%M:%S",
+		    &tm);
 		n += snprintf(line + n, LINE_MAX_LEN - (size_t)n, ".%03ldZ ",
 		    now.tv_nsec / 1000000);
 	}
@@ -101,8 +103,8 @@ put_tail(char *line, size_t len, int err)
 		n += (size_t)snprintf(tail + n, 80, " errno=%d error=\"%.48s\"",
 		    err, strerrordesc_np(err) ? strerrordesc_np(err) : "?");
 	if (log_dropped > 0)
-		n += (size_t)snprintf(
-		    tail + n, 40, " dropped=%lu", log_dropped);
+		n +=
+		    (size_t)snprintf(tail + n, 40, " dropped=%lu", log_dropped);
 	log_dropped = 0;
 	tail[n++] = '\n';
 	memcpy(line + len, tail, n);
@@ -137,13 +139,13 @@ log_line(enum log_level level, int err, const char *fmt, va_list ap)
 	errno = saved;
 }
 
-#define LOG(level, err)                                                       \
-	do {                                                                  \
-		va_list ap;                                                   \
-                                                                              \
-		va_start(ap, fmt);                                            \
-		log_line((level), (err), fmt, ap);                            \
-		va_end(ap);                                                   \
+#define LOG(level, err)                                                        \
+	do {                                                                   \
+		va_list ap;                                                    \
+                                                                               \
+		va_start(ap, fmt);                                             \
+		log_line((level), (err), fmt, ap);                             \
+		va_end(ap);                                                    \
 	} while (0)
 
 void

@@ -15,7 +15,12 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 /*
  * name: what the lines say wrote them, kept by pointer. priority: put "<N>"
@@ -32,9 +37,9 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A state that cannot be: say so and exit with status 70 (EX_SOFTWARE). */
-__attribute__((noreturn)) void fatal(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2)));
-__attribute__((noreturn)) void fatalx(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2)));
+__attribute__((noreturn)) void
+fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+__attribute__((noreturn)) void
+fatalx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

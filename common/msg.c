@@ -66,10 +66,9 @@ static const struct field {
 #include "policy/messages.def"
 };
 
-
 static const struct msg_rule rules[] = {
 #define NONE 0
-#define MSG(name, number, from, to, states, fd, limit, reply)                 \
+#define MSG(name, number, from, to, states, fd, limit, reply)                  \
 	{ (number), MSG_##reply, (from), (to), (states), (limit), (fd), #name },
 #include "policy/messages.def"
 };
@@ -87,15 +86,14 @@ rule_index(uint16_t type)
 	};
 
 	switch (type) {
-#define MSG(name, number, ...)                                                \
-	case (number):                                                        \
+#define MSG(name, number, ...)                                                 \
+	case (number):                                                         \
 		return INDEX_##name;
 #include "policy/messages.def"
 	default:
 		return RULES;
 	}
 }
-
 
 const struct msg_rule *
 msg_rule(uint16_t type)
@@ -248,9 +246,8 @@ get_str(struct rbuf *r, char *out, size_t max)
 }
 
 /* Encoders. */
-#define MSG(name, ...)                                                        \
-	void msg_put_##name(                                                  \
-	    struct wbuf *w, const struct msg_##name *m)                       \
+#define MSG(name, ...)                                                         \
+	void msg_put_##name(struct wbuf *w, const struct msg_##name *m)        \
 	{
 #define U8(f) wbuf_u8(w, m->f);
 #define U16(f) wbuf_u16(w, m->f);
@@ -258,36 +255,36 @@ get_str(struct rbuf *r, char *out, size_t max)
 #define U64(f) wbuf_u64(w, m->f);
 #define FIX(f, n) wbuf_put(w, m->f, (n));
 #define STR(f, max) put_str(w, m->f, (max));
-#define BYTES(f, max)                                                         \
-	if (m->f##_len > (max))                                               \
-		w->failed = true;                                             \
+#define BYTES(f, max)                                                          \
+	if (m->f##_len > (max))                                                \
+		w->failed = true;                                              \
 	wbuf_bytes(w, m->f, m->f##_len);
-#define END(name)                                                             \
-	(void)w;                                                              \
-	(void)m;                                                              \
+#define END(name)                                                              \
+	(void)w;                                                               \
+	(void)m;                                                               \
 	}
 #include "policy/messages.def"
 
 /* Decoders. */
-#define MSG(name, ...)                                                        \
-	bool msg_get_##name(struct rbuf *r, struct msg_##name *m)             \
+#define MSG(name, ...)                                                         \
+	bool msg_get_##name(struct rbuf *r, struct msg_##name *m)              \
 	{
 #define U8(f) m->f = rbuf_u8(r);
 #define U16(f) m->f = rbuf_u16(r);
 #define U32(f) m->f = rbuf_u32(r);
 #define U64(f) m->f = rbuf_u64(r);
-#define FIX(f, n)                                                             \
-	if (!get_fix(r, m->f, (n)))                                           \
+#define FIX(f, n)                                                              \
+	if (!get_fix(r, m->f, (n)))                                            \
 		return false;
-#define STR(f, max)                                                           \
-	if (!get_str(r, m->f, (max)))                                         \
+#define STR(f, max)                                                            \
+	if (!get_str(r, m->f, (max)))                                          \
 		return false;
-#define BYTES(f, max)                                                         \
-	m->f = rbuf_bytes(r, &m->f##_len);                                    \
-	if (m->f == NULL || m->f##_len > (max))                               \
+#define BYTES(f, max)                                                          \
+	m->f = rbuf_bytes(r, &m->f##_len);                                     \
+	if (m->f == NULL || m->f##_len > (max))                                \
 		return false;
-#define END(name)                                                             \
-	m->end_of_body = 0;                                                   \
-	return rbuf_done(r);                                                  \
+#define END(name)                                                              \
+	m->end_of_body = 0;                                                    \
+	return rbuf_done(r);                                                   \
 	}
 #include "policy/messages.def"

@@ -38,14 +38,14 @@ enum msg_type {
 #define U64(f) uint64_t f;
 #define FIX(f, n) uint8_t f[n];
 #define STR(f, max) char f[(max) + 1];
-#define BYTES(f, max)                                                         \
-	const uint8_t *f;                                                     \
+#define BYTES(f, max)                                                          \
+	const uint8_t *f;                                                      \
 	uint16_t f##_len;
-#define END(name)                                                             \
-	char end_of_body;                                                     \
-	}                                                                     \
-	;                                                                     \
-	void msg_put_##name(struct wbuf *, const struct msg_##name *);        \
+#define END(name)                                                              \
+	char end_of_body;                                                      \
+	}                                                                      \
+	;                                                                      \
+	void msg_put_##name(struct wbuf *, const struct msg_##name *);         \
 	bool msg_get_##name(struct rbuf *, struct msg_##name *);
 #include "policy/messages.def"
 

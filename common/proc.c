@@ -13,7 +13,7 @@ static const struct {
 	const char *user;
 	bool network;
 } procs[PROC_MAX] = {
-#define PROC(id, name, kind, network, user, purpose)                          \
+#define PROC(id, name, kind, network, user, purpose)                           \
 	[PROC_##id] = { name, user, network == NETWORK_YES },
 #include "policy/processes.def"
 #undef PROC

@@ -16,7 +16,7 @@ enum proc {
 #include "policy/processes.def"
 #undef PROC
 	PROC_MAX,
-	/* Those that run as long as the node does come before this one. */
+/* Those that run as long as the node does come before this one. */
 #define SUITE 1
 #define WORKER 0
 #define PROC(id, name, kind, network, user, purpose) +kind

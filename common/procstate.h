@@ -9,7 +9,7 @@
 #define CLAW_COMMON_PROCSTATE_H
 
 enum procstate {
-	PROCSTATE_DOWN,     /* not running, and not about to */
+	PROCSTATE_DOWN,	    /* not running, and not about to */
 	PROCSTATE_STARTING, /* forked, not ready yet */
 	PROCSTATE_READY,
 	PROCSTATE_DRAINING, /* finishes what it has, then ends */

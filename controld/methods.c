@@ -335,9 +335,10 @@ on_identity(struct chan *c, struct msg *m, void *arg)
 	identity_did(id.identity, did);
 	answer(r,
 	    json_pack("{s:s, s:s, s:s, s:s, s:{s:I, s:s, s:I, s:I}}", "node",
-		id.node, "identity", key, "did", did, "genesis", genesis, "registry", "seq", (json_int_t)id.seq,
-		"head", head, "authorities", (json_int_t)id.authorities,
-		"threshold", (json_int_t)id.threshold));
+		id.node, "identity", key, "did", did, "genesis", genesis,
+		"registry", "seq", (json_int_t)id.seq, "head", head,
+		"authorities", (json_int_t)id.authorities, "threshold",
+		(json_int_t)id.threshold));
 }
 
 static void

@@ -3,9 +3,10 @@
  * verifyd.c - a worker: reads a shard of the audit log through.
  *
  * auditd hands it the log as a descriptor and says how many lines it
- * holds and what they hash to. It parses every line, follows the chain, computes the tree, answers
- * and ends. What it parses may have been tampered with: that is why it is a
- * process of its own, which holds one file and no key.
+ * holds and what they hash to. It parses every line, follows the chain,
+ * computes the tree, answers and ends. What it parses may have been tampered
+ * with: that is why it is a process of its own, which holds one file and no
+ * key.
  */
 #include <errno.h>
 #include <stdbool.h>

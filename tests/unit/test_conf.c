@@ -278,7 +278,8 @@ shapes_that_hide_meaning_are_refused(void **state)
 	static const struct {
 		const char *text, *error;
 	} cases[] = {
-		{ "log: {level: info}\nlog: {}\n", ":6:1: the same key a second" },
+		{ "log: {level: info}\nlog: {}\n",
+		    ":6:1: the same key a second" },
 		{ "log: {level: info, level: warn}\n",
 		    ":5:20: the same key a second time" },
 		{ "log: &a\n  level: info\n", ":5:6: an anchor" },
