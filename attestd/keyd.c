@@ -32,7 +32,7 @@
 /* Log keys in one life: a month has one, a log that was rolled back another;
  * and parts of a month that may be left out at a time. */
 #define NEW_SHARDS_MAX 64
-#define SHARD_STEP 8
+#define SHARD_STEP 1000
 
 static struct statement_node node, node_staged;
 
