@@ -16,8 +16,10 @@ import socket
 import subprocess
 import tempfile
 
-from claw_test import PROCESSES, ROOT, SANITIZERS, Failure, equal, main
-from claw_test import need_root, ok, skip, test
+from claw_test import (PROCESSES as SUITE, ROOT, SANITIZERS, WORKERS, Failure,
+                       equal, main, need_root, ok, skip, test)
+
+PROCESSES = SUITE + WORKERS
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 USER_UID = 61185  # the normal user
@@ -124,6 +126,7 @@ DIFFERS = {
     # attestd reads below its directory
     "attestd": {"read-inside": "done", "list": "done"},
     "metricd": {},
+    "verifyd": {},
     "controld": {},
 }
 
@@ -177,6 +180,7 @@ LIMITS = {
     "auditd": {"fork": "EAGAIN", "grow": "done"},
     "attestd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "metricd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "verifyd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "controld": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
 }
 NETWORK = {
