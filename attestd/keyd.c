@@ -125,7 +125,7 @@ on_key_file(struct chan *c, struct msg *m)
 		chan_refuse(c, m, (uint16_t)-r, false, "%s",
 		    r == -EBADMSG ? "it is damaged, or no key file; restore "
 				    "it from a backup" :
-				    strerrordesc_np(-r));
+				    strerror(-r));
 }
 
 static void
@@ -136,8 +136,7 @@ on_key_create(struct chan *c, struct msg *m)
 	if (r == 0)
 		answer_public(c, m);
 	else
-		chan_refuse(c, m, (uint16_t)-r, false, "%s",
-		    strerrordesc_np(-r));
+		chan_refuse(c, m, (uint16_t)-r, false, "%s", strerror(-r));
 }
 
 static void
@@ -151,8 +150,7 @@ on_authority_create(struct chan *c, struct msg *m)
 	if (r == 0)
 		(void)chan_send_AUTHORITY_PUBLIC(c, m->id, -1, &pub);
 	else
-		chan_refuse(c, m, (uint16_t)-r, false, "%s",
-		    strerrordesc_np(-r));
+		chan_refuse(c, m, (uint16_t)-r, false, "%s", strerror(-r));
 }
 
 static void

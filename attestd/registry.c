@@ -169,7 +169,7 @@ registry_load(int dirfd, const uint8_t pin[32], struct registry *out)
 	fd =
 	    openat(dirfd, "registry.ndjson", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
-		return strerrordesc_np(errno);
+		return strerror(errno);
 	n = read(fd, line, sizeof(line));
 	close(fd);
 	if (n <= 0)

@@ -266,7 +266,7 @@ refuse(struct chan *c, const struct msg *m, int error)
 	    error == -ENOSPC ?
 		"the audit log's disk is nearly full: nothing new is "
 		"accepted until there is room below audit.refuse_at" :
-		strerrordesc_np(-error));
+		strerror(-error));
 }
 
 static void

@@ -218,7 +218,7 @@ answer_all(int error)
 		else
 			chan_refuse(r->chan, &m, (uint16_t)-error, true,
 			    "the audit log cannot be written: %s",
-			    strerrordesc_np(-error));
+			    strerror(-error));
 	}
 	j.replies = 0;
 	j.pending_bytes = 0;
@@ -245,8 +245,7 @@ commit(void)
 	r = shard_commit(j.shard);
 	if (r == -EIO || shard_dead(j.shard))
 		/* What was acknowledged is safe; nothing more may be. */
-		fatalx("the audit log cannot be written: %s",
-		    strerrordesc_np(-r));
+		fatalx("the audit log cannot be written: %s", strerror(-r));
 	counter_add(COUNTER_AUDIT_SYNCS, 1);
 	counter_add(COUNTER_AUDIT_RECORDS, shard_size(j.shard) - before);
 	counter_add(COUNTER_AUDIT_BYTES, shard_bytes(j.shard) - bytes);
@@ -379,8 +378,7 @@ publish(void)
 		return false;
 	}
 	if (r != 0)
-		fatalx("the checkpoint cannot be published: %s",
-		    strerrordesc_np(-r));
+		fatalx("the checkpoint cannot be published: %s", strerror(-r));
 	j.unpublished_len = 0;
 	counter_add(COUNTER_AUDIT_CHECKPOINTS, 1);
 	counter_set(COUNTER_AUDIT_SIGNED, shard_checkpoint_size(j.shard));
@@ -430,7 +428,7 @@ on_signed(struct chan *c, struct msg *m, void *arg)
 	n = checkpoint_of(asked.size, asked.root, done.signature, j.unpublished,
 	    sizeof(j.unpublished));
 	if (n < 0)
-		fatalx("checkpoint: %s", strerrordesc_np(-n));
+		fatalx("checkpoint: %s", strerror(-n));
 	j.unpublished_len = (size_t)n;
 	if (!publish() || shard_size(j.shard) > shard_checkpoint_size(j.shard))
 		sign_later();
@@ -731,8 +729,7 @@ next_shard(void)
 	shard_report_free(&j.report);
 	r = shard_open(DESC_AUDIT_DIR, name, &opts, &j.report, &j.shard);
 	if (r != 0)
-		fatalx("shard %s cannot be made: %s", name,
-		    strerrordesc_np(-r));
+		fatalx("shard %s cannot be made: %s", name, strerror(-r));
 	if (keyd == NULL)
 		fatalx("no channel to keyd");
 	snprintf(want.shard, sizeof(want.shard), "%s", name);
@@ -938,8 +935,7 @@ journal_start(void (*ready)(void))
 		r = shard_open(DESC_AUDIT_DIR, name, &opts, &j.report,
 		    &j.shard);
 	if (!shardname_parse(name, &j.order) || (r != 0 && r != -ENOENT))
-		fatalx("the audit log cannot be opened: %s",
-		    strerrordesc_np(-r));
+		fatalx("the audit log cannot be opened: %s", strerror(-r));
 	if (r == 0 && j.report.damage != SHARD_SOUND)
 		roll_back("it is damaged");
 	else if (r == -ENOENT || shard_size(j.shard) == 0)

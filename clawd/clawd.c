@@ -31,6 +31,7 @@
 #include "clawd/notify.h"
 #include "clawd/place.h"
 #include "clawd/record.h"
+#include "clawd/signame.h"
 #include "clawd/suite.h"
 #include "common/log.h"
 
@@ -230,7 +231,7 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 		reload_start(NULL, NULL);
 		break;
 	default:
-		log_info("SIG%s: stopping", sigabbrev_np((int)sig));
+		log_info("%s: stopping", signame((int)sig));
 		suite_stop(EXIT_SUCCESS);
 		break;
 	}

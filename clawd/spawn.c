@@ -4,6 +4,7 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -129,7 +130,7 @@ lay_out(const int fds[FDS_MAX])
 			close(i);
 		else if (dup2(parked[i], i) == -1)
 			return false;
-	return close_range(FDS_MAX, ~0U, 0) == 0;
+	return syscall(SYS_close_range, FDS_MAX, ~0U, 0) == 0;
 }
 
 __attribute__((noreturn)) static void

@@ -12,6 +12,7 @@
 
 #include "clawd/notify.h"
 #include "clawd/record.h"
+#include "clawd/signame.h"
 #include "clawd/suite.h"
 #include "common/log.h"
 
@@ -65,17 +66,15 @@ static void
 describe(const struct instance *in, int status, char *out, size_t size)
 {
 	const char *dot = in->why[0] != '\0' ? ": " : "";
-	const char *abbrev;
 
-	if (WIFSIGNALED(status)) {
-		abbrev = sigabbrev_np(WTERMSIG(status));
-		snprintf(out, size, "killed by SIG%s%s%s%.63s",
-		    abbrev != NULL ? abbrev : "?",
+	if (WIFSIGNALED(status))
+		snprintf(out, size, "killed by %s%s%s%.63s",
+		    signame(WTERMSIG(status)),
 		    WTERMSIG(status) == SIGSYS && in->why[0] == '\0' ?
 			": forbidden system call" :
 			"",
 		    dot, in->why);
-	} else
+	else
 		snprintf(out, size, "exited with status %d%s%s",
 		    WEXITSTATUS(status), dot, in->why);
 }
@@ -206,8 +205,8 @@ supervise_children(void)
 			continue;
 		}
 		/* Half alive is worse than dead. */
-		snprintf(why, sizeof(why), "was stopped by SIG%s",
-		    sigabbrev_np(WSTOPSIG(status)));
+		snprintf(why, sizeof(why), "was stopped by %s",
+		    signame(WSTOPSIG(status)));
 		log_errorx("%s[%d] %s", proc_name(in->proc), (int)pid, why);
 		instance_kill(in, why);
 	}

@@ -101,7 +101,7 @@ put_tail(char *line, size_t len, int err)
 	tail[0] = '"';
 	if (err != 0)
 		n += (size_t)snprintf(tail + n, 80, " errno=%d error=\"%.48s\"",
-		    err, strerrordesc_np(err) ? strerrordesc_np(err) : "?");
+		    err, strerror(err));
 	if (log_dropped > 0)
 		n +=
 		    (size_t)snprintf(tail + n, 40, " dropped=%lu", log_dropped);
