@@ -151,12 +151,16 @@ def independent():
             for name in ("controld", "attestd", "auditd", "keyd"):
                 wait_for(lambda: is_ready(node), 60, "the suite")
                 metricd = node.children()["metricd"]
-                os.kill(node.children()[name], number)
+                old = node.children()[name]
+                os.kill(old, number)
                 for _ in range(5):
                     equal(get(node)[0], 200, "%s %s" % (name, number))
                     equal(node.claw("metrics:print").returncode, 0, name)
                 equal(node.children().get("metricd"), metricd,
                       "metricd is the same after " + name)
+                # Its end has been noticed when there is another.
+                wait_for(lambda: node.children().get(name, old) != old, 60,
+                         "another " + name)
 
 
 @test("a graceful restart turns no reader away")

@@ -65,9 +65,9 @@ test_every_key_comes_back(void **state)
 	(void)state;
 	for (i = 0; i < 4096; i++) {
 		for (k = 0; k < sizeof(pub); k++)
-			pub[k] = i == 0 ? 0 :
-			    i == 1	? 0xff :
-				     (uint8_t)((i * 2654435761u) >> (k % 24));
+			pub[k] =
+			    (uint8_t)(i < 2 ? 0u - i :
+					      (i * 2654435761u) >> (k % 24));
 		identity_text(pub, text);
 		assert_int_equal(identity_parse(text, back), 0);
 		assert_memory_equal(back, pub, sizeof(pub));
