@@ -266,7 +266,7 @@ take(enum proc p)
 static void
 serve(uint64_t ms)
 {
-	uint64_t end = now_ms() + ms, now;
+	uint64_t now = now_ms(), end = now + ms;
 	struct pollfd pfd[PROC_MAX];
 	unsigned int p;
 
