@@ -358,15 +358,17 @@ play(struct demo *d)
 	return out_finish(done ? EX_OK : EXIT_NEGATIVE);
 }
 
+/* What ends a demo early. */
+static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+
 static void
 catch_signals(void)
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_signal };
 	size_t i;
 
-	for (i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
-		(void)sigaction(sigs[i], &sa, NULL);
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		(void)sigaction(ends[i], &sa, NULL);
 }
 
 /* A user that owns nothing, for root. */
@@ -390,21 +392,31 @@ become(uid_t uid)
 	    setresuid(uid, uid, uid) == 0;
 }
 
+/*
+ * Plays, and ends early with the parent: asked for after the change of user,
+ * which would undo it.
+ */
+static int
+be_player(struct demo *d, uid_t uid, pid_t parent, const sigset_t *before)
+{
+	catch_signals();
+	if (!become(uid) || prctl(PR_SET_PDEATHSIG, SIGTERM) == -1)
+		return EX_OSERR;
+	if (getppid() != parent)
+		interrupted = SIGTERM;
+	(void)sigprocmask(SIG_SETMASK, before, NULL);
+	return play(d);
+}
+
 /* The end of the player; a signal to us is one to him. */
 static int
-wait_for(pid_t player)
+wait_for(pid_t player, const sigset_t *awaited)
 {
-	bool told = false;
 	int status;
 
-	while (waitpid(player, &status, 0) == -1) {
-		if (errno != EINTR)
-			return EX_OSERR;
-		if (interrupted && !told) {
+	while (waitpid(player, &status, WNOHANG) == 0)
+		if (sigwaitinfo(awaited, NULL) != SIGCHLD)
 			(void)kill(player, SIGTERM);
-			told = true;
-		}
-	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
 }
 
@@ -413,18 +425,23 @@ demo_run(const struct cmd *c)
 {
 	struct demo d = { .cmd = c };
 	uid_t uid = geteuid() == 0 ? nobodys_uid() : geteuid();
-	pid_t player = -1;
+	pid_t player = -1, self = getpid();
 	int status = EX_CANTCREAT;
+	sigset_t awaited, before;
+	size_t i;
 
-	catch_signals();
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		sigaddset(&awaited, ends[i]);
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it leaves no status */
+	(void)sigprocmask(SIG_BLOCK, &awaited, &before);
 	if (demo_folder(&d.node, uid)) {
 		fflush(stdout);
 		player = fork();
-		if (player == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-			_exit(become(uid) ? play(&d) : EX_OSERR);
-		}
-		status = player == -1 ? EX_OSERR : wait_for(player);
+		if (player == 0)
+			_exit(be_player(&d, uid, self, &before));
+		status = player == -1 ? EX_OSERR : wait_for(player, &awaited);
 	}
 	if (cmd_value(c, FLAG_DEMO_KEEP) == NULL)
 		demo_remove(d.node.top);
