@@ -79,7 +79,7 @@ on_verified(struct chan *c, struct msg *m, void *arg)
 	record(&v);
 	answer(&v, NULL);
 	check.worker = NULL;
-	chan_free(c); /* its job is done: it ends */
+	child_worker_end(c); /* its job is done: it ends */
 }
 
 static void
@@ -87,6 +87,7 @@ on_worker(struct chan *clawd, struct msg *m, void *arg)
 {
 	struct msg_VERIFY want = { 0 };
 	struct msg_VERIFIED none = { 0 };
+	struct msg_WORKER_STARTED done;
 	int log;
 
 	(void)clawd;
@@ -95,11 +96,13 @@ on_worker(struct chan *clawd, struct msg *m, void *arg)
 		answer(&none, "no worker could be started");
 		return;
 	}
-	check.worker = child_worker(PROC_VERIFYD, m->fd);
+	if (!msg_get_WORKER_STARTED(&m->body, &done))
+		fatalx("malformed WORKER_STARTED");
+	check.worker = child_worker(PROC_VERIFYD, done.session, m->fd);
 	m->fd = -1;
 	log = journal_head(&want.size, want.root);
 	if (check.worker == NULL || log == -1) {
-		chan_free(check.worker);
+		child_worker_end(check.worker);
 		check.worker = NULL;
 		answer(&none, "a new shard is being opened; try again");
 		return;

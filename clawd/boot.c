@@ -31,11 +31,13 @@
 
 static void on_hello(struct chan *, struct msg *);
 static void on_checkpoint_noted(struct chan *, struct msg *);
+static void on_authority_wanted(struct chan *, struct msg *);
 
 static const struct chan_handlers handlers[] = {
 	{ MSG_HELLO, on_hello },
 	{ MSG_VIOLATION, supervise_on_report },
 	{ MSG_CHECKPOINT_NOTED, on_checkpoint_noted },
+	{ MSG_AUTHORITY_WANTED, on_authority_wanted },
 	{ MSG_WORKER_START, worker_on_start },
 	{ MSG_RELOAD, order_on_reload },
 	{ MSG_RESTART, order_on_restart },
@@ -91,11 +93,13 @@ failed(struct instance *in, const struct msg *m, const char *step)
 
 /* Channels to siblings. */
 
+/* With the session of the one that is a worker, if one is. */
 static void
 connect_pair(struct instance *a, struct instance *b)
 {
-	struct msg_PEER to_a = { .proc = (uint8_t)b->proc };
-	struct msg_PEER to_b = { .proc = (uint8_t)a->proc };
+	uint32_t session = a->session != 0 ? a->session : b->session;
+	struct msg_PEER to_a = { (uint8_t)b->proc, .session = session };
+	struct msg_PEER to_b = { (uint8_t)a->proc, .session = session };
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
@@ -105,6 +109,21 @@ connect_pair(struct instance *a, struct instance *b)
 	(void)chan_send_PEER(b->chan, 0, pair[1], &to_b);
 	close(pair[0]);
 	close(pair[1]);
+}
+
+/*
+ * To everyone of that kind who has been told to start; who has not yet will
+ * do the same when it is.
+ */
+static void
+connect_to(struct instance *in, enum proc other)
+{
+	struct instance *o;
+
+	TAILQ_FOREACH(o, &suite.all, entry)
+		if (o->proc == other && o->connected && !o->expected &&
+		    o->chan != NULL)
+			connect_pair(in, o);
 }
 
 static void
@@ -117,19 +136,14 @@ connect_siblings(struct instance *in)
 #include "policy/topology.def"
 #undef CHANNEL
 	};
-	enum proc other;
 	size_t i;
 
-	for (i = 0; i < sizeof(topology) / sizeof(topology[0]); i++) {
+	for (i = 0; i < sizeof(topology) / sizeof(topology[0]); i++)
 		if (topology[i].a == in->proc)
-			other = topology[i].b;
+			connect_to(in, topology[i].b);
 		else if (topology[i].b == in->proc)
-			other = topology[i].a;
-		else
-			continue;
-		if (suite_ready(other) && suite.slot[other].cur->chan != NULL)
-			connect_pair(in, suite.slot[other].cur);
-	}
+			connect_to(in, topology[i].a);
+	in->connected = true;
 }
 
 static void
@@ -209,8 +223,7 @@ send_start(struct instance *in)
 
 	if (in->worker != NULL)
 		worker_connect(in);
-	else
-		connect_siblings(in);
+	connect_siblings(in);
 	(void)chan_send_START(in->chan,
 	    chan_ask(in->chan, MSG_START, on_ready, in), -1, &start);
 }
@@ -309,6 +322,22 @@ config_controld(struct chan *c, uint32_t id, const struct conf *conf,
 }
 
 static int
+config_meshd(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_MESHD m = { CONFIG_HEAD,
+		.max_links = (uint16_t)conf->mesh_max_links,
+		.max_pending = (uint16_t)conf->mesh_max_pending,
+		.per_address = (uint16_t)conf->mesh_per_address,
+		.handshake_ms = (uint32_t)conf->mesh_handshake_timeout_ms,
+		.pool = (uint8_t)conf->mesh_pool };
+
+	snprintf(m.node, sizeof(m.node), "%s", conf->node_name);
+	snprintf(m.peers, sizeof(m.peers), "%s", conf->sync_gossip_peers);
+	return chan_send_CONFIG_MESHD(c, id, -1, &m);
+}
+
+static int
 config_worker(struct chan *c, uint32_t id, const struct conf *conf,
     uint32_t generation)
 {
@@ -331,7 +360,9 @@ boot_send_config(struct instance *in, const struct conf *conf,
 		[PROC_ATTESTD] = { MSG_CONFIG_ATTESTD, config_attestd },
 		[PROC_METRICD] = { MSG_CONFIG_METRICD, config_metricd },
 		[PROC_CONTROLD] = { MSG_CONFIG_CONTROLD, config_controld },
+		[PROC_MESHD] = { MSG_CONFIG_MESHD, config_meshd },
 		[PROC_VERIFYD] = { MSG_CONFIG_WORKER, config_worker },
+		[PROC_LINKD] = { MSG_CONFIG_WORKER, config_worker },
 	};
 
 	return table[in->proc].send(in->chan,
@@ -381,6 +412,30 @@ hand_over_key(struct instance *in)
 	}
 	(void)chan_send_KEY_FILE(in->chan,
 	    chan_ask(in->chan, MSG_KEY_FILE, on_key_public, in), fd, &key);
+	close(fd);
+}
+
+/* keyd has a permit to sign with it: this node's authority key, sealed. */
+static void
+on_authority_wanted(struct chan *c, struct msg *m)
+{
+	struct msg_AUTHORITY_HANDED done = { 0 };
+	char path[CONF_TEXT_MAX + 16], folder[CONF_TEXT_MAX];
+	int fd = -1;
+
+	if (place_path(&suite.conf, PLACE_KEYS, folder, sizeof(folder))) {
+		snprintf(path, sizeof(path), "%s/authority.key", folder);
+		fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd == -1) {
+		chan_refuse(c, m, errno == ENOENT ? ENOENT : EIO, false,
+		    errno == ENOENT ?
+			"this node holds no authority key of the registry; ask "
+			"on a node that does" :
+			"the authority key cannot be read");
+		return;
+	}
+	(void)chan_send_AUTHORITY_HANDED(c, m->id, fd, &done);
 	close(fd);
 }
 

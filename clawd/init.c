@@ -237,6 +237,9 @@ write_registry(void)
 	job.line[job.line_len++] = '\n';
 	ok = fd != -1 &&
 	    write(fd, job.line, job.line_len) == (ssize_t)job.line_len &&
+	    (getuid() != 0 ||
+		fchown(fd, account_uid(PROC_ATTESTD),
+		    account_gid(PROC_ATTESTD)) == 0) &&
 	    name_file(fd, PLACE_REGISTRY, "registry.ndjson", 0644);
 	if (fd != -1)
 		close(fd);

@@ -67,14 +67,14 @@ listen_unix(const struct conf *conf, const char *name)
 }
 
 static int
-listen_tcp(const char *addr)
+listen_tcp(const char *key, const char *addr)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
 	int fd, one = 1;
 
 	if (conf_sockaddr(addr, &ss, &len) != 0) {
-		log_errorx("metrics.listen: %s is no address", addr);
+		log_errorx("%s: %s is no address", key, addr);
 		return -1;
 	}
 	fd =
@@ -83,7 +83,7 @@ listen_tcp(const char *addr)
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
 	    bind(fd, (const struct sockaddr *)&ss, len) == -1 ||
 	    listen(fd, BACKLOG) == -1) {
-		log_warn("cannot listen on %s (metrics.listen)", addr);
+		log_warn("cannot listen on %s (%s)", addr, key);
 		if (fd != -1)
 			close(fd);
 		return -1;
@@ -94,14 +94,18 @@ listen_tcp(const char *addr)
 bool
 listen_open(const struct conf *conf, struct spawn_listen *out)
 {
-	out->metrics_tcp = -1;
+	out->metrics_tcp = out->mesh = -1;
 	out->control = listen_unix(conf, "claw.sock");
 	out->metrics = listen_unix(conf, "metrics.sock");
 	if (out->control == -1 || out->metrics == -1)
 		return false;
 	if (conf->metrics_listen[0] != '\0')
-		out->metrics_tcp = listen_tcp(conf->metrics_listen);
-	return conf->metrics_listen[0] == '\0' || out->metrics_tcp != -1;
+		out->metrics_tcp =
+		    listen_tcp("metrics.listen", conf->metrics_listen);
+	if (conf->node_listen[0] != '\0')
+		out->mesh = listen_tcp("node.listen", conf->node_listen);
+	return (conf->metrics_listen[0] == '\0' || out->metrics_tcp != -1) &&
+	    (conf->node_listen[0] == '\0' || out->mesh != -1);
 }
 
 bool

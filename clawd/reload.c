@@ -192,8 +192,9 @@ all_ready(void)
 	unsigned int p;
 
 	TAILQ_FOREACH(in, &suite.all, entry)
-		if (in->state == PROCSTATE_STARTING)
-			return false;
+		if (in->state == PROCSTATE_STARTING &&
+		    in->proc < PROC_SUITE_END)
+			return false; /* of workers, another can be had */
 	for (p = PROC_KEYD; p < PROC_SUITE_END; p++)
 		if (!suite_ready((enum proc)p))
 			return false;

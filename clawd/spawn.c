@@ -107,6 +107,9 @@ open_descriptors(const struct spawn *s, enum proc p, int fds[FDS_MAX])
 		fds[DESC_METRICS_SOCKET] = s->listen.metrics;
 		fds[DESC_METRICS_TCP] = s->listen.metrics_tcp;
 		break;
+	case PROC_MESHD:
+		fds[DESC_MESH_SOCKET] = s->listen.mesh;
+		break;
 	default:
 		break;
 	}
@@ -177,7 +180,9 @@ close_all(enum proc p, int fds[FDS_MAX])
 	 */
 	for (i = CHILD_PARENT_FD; i < FDS_MAX; i++)
 		if (fds[i] != -1 &&
-		    (i < 5 || (p != PROC_CONTROLD && p != PROC_METRICD)))
+		    (i < 5 ||
+			(p != PROC_CONTROLD && p != PROC_METRICD &&
+			    p != PROC_MESHD)))
 			close(fds[i]);
 	if (fds[0] != -1)
 		close(fds[0]);

@@ -21,6 +21,7 @@ struct spawn_listen {
 	int control;
 	int metrics;
 	int metrics_tcp;
+	int mesh;
 };
 
 struct spawn {

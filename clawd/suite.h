@@ -45,6 +45,8 @@ struct instance {
 	uint64_t pinged_ms;	/* 0: no PING is unanswered */
 	uint32_t generation;	/* configuration it has */
 	uint32_t layers, probes, failed, missing;
+	bool connected;	       /* has its channels, and was told to start */
+	uint32_t session;      /* a worker's, as its channels are tagged */
 	struct worker *worker; /* its job, if it is a worker */
 };
 
@@ -84,6 +86,7 @@ struct suite {
 	struct event *tick, *again;
 	uint8_t cookie[32];
 	uint8_t identity[32]; /* public key, as keyd said it */
+	uint32_t sessions;    /* the last that was given to a worker */
 	struct slot slot[PROC_MAX];
 	struct instances all;
 };
@@ -123,7 +126,7 @@ void worker_connect(struct instance *in);
 void worker_ready(struct instance *in);
 void worker_gone(struct instance *in, const char *how);
 uint32_t worker_ready_ms(enum proc p);
-struct instance *worker_of(const struct instance *broker, enum proc p);
+struct instance *worker_of(enum proc p, uint32_t session);
 
 /* reload.c: done is called once, ok or not, with a text for the operator. */
 typedef void order_done(bool ok, const char *text, void *arg);

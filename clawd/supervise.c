@@ -344,9 +344,9 @@ supervise_on_report(struct chan *c, struct msg *m)
 		    "accuses whom it does not know");
 		return;
 	}
-	accused = suite.slot[v.proc].cur;
-	if (v.proc >= PROC_SUITE_END)
-		accused = worker_of(accuser, (enum proc)v.proc);
+	accused = v.proc < PROC_SUITE_END ?
+	    suite.slot[v.proc].cur :
+	    worker_of((enum proc)v.proc, v.session);
 	record_violation((enum proc)v.proc, by, v.type, v.reason);
 	if (v.proc < accuser->proc) {
 		log_warnx("%s accuses %s, which stands above it", by,

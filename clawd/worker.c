@@ -72,13 +72,12 @@ running(pid_t broker, unsigned int worker)
 }
 
 struct instance *
-worker_of(const struct instance *broker, enum proc p)
+worker_of(enum proc p, uint32_t session)
 {
 	struct instance *in;
 
 	TAILQ_FOREACH(in, &suite.all, entry)
-		if (in->worker != NULL && in->proc == p &&
-		    in->worker->broker == broker->pid)
+		if (in->proc == p && in->session == session)
 			return in;
 	return NULL;
 }
@@ -121,13 +120,15 @@ worker_on_start(struct chan *c, struct msg *m)
 		.kind = broker->proc,
 		.request = m->id,
 		.end = -1 };
+	in->session = ++suite.sessions;
 }
 
-/* The worker's end, before it is told to start. */
+/* Its channel to its broker, before it is told to start. */
 void
 worker_connect(struct instance *in)
 {
-	struct msg_PEER peer = { .proc = (uint8_t)in->worker->kind };
+	struct msg_PEER peer = { .proc = (uint8_t)in->worker->kind,
+		.session = in->session };
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
@@ -142,7 +143,8 @@ worker_ready(struct instance *in)
 {
 	struct worker *w = in->worker;
 	struct msg_WORKER_STARTED done = { .proc = (uint8_t)in->proc,
-		.pid = (uint32_t)in->pid };
+		.pid = (uint32_t)in->pid,
+		.session = in->session };
 	struct chan *c = broker_chan(w);
 
 	if (c != NULL)
@@ -158,7 +160,8 @@ worker_gone(struct instance *in, const char *how)
 	struct worker *w = in->worker;
 	struct chan *c = broker_chan(w);
 	struct msg_WORKER_ENDED ended = { .proc = (uint8_t)in->proc,
-		.pid = (uint32_t)in->pid };
+		.pid = (uint32_t)in->pid,
+		.session = in->session };
 	struct msg m = { .id = w->request };
 
 	snprintf(ended.how, sizeof(ended.how), "%s", how);

@@ -2,6 +2,8 @@
 /*
  * child.c - what every process below clawd does alike.
  */
+#include <sys/queue.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,11 +18,19 @@
 
 #define HANDLERS_MAX 48
 
+/* A channel to a worker, or a worker's own: with the session it belongs to. */
+struct tagged {
+	TAILQ_ENTRY(tagged) entry;
+	struct chan *chan;
+	uint32_t session;
+};
+
 static struct {
 	const struct child *child;
 	struct event_base *base;
 	struct chan *parent;
 	struct chan *peer[PROC_MAX];
+	TAILQ_HEAD(, tagged) tagged;
 	enum msg_when when;
 	uint32_t start_id; /* of the START not answered yet */
 	uint32_t drain_id;
@@ -63,9 +73,18 @@ child_peer(enum proc peer)
 	return my.peer[peer];
 }
 
+uint32_t
+child_session(const struct chan *c)
+{
+	const struct tagged *t = chan_arg(c);
+
+	return t == NULL ? 0 : t->session;
+}
+
 static void
 set_when(enum msg_when when)
 {
+	struct tagged *t;
 	unsigned int p;
 
 	my.when = when;
@@ -75,6 +94,11 @@ set_when(enum msg_when when)
 			chan_set_when(my.peer[p], when);
 			chan_resume(my.peer[p]);
 		}
+	TAILQ_FOREACH(t, &my.tagged, entry)
+	{
+		chan_set_when(t->chan, when);
+		chan_resume(t->chan);
+	}
 }
 
 /* Without a parent there is nobody to act for. */
@@ -93,22 +117,60 @@ on_parent_violation(struct chan *c, uint16_t type, const char *reason)
 	fatalx("clawd sent %s: %s", msg_name(type), reason);
 }
 
+/*
+ * A channel to a sibling or, with a session, one that a worker has a part
+ * in. NULL when out of memory (fd is closed).
+ */
+static struct chan *
+take_channel(enum proc peer, uint32_t session, int fd)
+{
+	struct tagged *t = NULL;
+	struct chan *c;
+
+	if (session != 0 && (t = calloc(1, sizeof(*t))) == NULL) {
+		close(fd);
+		return NULL;
+	}
+	c = chan_new(my.base, fd, my.child->self, peer, &peer_ops, t);
+	if (c == NULL) {
+		free(t);
+		return NULL;
+	}
+	chan_set_when(c, my.when);
+	if (t != NULL) {
+		t->chan = c;
+		t->session = session;
+		TAILQ_INSERT_TAIL(&my.tagged, t, entry);
+	}
+	return c;
+}
+
+static void
+let_go(struct chan *c)
+{
+	struct tagged *t = chan_arg(c);
+
+	chan_free(c); /* who waits for its answers may still ask whose it is */
+	if (t != NULL)
+		TAILQ_REMOVE(&my.tagged, t, entry);
+	free(t);
+}
+
 static void
 on_peer_closed(struct chan *c)
 {
-	enum proc peer = chan_peer(c);
-
-	if (my.peer[peer] == c)
-		my.peer[peer] = NULL;
+	if (my.peer[chan_peer(c)] == c)
+		my.peer[chan_peer(c)] = NULL;
 	if (my.child->peer_down != NULL)
 		my.child->peer_down(c);
-	chan_free(c);
+	let_go(c);
 }
 
 static void
 on_peer_violation(struct chan *c, uint16_t type, const char *reason)
 {
 	struct msg_VIOLATION v = { .proc = (uint8_t)chan_peer(c),
+		.session = child_session(c),
 		.type = type };
 
 	strncpy(v.reason, reason, sizeof(v.reason) - 1);
@@ -117,14 +179,16 @@ on_peer_violation(struct chan *c, uint16_t type, const char *reason)
 }
 
 struct chan *
-child_worker(enum proc worker, int fd)
+child_worker(enum proc worker, uint32_t session, int fd)
 {
-	struct chan *c;
+	return take_channel(worker, session, fd);
+}
 
-	c = chan_new(my.base, fd, my.child->self, worker, &peer_ops, NULL);
+void
+child_worker_end(struct chan *c)
+{
 	if (c != NULL)
-		chan_set_when(c, my.when);
-	return c;
+		let_go(c);
 }
 
 void
@@ -145,17 +209,16 @@ on_peer(struct chan *parent, struct msg *m)
 	(void)parent;
 	if (!msg_get_PEER(&m->body, &peer) || peer.proc >= PROC_MAX)
 		fatalx("clawd names a sibling that is none");
-	c = chan_new(my.base, m->fd, my.child->self, (enum proc)peer.proc,
-	    &peer_ops, NULL);
+	c = take_channel((enum proc)peer.proc, peer.session, m->fd);
 	m->fd = -1;
 	if (c == NULL)
 		fatal("channel to %s", proc_name((enum proc)peer.proc));
-	chan_set_when(c, my.when);
 	/* Until START nothing is taken from siblings: they may be ahead. */
 	if (my.when == WHEN_BOOT)
 		chan_hold(c);
 	/* The old channel, if any, lives until its other end has drained. */
-	my.peer[peer.proc] = c;
+	if (peer.proc < PROC_SUITE_END)
+		my.peer[peer.proc] = c;
 	if (my.child->peer_up != NULL)
 		my.child->peer_up(c);
 }
@@ -377,6 +440,7 @@ child_run(const struct child *child, int argc, char **argv)
 
 	my.child = child;
 	my.when = WHEN_BOOT;
+	TAILQ_INIT(&my.tagged);
 	log_init(proc_name(child->self), getenv("CLAW_LOG_PRIORITY") != NULL);
 	if (argc < 2)
 		fatalx("%s is started by clawd, not by hand",

@@ -62,16 +62,27 @@ child_run(const struct child *child, int argc, char **argv);
 
 struct event_base *child_base(void);
 
-/* The channel to clawd, and to a sibling (NULL while there is none). */
+/*
+ * The channel to clawd, and to a sibling of the suite (NULL while there is
+ * none). Channels to workers are many and have no place here: their requests
+ * say who asks by child_session().
+ */
 struct chan *child_parent(void);
 struct chan *child_peer(enum proc peer);
 
 /*
  * Takes a descriptor as the channel to a worker that clawd has started for
- * us. It is served like a sibling's; whoever asked frees it when the job is
- * done. NULL when out of memory (fd is closed).
+ * us. It is served like a sibling's; who asked for the worker lets it go with
+ * child_worker_end(). NULL when out of memory (fd is closed).
  */
-struct chan *child_worker(enum proc worker, int fd);
+struct chan *child_worker(enum proc worker, uint32_t session, int fd);
+void child_worker_end(struct chan *c);
+
+/*
+ * The session of a channel to or from a worker, as clawd tagged it; 0 for a
+ * sibling's.
+ */
+uint32_t child_session(const struct chan *c);
 
 /* Answers START and DRAIN. child_drained() does not return. */
 void child_ready(void);

@@ -49,6 +49,7 @@ struct conf_origin {
 #define CONF_FIELD_GROUP(field, max) char field[(max) + 1];
 #define CONF_FIELD_PATH(field, max) char field[(max) + 1];
 #define CONF_FIELD_ADDR(field, max) char field[(max) + 1];
+#define CONF_FIELD_ADDRS(field, max) char field[(max) + 1];
 #define CONF_FIELD_HASH(field, max) char field[(max) + 1];
 #define CONF_FIELD_ENUM(field, max) enum conf_value field;
 #define CONF_FIELD_BOOL(field, max) bool field;

@@ -368,6 +368,29 @@ conf_sockaddr(const char *text, struct sockaddr_storage *ss, socklen_t *len)
 	return -EINVAL;
 }
 
+/* Addresses, with one space between them. */
+static bool
+are_addrs(const char *text)
+{
+	struct sockaddr_storage ss;
+	char one[64];
+	socklen_t len;
+	size_t n;
+
+	for (;;) {
+		n = strcspn(text, " ");
+		if (n == 0 || n >= sizeof(one))
+			return false;
+		memcpy(one, text, n);
+		one[n] = '\0';
+		if (conf_sockaddr(one, &ss, &len) != 0)
+			return false;
+		if (text[n] == '\0')
+			return true;
+		text += n + 1;
+	}
+}
+
 /* What is wrong with a text that is no path, or NULL. */
 static const char *
 fault_of(const struct confkey *k, const char *text)
@@ -390,6 +413,11 @@ fault_of(const struct confkey *k, const char *text)
 		if (conf_sockaddr(text, &ss, &len) != 0)
 			return "takes a numeric address and a port, as "
 			       "\"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"";
+		break;
+	case CONF_TYPE_ADDRS:
+		if (!are_addrs(text))
+			return "takes numeric addresses with their ports, as "
+			       "\"192.0.2.1:7946\"";
 		break;
 	case CONF_TYPE_HASH:
 		if (conf_hash_bytes(text, hash) != 0)
@@ -447,6 +475,7 @@ confkey_set(struct conf *c, enum conf_key key, const char *text,
 	case CONF_TYPE_GROUP:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_ADDR:
+	case CONF_TYPE_ADDRS:
 	case CONF_TYPE_HASH:
 		error = check_text(k, text, base, why, len);
 		if (error == 0)
@@ -485,6 +514,7 @@ conf_value_text(const struct conf *c, enum conf_key key, char *buf, size_t len)
 	case CONF_TYPE_GROUP:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_ADDR:
+	case CONF_TYPE_ADDRS:
 	case CONF_TYPE_HASH:
 		(void)snprintf(buf, len, "%s", field);
 		break;

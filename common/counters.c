@@ -35,6 +35,8 @@ enum counter_type { COUNT, GAUGE };
 #define ATTESTD PROC_ATTESTD
 #define METRICD PROC_METRICD
 #define CONTROLD PROC_CONTROLD
+#define MESHD PROC_MESHD
+#define LINKD PROC_LINKD
 
 static const struct {
 	const char *name;

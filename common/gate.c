@@ -64,9 +64,9 @@ add(struct gate_requests *list, const struct msg_rule *rule, uint32_t id,
 static bool
 fd_matches(enum msg_fd want, int fd, unsigned int nfds)
 {
+	int type, listens;
 	struct stat st;
 	socklen_t len;
-	int type;
 
 	if (want == FD_NONE)
 		return nfds == 0;
@@ -75,9 +75,15 @@ fd_matches(enum msg_fd want, int fd, unsigned int nfds)
 	if (want == FD_IS_FILE)
 		return S_ISREG(st.st_mode);
 	len = sizeof(type);
-	return S_ISSOCK(st.st_mode) &&
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
-	    type == SOCK_SEQPACKET;
+	if (!S_ISSOCK(st.st_mode) ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)
+		return false;
+	if (want == FD_IS_CHANNEL)
+		return type == SOCK_SEQPACKET;
+	len = sizeof(listens);
+	return type == SOCK_STREAM &&
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+	    listens == 0;
 }
 
 /* Reads the header. NULL if it is good, else what is wrong with it. */

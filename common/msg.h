@@ -23,7 +23,7 @@
 #include "common/proc.h"
 
 #define MSG_HEADER_LEN 12
-#define MSG_MAX_LEN 16384 /* of a whole packet */
+#define MSG_MAX_LEN 32768 /* of a whole packet */
 
 enum msg_type {
 	MSG_NONE = 0,
@@ -53,7 +53,7 @@ enum msg_type {
 enum msg_when { WHEN_BOOT = 1, WHEN_RUN = 2, WHEN_DRAIN = 4 };
 
 /* The descriptor that comes with a message. */
-enum msg_fd { FD_NONE, FD_IS_CHANNEL, FD_IS_FILE };
+enum msg_fd { FD_NONE, FD_IS_CHANNEL, FD_IS_STREAM, FD_IS_FILE };
 
 /* Special values of msg_rule.limit */
 #define LIMIT_ONCE UINT32_MAX
@@ -81,7 +81,7 @@ const struct msg_rule *msg_rules(size_t *count);
 size_t msg_index(const struct msg_rule *rule);
 
 /* The most messages that the schema may hold. */
-#define MSG_COUNT_MAX 128
+#define MSG_COUNT_MAX 192
 
 /* "AUDIT_APPEND", or "unknown". */
 const char *msg_name(uint16_t type);

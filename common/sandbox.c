@@ -324,10 +324,12 @@ lay_landlock(struct entering *in)
 	int abi = in->rep->landlock_abi, fd, rv;
 	struct ll_ruleset_attr attr = {
 		.handled_access_fs = fs_rights(abi),
-		.handled_access_net = abi >= LL_ABI_NET ?
-		    LL_NET_BIND_TCP | LL_NET_CONNECT_TCP :
-		    0,
+		.handled_access_net = abi >= LL_ABI_NET ? LL_NET_BIND_TCP : 0,
 	};
+
+	/* Who makes connections cannot know to which ports. */
+	if (abi >= LL_ABI_NET && !proc_has_network(in->self))
+		attr.handled_access_net |= LL_NET_CONNECT_TCP;
 
 	if (abi == 0)
 		return ABSENT;
@@ -480,16 +482,11 @@ prepare_probes(const struct entering *in)
 	struct sandbox_origin o = {
 		.given = in->given,
 		.told = in->told,
-		.dir_ro = -1,
 		.netns = sandbox_namespace("net"),
 		.ipcns = sandbox_namespace("ipc"),
 		.utsns = sandbox_namespace("uts"),
 	};
-	size_t i;
 
-	for (i = 0; i < in->ndirs; i++)
-		if (in->dirs[i].rights == SANDBOX_DIR_RO)
-			o.dir_ro = in->dirs[i].fd;
 	o.status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	if (o.status_fd == -1)
 		return sandbox_fail(in->rep, "/proc/self/status", NULL, errno);

@@ -42,8 +42,7 @@
 /* What the table calls by a name of its own. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND 0xfffffe7fU /* all but PRIVATE and CLOCK_REALTIME */
-#define OPEN_UNNAMED ((unsigned int)O_TMPFILE & ~(unsigned int)O_DIRECTORY)
-#define OPEN_WRITES (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | (int)OPEN_UNNAMED)
+#define SOCKET_KIND 0xf /* type without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 #define INT_MASK 0xffffffffU /* the kernel looks at 32 bits of an int */
 #define MAX_CONDITIONS 2

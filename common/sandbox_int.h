@@ -36,7 +36,6 @@ struct sandbox_origin {
 	struct sandbox_given given;
 	bool told;	/* given is from clawd */
 	int status_fd;	/* /proc/self/status, -1 once it was read */
-	int dir_ro;	/* a directory given for reading, or -1 */
 	uint64_t netns; /* our own */
 	uint64_t ipcns;
 	uint64_t utsns;

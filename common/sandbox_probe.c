@@ -18,7 +18,7 @@
 #include "common/sandbox.h"
 #include "common/sandbox_int.h"
 
-static struct sandbox_origin origin = { .status_fd = -1, .dir_ro = -1 };
+static struct sandbox_origin origin = { .status_fd = -1 };
 
 /* What /proc/self/status said while it was open. */
 static bool untraced, status_agrees;
@@ -192,14 +192,6 @@ probe_socket_unix(void)
 	return refused(socket(AF_UNIX, SOCK_STREAM, 0), EAFNOSUPPORT);
 }
 
-static bool
-probe_write_ro(void)
-{
-	return refused(syscall(SYS_openat, origin.dir_ro, ".probe",
-			   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600),
-	    EACCES);
-}
-
 static bool (*const probe[PROBE_MAX])(void) = {
 	[PROBE_CANARY] = probe_canary,
 	[PROBE_SECCOMP_MODE] = probe_seccomp_mode,
@@ -217,7 +209,6 @@ static bool (*const probe[PROBE_MAX])(void) = {
 	[PROBE_OPEN_LEGACY] = probe_open_legacy,
 	[PROBE_SOCKET_INET] = probe_socket_inet,
 	[PROBE_SOCKET_UNIX] = probe_socket_unix,
-	[PROBE_WRITE_RO] = probe_write_ro,
 };
 
 int
@@ -226,8 +217,6 @@ sandbox_probe(enum proc self, struct sandbox_report *rep)
 	uint32_t set = sandbox_probes_of(self, rep->layers);
 	unsigned int i;
 
-	if (origin.dir_ro == -1)
-		set &= ~SANDBOX_BIT(PROBE_WRITE_RO);
 	rep->passed = rep->failed = 0;
 	read_status();
 	for (i = 0; i < PROBE_MAX; i++) {
