@@ -113,30 +113,36 @@ test_every_true_step_may_be_signed(void **state)
 		}
 }
 
+/* Each bit of these bytes, one after the other. */
+static void
+refused_bit_by_bit(const struct lastsigned *l,
+    const struct msg_CHECKPOINT_SIGN *want, uint8_t *bytes, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < 8 * len; i++) {
+		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		refused(l, want, not_consistent);
+		bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+}
+
 static void
 test_no_step_with_one_bit_changed(void **state)
 {
 	struct msg_CHECKPOINT_SIGN want;
 	struct lastsigned l;
 	uint64_t m, n;
-	size_t i;
 
 	(void)state;
-	for (m = 1; m <= N; m++)
-		for (n = m; n <= N; n++) {
+	for (m = 1; m <= 12; m++)
+		for (n = m; n <= 12; n++) {
 			l = after(m);
 			want = step(m, n);
-			want.root[n % 32] ^= 1;
-			refused(&l, &want, not_consistent);
-			want.root[n % 32] ^= 1;
-			l.root[m % 32] ^= 1;
-			refused(&l, &want, not_consistent);
-			l.root[m % 32] ^= 1;
-			for (i = 0; i < want.proof_len; i += 32) {
-				proof[i + n % 32] ^= 1;
-				refused(&l, &want, not_consistent);
-				proof[i + n % 32] ^= 1;
-			}
+			refused_bit_by_bit(&l, &want, want.root, 32);
+			refused_bit_by_bit(&l, &want, l.root, 32);
+			refused_bit_by_bit(&l, &want, proof, want.proof_len);
+			assert_null(lastsigned_sign_refused(&l, &want));
 		}
 }
 
