@@ -19,33 +19,20 @@
 #include <time.h>
 
 #include "attestd/keystore.h"
+#include "attestd/lastsigned.h"
 #include "attestd/statement.h"
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/merkle.h"
-#include "common/shardname.h"
 
 /* Requests that a channel may make: so many at once, so many a second. */
 #define AUDITD_BURST 100
 #define AUDITD_PER_SECOND 20
-/* Log keys in one life: a month has one, a log that was rolled back another;
- * and parts of a month that may be left out at a time. */
-#define NEW_SHARDS_MAX 64
-#define SHARD_STEP 1000
 
 static struct statement_node node, node_staged;
 
-/* The last checkpoint signed: no other may contradict it. */
-static struct {
-	uint64_t order; /* of the shard; 0: none is known */
-	uint64_t size;
-	uint8_t root[32];
-} last;
-
-/* The shard whose log key is open; 0: none. */
-static uint64_t open_order;
-static unsigned int new_shards;
+static struct lastsigned last;
 
 static struct {
 	uint64_t tokens;
@@ -183,10 +170,8 @@ on_checkpoint_known(struct chan *c, struct msg *m)
 
 	(void)c;
 	if (!msg_get_CHECKPOINT_KNOWN(&m->body, &known) ||
-	    !shardname_parse(known.shard, &last.order))
+	    !lastsigned_known(&last, &known))
 		fatalx("malformed CHECKPOINT_KNOWN");
-	last.size = known.size;
-	memcpy(last.root, known.root, sizeof(last.root));
 }
 
 /* What auditd may ask for. */
@@ -221,40 +206,13 @@ note_last(const char *shard)
 	(void)chan_send_CHECKPOINT_NOTED(child_parent(), 0, -1, &noted);
 }
 
-/*
- * Shards only advance, step by step, and never beyond the month that it is:
- * who takes auditd over cannot use up the names that are to come.
- */
-static const char *
-new_shard_refused(const char *shard, uint64_t *order)
-{
-	struct timespec now;
-	uint64_t first;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (!shardname_parse(shard, order))
-		return "not the name of a shard";
-	/* Once more the same, while nothing was signed for it: a crash. */
-	if (*order < last.order || (*order == last.order && last.size > 0))
-		return "a shard of that name or a later one was opened before";
-	first = last.order / SHARDNAME_PARTS == *order / SHARDNAME_PARTS ?
-	    last.order :
-	    *order - *order % SHARDNAME_PARTS;
-	if (last.order != 0 && *order > first + SHARD_STEP)
-		return "too many parts of its month are left out";
-	if (new_shards == NEW_SHARDS_MAX)
-		return "too many shards for one start of the node";
-	if (*order >= shardname_order_at(now.tv_sec) + SHARDNAME_PARTS)
-		return "that month has not begun by this machine's clock";
-	return NULL;
-}
-
 static void
 on_logkey_new(struct chan *c, struct msg *m)
 {
 	struct msg_LOGKEY_NEW want;
 	struct msg_LOGKEY key;
 	uint8_t sealed[KEYSTORE_SEALED_LEN];
+	struct timespec now;
 	const char *why;
 	uint64_t order;
 
@@ -264,7 +222,8 @@ on_logkey_new(struct chan *c, struct msg *m)
 		refuse(c, m, EAGAIN, "too many requests");
 		return;
 	}
-	why = new_shard_refused(want.shard, &order);
+	clock_gettime(CLOCK_REALTIME, &now);
+	why = lastsigned_begin_refused(&last, want.shard, now.tv_sec, &order);
 	if (why != NULL) {
 		refuse(c, m, EPERM, why);
 		return;
@@ -275,10 +234,7 @@ on_logkey_new(struct chan *c, struct msg *m)
 		want.previous_len, key.endorsement) != 0)
 		fatalx("log key for %s could not be made", want.shard);
 	counter_add(COUNTER_SIGNATURES, 1);
-	new_shards++;
-	open_order = last.order = order;
-	last.size = 0;
-	memset(last.root, 0, sizeof(last.root));
+	lastsigned_begin(&last, order);
 	note_last(want.shard);
 	key.sealed = sealed;
 	key.sealed_len = sizeof(sealed);
@@ -290,6 +246,7 @@ on_logkey_open(struct chan *c, struct msg *m)
 {
 	struct msg_LOGKEY_OPEN want;
 	struct msg_LOGKEY_OPENED key = { 0 };
+	const char *why;
 	uint64_t order;
 
 	if (!msg_get_LOGKEY_OPEN(&m->body, &want))
@@ -298,26 +255,21 @@ on_logkey_open(struct chan *c, struct msg *m)
 		refuse(c, m, EAGAIN, "too many requests");
 		return;
 	}
-	if (!shardname_parse(want.shard, &order) || order < last.order) {
-		refuse(c, m, EPERM, "older than the last shard signed for");
+	why = lastsigned_open_refused(&last, want.shard, &order);
+	if (why != NULL) {
+		refuse(c, m, EPERM, why);
 		return;
 	}
 	if (keystore_open_log(want.shard, want.sealed, want.sealed_len) != 0) {
 		refuse(c, m, EBADMSG, "not sealed by this node for this shard");
 		return;
 	}
-	open_order = order;
-	if (order > last.order) {
-		last.order = order;
-		last.size = 0;
-	}
+	lastsigned_open(&last, order);
 	/* A larger checkpoint with our own signature is one we have made. */
 	if (want.size > last.size &&
 	    statement_checkpoint_ours(&node, want.shard, want.size, want.root,
-		want.signature)) {
-		last.size = want.size;
-		memcpy(last.root, want.root, sizeof(last.root));
-	}
+		want.signature))
+		lastsigned_put(&last, want.size, want.root);
 	if (keystore_public(KEY_LOG, key.public) != 0)
 		fatalx("log key opened and not there");
 	key.size = last.size;
@@ -330,43 +282,15 @@ on_logkey_close(struct chan *c, struct msg *m)
 {
 	struct msg_LOGKEY_CLOSE want;
 	struct msg_LOGKEY_CLOSED done = { 0 };
-	uint64_t order;
 
 	if (!msg_get_LOGKEY_CLOSE(&m->body, &want))
 		fatalx("malformed LOGKEY_CLOSE");
-	if (!shardname_parse(want.shard, &order) || order != open_order) {
+	if (!lastsigned_close(&last, want.shard)) {
 		refuse(c, m, EPERM, "that shard is not open");
 		return;
 	}
 	keystore_forget(KEY_LOG);
-	open_order = 0;
 	(void)chan_send_LOGKEY_CLOSED(c, m->id, -1, &done);
-}
-
-/* Why a checkpoint may not be signed; NULL if it may. */
-static const char *
-checkpoint_refused(const struct msg_CHECKPOINT_SIGN *want)
-{
-	merkle_hash proof[MERKLE_PROOF_MAX];
-	size_t count = want->proof_len / MERKLE_HASH_LEN;
-	uint64_t order;
-
-	if (!shardname_parse(want->shard, &order) || open_order == 0 ||
-	    order != open_order)
-		return "that shard is not open";
-	if (want->size == 0 || want->size < last.size)
-		return "smaller than the last checkpoint";
-	if (want->size > INT64_MAX)
-		return "larger than a log can be";
-	if (want->proof_len % MERKLE_HASH_LEN != 0 || count > MERKLE_PROOF_MAX)
-		return "malformed proof";
-	if (last.size == 0)
-		return NULL;
-	memcpy(proof, want->proof, want->proof_len);
-	if (merkle_verify_consistency(last.size, last.root, want->size,
-		want->root, (const merkle_hash *)proof, count) != 0)
-		return "not consistent with the last checkpoint";
-	return NULL;
 }
 
 static void
@@ -382,7 +306,7 @@ on_checkpoint_sign(struct chan *c, struct msg *m)
 		refuse(c, m, EAGAIN, "too many requests");
 		return;
 	}
-	why = checkpoint_refused(&want);
+	why = lastsigned_sign_refused(&last, &want);
 	if (why != NULL) {
 		refuse(c, m, EPERM, why);
 		return;
@@ -391,8 +315,7 @@ on_checkpoint_sign(struct chan *c, struct msg *m)
 		done.signature) != 0)
 		fatalx("checkpoint of %s could not be signed", want.shard);
 	counter_add(COUNTER_SIGNATURES, 1);
-	last.size = want.size;
-	memcpy(last.root, want.root, sizeof(last.root));
+	lastsigned_put(&last, want.size, want.root);
 	note_last(want.shard);
 	(void)chan_send_CHECKPOINT_SIGNED(c, m->id, -1, &done);
 }

@@ -7,10 +7,11 @@
  * answers: no audit, no action. Its checkpoints are signed by keyd, which
  * sees that nothing signed before was changed.
  *
- *	auditd.c   who may record what; intents and their outcomes
- *	journal.c  the open shard: group commit, checkpoints, months
- *	check.c    the shard read through by a worker (verifyd/)
- *	shard.c    its files; line.c one line; logkey.c the sealed key
+ *	auditd.c    who may record what; intents and their outcomes
+ *	journal.c   records become durable, then signed
+ *	rollover.c  which shard is the open one: starts, months, rollbacks
+ *	check.c     the shard read through by a worker (verifyd/)
+ *	shard.c     its files; line.c one line; logkey.c the sealed key
  */
 #include <sys/queue.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 
 #include "auditd/check.h"
 #include "auditd/journal.h"
+#include "auditd/rollover.h"
 #include "common/auditrec.h"
 #include "common/child.h"
 #include "common/log.h"
@@ -363,7 +365,7 @@ ready(void)
 {
 	struct sandbox_report rep;
 
-	journal_each_left_open(abandon);
+	rollover_each_left_open(abandon);
 	/* Recovery is over: auditd looks around no more. */
 	if (sandbox_tighten(PROC_AUDITD, &rep) != 0)
 		fatalx("%s", rep.text);
@@ -373,9 +375,8 @@ ready(void)
 static void
 start(void)
 {
-	journal_on_open(on_open);
 	journal_on_committed(settle_intents);
-	journal_start(ready);
+	rollover_start(ready, on_open);
 }
 
 static void

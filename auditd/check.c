@@ -16,12 +16,14 @@
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/log.h"
+#include "common/shardname.h"
 
 static struct {
 	struct chan *client; /* who asked; NULL: nobody (any more) */
 	uint32_t id;
 	struct chan *worker;
 	bool running;
+	char shard[SHARDNAME_SIZE]; /* that is read */
 } check;
 
 static void
@@ -37,7 +39,7 @@ answer(const struct msg_VERIFIED *v, const char *failed)
 		chan_refuse(check.client, &m, ECHILD, true, "%s", failed);
 		return;
 	}
-	journal_name(done.shard);
+	snprintf(done.shard, sizeof(done.shard), "%s", check.shard);
 	snprintf(done.what, sizeof(done.what), "%s", v->what);
 	(void)chan_send_AUDIT_CHECKED(check.client, check.id, -1, &done);
 }
@@ -100,7 +102,7 @@ on_worker(struct chan *clawd, struct msg *m, void *arg)
 		fatalx("malformed WORKER_STARTED");
 	check.worker = child_worker(PROC_VERIFYD, done.session, m->fd);
 	m->fd = -1;
-	log = journal_head(&want.size, want.root);
+	log = journal_head(check.shard, &want.size, want.root);
 	if (check.worker == NULL || log == -1) {
 		child_worker_end(check.worker);
 		check.worker = NULL;

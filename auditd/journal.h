@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * journal.h - the open shard: who is answered when a record is durable,
- * checkpoints, and the change of months.
+ * journal.h - records of the open shard: who is answered when one is durable,
+ * and checkpoints.
  *
- * Owns the shard, its sealed log key and the conversation with keyd. What
- * may be recorded, and by whom, is decided in auditd.c before it comes here.
+ * What may be recorded, and by whom, is decided in auditd.c before it comes
+ * here; which shard is the open one, in rollover.c.
  */
 #ifndef CLAW_AUDITD_JOURNAL_H
 #define CLAW_AUDITD_JOURNAL_H
@@ -15,6 +15,9 @@
 
 #include "auditd/line.h"
 #include "common/chan.h"
+#include "common/shardname.h"
+
+struct shard;
 
 struct journal_conf {
 	char node[64];
@@ -27,12 +30,8 @@ struct journal_conf {
 /* Before the sandbox: what later could not be opened or loaded. */
 void journal_prepare(void);
 
-/* Takes a (new) configuration; before journal_start() too. */
+/* Takes a (new) configuration; before rollover_start() too. */
 void journal_configure(const struct journal_conf *conf);
-
-/* Opens and recovers the newest shard, or makes one; ready is called when
- * records can be taken. Fatal if the log cannot be written. */
-void journal_start(void (*ready)(void));
 
 /* How much a record may claim of the disk. */
 enum journal_class {
@@ -54,9 +53,6 @@ int journal_append(const struct line_attr *attrs, size_t count,
 /* Whether records can be taken at this moment. */
 bool journal_open(void);
 
-/* Called whenever journal_open() becomes true again. */
-void journal_on_open(void (*fn)(void));
-
 /*
  * Called after each commit, before anybody is answered: lines from this
  * number on, though they were given one, have not become part of the log.
@@ -66,14 +62,12 @@ void journal_on_committed(void (*fn)(uint64_t size));
 /* Intents of the open shard whose outcome is missing. */
 void journal_intents(unsigned int count);
 
-/* The name of the open shard. */
-void journal_name(char name[16]);
-
 /*
  * The log of the open shard, opened for reading, and what auditd knows of it:
- * how many records are durable and what they hash to. -1 between two shards.
+ * its name, how many records are durable and what they hash to. -1 between
+ * two shards.
  */
-int journal_head(uint64_t *size, uint8_t root[32]);
+int journal_head(char name[SHARDNAME_SIZE], uint64_t *size, uint8_t root[32]);
 
 /* Nobody of this channel is to be answered any more. */
 void journal_forget(const struct chan *c);
@@ -81,8 +75,34 @@ void journal_forget(const struct chan *c);
 /* Makes all durable, signs a last checkpoint, then calls done. */
 void journal_drain(void (*done)(void));
 
-/* Intents that an earlier run of the shard left open, one call each. */
-typedef void journal_left_open(uint64_t number);
-void journal_each_left_open(journal_left_open *fn);
+/*
+ * For rollover.c, in this order. Asked from time to time while a shard is
+ * open, over says whether it is to take no more; closed is called when then
+ * all of it is signed and published.
+ */
+void journal_start(bool (*over)(void), void (*closed)(void));
+
+/* This shard, with this log key, is to be written and signed. */
+void journal_take(struct shard *s, const uint8_t public[32]);
+
+/* That key as a verifier key (C2SP signed-note): its length. */
+size_t journal_vkey(char *out, size_t size);
+
+/*
+ * Publishes a checkpoint of it that keyd has signed before, then calls then;
+ * a full disk puts off the publishing, not the call.
+ */
+void
+journal_sign_again(uint64_t size, const uint8_t root[32], void (*then)(void));
+
+/* Records can be taken. The first, if count is not 0, is this one: durable
+ * when it returns. */
+void journal_serve(const struct line_attr *first, size_t count);
+
+/* The shard is about to be closed, or another one taken. */
+void journal_leave(void);
+
+/* A line written now: boot id and both clocks. */
+void journal_stamp(struct line_env *env);
 
 #endif

@@ -3,7 +3,7 @@
  * fuzz_ipc_auditd.c - auditd under a keyd, an attestd and a controld taken
  * over, on a real log in a memory file system.
  */
-/* Three rooms in one, and names that more than one of them uses. */
+/* Four rooms in one, and names that more than one of them uses. */
 #include "common/child.h"
 
 #define commit j_commit
@@ -11,6 +11,7 @@
 #include "auditd/journal.c"
 #undef on_commit
 #undef commit
+#include "auditd/rollover.c"
 #define main auditd_main
 int auditd_main(int, char **);
 #define on_commit auditd_on_commit
@@ -80,6 +81,7 @@ ipc_begin(void)
 	open_as("log", DESC_AUDIT_DIR);
 	open_as("state", DESC_AUDIT_STATE);
 	memset(&j, 0, sizeof(j));
+	memset(&cur, 0, sizeof(cur));
 	memset(&asked, 0, sizeof(asked));
 	journal_prepare();
 }
@@ -227,10 +229,9 @@ ipc_end(void)
 		event_free(j.j_commit);
 	if (j.sign != NULL)
 		event_free(j.sign);
-	if (j.shard != NULL)
-		shard_close(j.shard);
-	shard_report_free(&j.report);
-	j.shard = NULL;
+	shard_close(cur.shard);
+	shard_report_free(&cur.report);
+	cur.shard = j.shard = NULL;
 	j.j_commit = j.sign = NULL;
 }
 

@@ -12,6 +12,7 @@ int keyd_main(int, char **);
 
 #include <sys/mman.h>
 
+#include "common/shardname.h"
 #include "tests/fuzz/ipc.h"
 
 static struct {
@@ -38,7 +39,6 @@ ipc_begin(void)
 	memset(&node, 0, sizeof(node));
 	memset(&last, 0, sizeof(last));
 	memset(&seen, 0, sizeof(seen));
-	open_order = 0;
 	budget.tokens = AUDITD_BURST;
 	budget.second = 0;
 }
@@ -93,7 +93,7 @@ ipc_step(uint8_t what)
 		say_it(MSG_LOGKEY_NEW, &w);
 		return;
 	}
-	shardname_format(open_order, sign.shard);
+	shardname_format(last.order, sign.shard);
 	sign.size = last.size == 0 ? 1 : last.size << (what >> 3 & 1);
 	sign.proof = right;
 	memcpy(sign.root, last.root, 32);

@@ -20,11 +20,9 @@
 
 #include <sys/socket.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +31,7 @@
 
 #include "common/child.h"
 #include "common/counters.h"
-#include "common/log.h"
+#include "tests/fuzz/silent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 __attribute__((noreturn)) static void ipc_exit(int status);
@@ -89,44 +87,7 @@ ipc_exit(int status)
 	siglongjmp(ipc.over, 1);
 }
 
-/* common/log.h: silent, and a fatal that a sibling can bring about is found. */
-void
-log_init(const char *n, bool p)
-{
-	(void)n;
-	(void)p;
-}
-void
-log_set_level(enum log_level l)
-{
-	(void)l;
-}
-void
-log_warn(const char *f, ...)
-{
-	(void)f;
-}
-void
-log_warnx(const char *f, ...)
-{
-	(void)f;
-}
-void
-log_errorx(const char *f, ...)
-{
-	(void)f;
-}
-void
-log_info(const char *f, ...)
-{
-	(void)f;
-}
-void
-log_debug(const char *f, ...)
-{
-	(void)f;
-}
-
+/* A fatal that a sibling can bring about is found. */
 __attribute__((noreturn)) static void
 die(const char *why)
 {
@@ -134,19 +95,6 @@ die(const char *why)
 		ipc_exit(70);
 	fprintf(stderr, "a sibling made it say: %s\n", why);
 	abort();
-}
-
-void
-fatal(const char *f, ...)
-{
-	fprintf(stderr, "%s: %s\n", f, strerror(errno));
-	die(f);
-}
-
-void
-fatalx(const char *f, ...)
-{
-	die(f);
 }
 
 static uint8_t
