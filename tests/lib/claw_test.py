@@ -29,9 +29,8 @@ LONG = os.environ.get("CLAW_LONG", "") not in ("", "0")
 SANITIZERS = os.environ.get("CLAW_TEST_SANITIZERS", "") == "1"
 USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
-PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld")
-WORKERS = ("verifyd",)
-WORKERS = ("verifyd",)
+PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd")
+WORKERS = ("verifyd", "linkd")
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
