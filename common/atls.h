@@ -177,7 +177,7 @@ const uint8_t *atls_peer_nonce(const struct atls *a);
 /* The protocol agreed on; NULL while it is not known. */
 const char *atls_alpn(const struct atls *a);
 /* "TLS_AES_256_GCM_SHA384 X25519MLKEM768"; "" while not secured. */
-const char *atls_suite(const struct atls *a);
+const char *atls_suite(struct atls *a);
 void atls_times(const struct atls *a, struct atls_times *out);
 
 #endif

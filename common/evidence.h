@@ -82,7 +82,7 @@ int evidence_parse(const uint8_t *der, size_t len, struct evidence *ev,
 
 /*
  * Whether key (Ed25519) made the signature over these fields. 0, -EINVAL
- * (fields, or no key), -EKEYREJECTED, -ENOMEM.
+ * (fields that are no evidence), or -EKEYREJECTED.
  */
 int evidence_verify_sig(const struct evidence *ev,
     const uint8_t sig[EVIDENCE_SIG_LEN], const uint8_t key[32]);

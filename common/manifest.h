@@ -32,7 +32,7 @@ struct manifest_finding {
 	const char *id;	     /* stays the same from version to version */
 	bool breaks;	     /* or only a remark */
 	unsigned int line;   /* from 1 */
-	unsigned int column; /* in bytes, from 1 */
+	unsigned int column; /* in characters, from 1 */
 	char field[64];	     /* attestation.keyType; "" for the whole */
 	char message[192];   /* what is wrong */
 	const char *fix;     /* what to do */

@@ -20,13 +20,14 @@
 #define TICKET_VERSION 1
 #define TICKET_NAME_MAX 63
 #define TICKET_ADDRS_MAX 4
-#define TICKET_ADDR_MAX 128 /* host:port or [host]:port */
+#define TICKET_ADDR_MAX 127 /* host:port or [host]:port */
 #define TICKET_SEED_LEN 16
 #define TICKET_KEY_LEN 32
 #define TICKET_TEXT_MAX 1024 /* of any ticket, with its NUL */
 #define TICKET_WORDS 6
-#define TICKET_WORDS_SIZE (TICKET_WORDS * 9) /* 8 letters and a space or NUL   \
-					      */
+#define TICKET_WORDS_SIZE                                                      \
+	(TICKET_WORDS * 9) /* 8 letters and a space or NUL                     \
+			    */
 
 struct ticket {
 	uint64_t expiry;		/* seconds since 1970 */
