@@ -19,27 +19,10 @@ int auditd_main(int, char **);
 #undef on_commit
 #undef main
 
-#include <ftw.h>
 #include <sys/mman.h>
 
 #include "tests/fuzz/ipc.h"
-
-static char top[64];
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	(void)st;
-	(void)type;
-	return f->level == 0 ? 0 : remove(path);
-}
-
-static void
-clean(void)
-{
-	if (top[0] != '\0')
-		(void)nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "tests/fuzz/scratch.h"
 
 static void
 open_as(const char *name, int number)
@@ -57,27 +40,12 @@ open_as(const char *name, int number)
 }
 
 static void
-leave(void)
-{
-	clean();
-	rmdir(top);
-}
-
-static void
 ipc_begin(void)
 {
-	if (top[0] == '\0') {
-		snprintf(top, sizeof(top), "/dev/shm/fuzz-auditd-%d",
-		    (int)getpid());
-		if (mkdir(top, 0700) == -1) {
-			snprintf(top, sizeof(top), "/tmp/fuzz-auditd-%d",
-			    (int)getpid());
-			if (mkdir(top, 0700) == -1)
-				abort();
-		}
-		atexit(leave);
-	} else
-		clean();
+	if (top[0] == '\0')
+		scratch_make("auditd");
+	else
+		scratch_clean();
 	open_as("log", DESC_AUDIT_DIR);
 	open_as("state", DESC_AUDIT_STATE);
 	memset(&j, 0, sizeof(j));

@@ -25,6 +25,7 @@
 #include "clawd/suite.h"
 /* Its list has to be emptied between two runs. */
 #include "clawd/record.c"
+#include "tests/fuzz/scratch.h"
 #include "tests/fuzz/silent.h"
 
 #define PIDS 64
@@ -46,7 +47,6 @@ static struct {
 static unsigned int lives;
 static const uint8_t *input;
 static size_t left;
-static char top[64];
 
 __attribute__((noreturn)) static void
 die(const char *why)
@@ -284,9 +284,7 @@ begin(void)
 	int r;
 
 	if (!once) {
-		snprintf(top, sizeof(top), "/dev/shm/fuzz-clawd-%d",
-		    (int)getpid());
-		(void)mkdir(top, 0700);
+		scratch_make("clawd");
 		snprintf(path, sizeof(path), "%s/claw.yaml", top);
 		f = fopen(path, "w");
 		if (f == NULL)

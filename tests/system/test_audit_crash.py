@@ -19,6 +19,33 @@ ROUNDS = 1000 if LONG else 50
 NODE_ROUNDS = 60 if LONG else 6
 SEED = int(os.environ.get("CLAW_SEED", random.randrange(1 << 31)))
 
+# How long a case may take before it counts as hung: a start reads the whole
+# log, and the log grows with each round.
+START_S, ROUND_S = 120, 10
+
+
+class Limit:
+    """Ends the process that a case waits for when its time is over."""
+
+    def __init__(self, rounds, process):
+        self.seconds = START_S + ROUND_S * rounds
+        self.over = False
+        self.process = process
+        self.timer = threading.Timer(self.seconds, self.end)
+        self.timer.daemon = True
+
+    def end(self):
+        self.over = True
+        self.process.kill()
+
+    def __enter__(self):
+        self.timer.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.timer.cancel()
+        ok(not self.over, "not done in %d s" % self.seconds)
+
 
 @test("kill -9 of auditd and keyd while eight writers write, %d times"
       % ROUNDS)
@@ -26,7 +53,8 @@ def crash():
     with Play() as play:
         # A checkpoint every 5 ms, so that some are on their way, too.
         equal(play.do("conf", 75, 90, 4 << 20, 5), "ok", "conf")
-        answer = play.do("crash", ROUNDS, SEED)
+        with Limit(ROUNDS, play.process):
+            answer = play.do("crash", ROUNDS, SEED)
         diag("seed %d: %s" % (SEED, answer))
         ok(answer.startswith("crashed "), answer)
         said = answer.split()[1:]
@@ -80,12 +108,13 @@ def kill_something(node, who):
         victims = [node.pid]
     else:
         victims = [node.children().get(who)]
+    # Writers of a node that nobody killed would never be cut off.
+    ok(None not in victims, "there is no %s to kill" % who)
     for pid in victims:
-        if pid is not None:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 @test("kill -9 of clawd, any process, or all while clients write notes")
@@ -94,7 +123,11 @@ def crash_of_a_node():
     node = new_node()
     play = None
     acknowledged = {}
+    seconds = START_S + ROUND_S * NODE_ROUNDS
+    end = time.monotonic() + seconds
     for number in range(NODE_ROUNDS):
+        ok(time.monotonic() < end, "%d rounds of %d are done after %d s"
+           % (number, NODE_ROUNDS, seconds))
         who = ("auditd", "clawd", "all", "keyd", "controld",
                "clawd")[number % 6]
         node.start()
@@ -104,7 +137,8 @@ def crash_of_a_node():
         time.sleep(random.random() * 0.2)
         kill_something(node, who)
         for writer in writers:
-            writer.join(20)
+            writer.join(30)
+            ok(not writer.is_alive(), "a writer goes on after the kill")
             acknowledged.update(writer.acknowledged)
         if who in ("clawd", "all"):
             node.wait()
