@@ -2,27 +2,30 @@
 /*
  * attestd.c - verifies: who may be believed.
  *
- * It reads the registry below the one directory it may open, checks every
- * byte of it against the genesis hash that the configuration pins, and says
- * who this node is. It holds no key and has no network.
+ * It keeps the registry below the one directory it may open, held to the
+ * genesis hash that the configuration pins, and judges peers by it. It holds
+ * no key and has no network.
+ *
+ *	meshd     opens sessions, hears who a peer is and where peers are
+ *	linkd     brings its peer's evidence and lines of the registry
+ *	controld  operators' updates, invites, questions
+ *	keyd      signs updates and tokens, and hears of the head
+ *	auditd    records what was verified, before anybody acts on it
  */
+#include <jansson.h>
+
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#include "attestd/registry.h"
-#include "common/auditrec.h"
+#include "attestd/attestd.h"
 #include "common/child.h"
-#include "common/counters.h"
 #include "common/log.h"
 #include "common/merkle.h"
 
-static struct {
-	char node[64];
-	uint8_t genesis[32];
-	uint8_t identity[32];
-} conf, staged;
+struct attestd attestd;
 
-static struct registry registry;
+static struct attestd staged;
 
 static void
 prepare(void)
@@ -30,6 +33,7 @@ prepare(void)
 	/* Finds the algorithms while their libraries can be opened. */
 	if (merkle_setup() != 0)
 		fatalx("OpenSSL lacks SHA-256");
+	json_object_seed(0);
 }
 
 static const char *
@@ -48,12 +52,58 @@ stage(struct msg *m)
 static void
 commit(void)
 {
-	conf = staged;
+	staged.registry = attestd.registry;
+	attestd = staged;
+}
+
+uint64_t
+attestd_now(void)
+{
+	uint64_t floor = registry_time(attestd.registry);
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec < floor ? floor : (uint64_t)now.tv_sec;
+}
+
+uint64_t
+attestd_boot(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+static void
+on_recorded(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)arg;
+	if (m == NULL || m->type == MSG_REFUSED)
+		log_warnx("a record could not be written");
+}
+
+bool
+attestd_record(struct auditrec *r, chan_done *done, void *arg)
+{
+	struct chan *auditd = child_peer(PROC_AUDITD);
+	uint32_t id = 0;
+
+	if (auditd != NULL && chan_has_room(auditd, MSG_MAX_LEN))
+		id = chan_ask(auditd, MSG_AUDIT_APPEND,
+		    done != NULL ? done : on_recorded, arg);
+	if (id == 0) {
+		log_warnx("no auditd to record with");
+		return false;
+	}
+	(void)chan_send_AUDIT_APPEND(auditd, id, -1, auditrec_msg(r));
+	return true;
 }
 
 /* Ready once it is on record which registry this node believes. */
 static void
-on_recorded(struct chan *c, struct msg *m, void *arg)
+on_loaded(struct chan *c, struct msg *m, void *arg)
 {
 	(void)c;
 	(void)arg;
@@ -65,49 +115,86 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 static void
 start(void)
 {
-	struct chan *auditd = child_peer(PROC_AUDITD);
 	struct auditrec r;
 	const char *why;
 
-	why = registry_load(DESC_REGISTRY_DIR, conf.genesis, &registry);
+	why = chain_load(DESC_REGISTRY_DIR);
+	if (why == NULL)
+		why = invite_load(DESC_REGISTRY_DIR);
 	if (why != NULL)
-		fatalx("registry.ndjson: %s; bring the file back from a "
-		       "backup or from another node",
-		    why);
-	counter_set(COUNTER_REGISTRY_SEQ, registry.seq);
+		fatalx("%s", why);
 	log_info("registry verified: sequence %llu, %u of %u authorities",
-	    (unsigned long long)registry.seq, registry.threshold,
-	    registry.authorities);
-	if (auditd == NULL)
-		fatalx("no channel to auditd");
+	    (unsigned long long)registry_seq(attestd.registry),
+	    registry_set(attestd.registry)->threshold,
+	    registry_set(attestd.registry)->count);
+	if (child_peer(PROC_KEYD) != NULL)
+		chain_tell(child_peer(PROC_KEYD));
+	chain_keep_fresh();
 	auditrec_init(&r, AUDIT_REGISTRY_LOADED, AUDIT_SINGLE, AUDIT_OK);
-	auditrec_num(&r, AUDIT_ATTR_SEQ, registry.seq);
-	auditrec_bytes(&r, AUDIT_ATTR_SHA256, registry.head, 32);
-	(void)chan_send_AUDIT_APPEND(auditd,
-	    chan_ask(auditd, MSG_AUDIT_APPEND, on_recorded, NULL), -1,
-	    auditrec_msg(&r));
+	auditrec_num(&r, AUDIT_ATTR_SEQ, registry_seq(attestd.registry));
+	auditrec_bytes(&r, AUDIT_ATTR_SHA256, registry_head(attestd.registry),
+	    32);
+	if (!attestd_record(&r, on_loaded, NULL))
+		fatalx("no channel to auditd");
+}
+
+static void
+peer_up(struct chan *c)
+{
+	if (chan_peer(c) == PROC_LINKD)
+		sessions_worker(c, true);
+	else
+		chain_tell(c);
+}
+
+static void
+peer_down(struct chan *c)
+{
+	if (chan_peer(c) == PROC_LINKD)
+		sessions_worker(c, false);
+	else if (chan_peer(c) == PROC_MESHD)
+		sessions_meshd_gone();
 }
 
 static void
 on_identity_show(struct chan *c, struct msg *m)
 {
-	struct msg_IDENTITY id = { .seq = registry.seq,
-		.authorities = registry.authorities,
-		.threshold = registry.threshold };
+	const struct registry_set *set = registry_set(attestd.registry);
+	struct msg_IDENTITY id = { .seq = registry_seq(attestd.registry),
+		.authorities = set->count,
+		.threshold = set->threshold };
 
-	snprintf(id.node, sizeof(id.node), "%s", conf.node);
-	memcpy(id.identity, conf.identity, sizeof(id.identity));
-	memcpy(id.genesis, conf.genesis, sizeof(id.genesis));
-	memcpy(id.head, registry.head, sizeof(id.head));
+	snprintf(id.node, sizeof(id.node), "%s", attestd.node);
+	memcpy(id.identity, attestd.identity, sizeof(id.identity));
+	memcpy(id.genesis, attestd.genesis, sizeof(id.genesis));
+	memcpy(id.head, registry_head(attestd.registry), sizeof(id.head));
 	(void)chan_send_IDENTITY(c, m->id, -1, &id);
 }
 
 static const struct chan_handlers from_siblings[] = {
 	{ MSG_IDENTITY_SHOW, on_identity_show },
+	{ MSG_REGISTRY_READ, chain_on_read },
+	{ MSG_REGISTRY_OFFER, chain_on_offer },
+	{ MSG_REGISTRY_UPDATE, chain_on_update },
+	{ MSG_REGISTRY_COSIGN, chain_on_cosign },
+	{ MSG_REGISTRY_INSPECT, chain_on_inspect },
+	{ MSG_WHY, rights_on_why },
+	{ MSG_TOKEN_MINT, rights_on_mint },
+	{ MSG_TOKEN_CHECK, rights_on_check },
+	{ MSG_SESSION_OPEN, sessions_on_open },
+	{ MSG_SESSION_CLOSED, sessions_on_closed },
+	{ MSG_JUDGE, sessions_on_judge },
+	{ MSG_RENONCE, sessions_on_renonce },
+	{ MSG_PEER_CHECKPOINTS, sessions_on_checkpoints },
+	{ MSG_LINK_FAILED, sessions_on_failed },
+	{ MSG_INVITE_OPEN, invite_on_open },
+	{ MSG_INVITE_SHOW, invite_on_show },
+	{ MSG_INVITE_ANSWER, invite_on_answer },
+	{ MSG_JOIN_ASK, invite_on_join },
 	{ 0, NULL },
 };
 
-static const struct child attestd = {
+static const struct child child = {
 	.self = PROC_ATTESTD,
 	.from_peers = from_siblings,
 	.prepare = prepare,
@@ -115,10 +202,12 @@ static const struct child attestd = {
 	.stage = stage,
 	.commit = commit,
 	.start = start,
+	.peer_up = peer_up,
+	.peer_down = peer_down,
 };
 
 int
 main(int argc, char **argv)
 {
-	child_run(&attestd, argc, argv);
+	child_run(&child, argc, argv);
 }

@@ -37,6 +37,7 @@
 #define AUTHORITY_MAGIC "clawaut1"
 #define AUTHORITY_LABEL "claw/authority-key/v1"
 #define LOG_LABEL "claw/log-key-seal/v1"
+#define FRESH_LABEL "claw/fresh-key/v1"
 #define SEALED_VERSION 1
 
 static struct {
@@ -121,6 +122,22 @@ digest(const uint8_t *p, size_t n, uint8_t out[32])
 	return EVP_Digest(p, n, out, NULL, ks.sha256, NULL) == 1 ? 0 : -EINVAL;
 }
 
+static int derive(const char *label, uint8_t out[SEED_LEN]);
+
+/* The key for `fresh` has no file: it follows from the wrapping key. */
+static int
+make_fresh(void)
+{
+	uint8_t *seed = OPENSSL_secure_zalloc(SEED_LEN);
+	int r = seed == NULL ? -ENOMEM : derive(FRESH_LABEL, seed);
+
+	if (r == 0)
+		r = set_key(KEY_FRESH, seed);
+	OPENSSL_secure_clear_free(seed, SEED_LEN);
+	wipe_stack();
+	return r;
+}
+
 static int
 take_file(const uint8_t *file)
 {
@@ -129,9 +146,10 @@ take_file(const uint8_t *file)
 	r = set_key(KEY_IDENTITY, file + MAGIC_LEN);
 	if (r == 0)
 		r = set_key(KEY_SEALING, file + MAGIC_LEN + SEED_LEN);
-	if (r == 0)
-		memcpy(ks.wrap, file + MAGIC_LEN + 2 * SEED_LEN, SEED_LEN);
-	return r;
+	if (r != 0)
+		return r;
+	memcpy(ks.wrap, file + MAGIC_LEN + 2 * SEED_LEN, SEED_LEN);
+	return make_fresh();
 }
 
 int
@@ -277,14 +295,10 @@ keystore_create_authority(int fd)
 	return r != 0 ? r : write_all(fd, file, sizeof(file));
 }
 
-int
-keystore_create_log(const char *shard, uint8_t out[KEYSTORE_SEALED_LEN])
-{
-	return create_sealed(KEY_LOG, LOG_LABEL, shard, out);
-}
-
-int
-keystore_open_log(const char *shard, const uint8_t *sealed, size_t len)
+/* The key of a sealed seed; -EBADMSG if it was not sealed so, or here. */
+static int
+open_sealed(enum key_id id, const char *label, const char *name,
+    const uint8_t *sealed, size_t len)
 {
 	uint8_t copy[KEYSTORE_SEALED_LEN], *seed;
 	int r;
@@ -295,11 +309,36 @@ keystore_open_log(const char *shard, const uint8_t *sealed, size_t len)
 	seed = OPENSSL_secure_zalloc(SEED_LEN);
 	if (seed == NULL)
 		return -ENOMEM;
-	r = aead(false, LOG_LABEL, shard, copy, seed);
+	r = aead(false, label, name, copy, seed);
 	if (r == 0)
-		r = set_key(KEY_LOG, seed);
+		r = set_key(id, seed);
 	OPENSSL_secure_clear_free(seed, SEED_LEN);
 	return r;
+}
+
+int
+keystore_load_authority(int fd)
+{
+	uint8_t file[MAGIC_LEN + KEYSTORE_SEALED_LEN + 1];
+	ssize_t n = pread(fd, file, sizeof(file), 0);
+
+	if (n != MAGIC_LEN + KEYSTORE_SEALED_LEN ||
+	    memcmp(file, AUTHORITY_MAGIC, MAGIC_LEN) != 0)
+		return -EBADMSG;
+	return open_sealed(KEY_AUTHORITY, AUTHORITY_LABEL, "authority",
+	    file + MAGIC_LEN, KEYSTORE_SEALED_LEN);
+}
+
+int
+keystore_create_log(const char *shard, uint8_t out[KEYSTORE_SEALED_LEN])
+{
+	return create_sealed(KEY_LOG, LOG_LABEL, shard, out);
+}
+
+int
+keystore_open_log(const char *shard, const uint8_t *sealed, size_t len)
+{
+	return open_sealed(KEY_LOG, LOG_LABEL, shard, sealed, len);
 }
 
 void

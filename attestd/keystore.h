@@ -19,7 +19,8 @@
 enum key_id {
 	KEY_IDENTITY,  /* Ed25519: who this node is */
 	KEY_SEALING,   /* X25519: what is sealed to this node */
-	KEY_AUTHORITY, /* Ed25519: the registry's; only while one is made */
+	KEY_AUTHORITY, /* Ed25519: the registry's; only while a permit is */
+	KEY_FRESH,     /* Ed25519: an authority's daily word that it lives */
 	KEY_LOG,       /* Ed25519: checkpoints of the open shard */
 	KEY_MAX
 };
@@ -35,6 +36,9 @@ int keystore_load(int fd);
 
 /* A new authority key, wrapped, written to fd; usable until forgotten. */
 int keystore_create_authority(int fd);
+
+/* The authority key of such a file. -EBADMSG: not one of this node. */
+int keystore_load_authority(int fd);
 
 /* A new log key; sealed for the shard of that name into out. */
 int keystore_create_log(const char *shard, uint8_t out[KEYSTORE_SEALED_LEN]);

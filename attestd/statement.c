@@ -6,18 +6,17 @@
  * the genesis line.
  */
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "attestd/statement.h"
 #include "common/b64.h"
-#include "common/identity.h"
 #include "common/note.h"
-
-#define REGISTRY_PREFIX "claw/registry/v1"
 
 int
 statement_origin(const struct statement_node *node, const char *shard,
@@ -105,35 +104,86 @@ statement_log_key(const struct statement_node *node, const char *shard,
 		       keystore_sign(KEY_IDENTITY, text, (size_t)n, sig);
 }
 
+ssize_t
+statement_leaf(const struct statement_node *node, struct evidence *ev,
+    uint8_t *out, size_t size)
+{
+	uint8_t tbs[EVIDENCE_TBS_MAX], sig[KEY_SIGNATURE_LEN];
+	struct timespec now;
+	ssize_t n;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ev->not_before = now.tv_sec - EVIDENCE_VALID_MAX / 2;
+	ev->not_after = ev->not_before + EVIDENCE_VALID_MAX;
+	snprintf(ev->name, sizeof(ev->name), "%s", node->name);
+	n = evidence_tbs(ev, tbs, sizeof(tbs));
+	if (n < 0)
+		return n;
+	r = keystore_sign(KEY_IDENTITY, tbs, (size_t)n, sig);
+	return r != 0 ? r : evidence_cert(tbs, (size_t)n, sig, out, size);
+}
+
+int
+statement_update(const struct registry_update *u,
+    struct registry_signature *out)
+{
+	enum key_id id =
+	    u->op == REGISTRY_FRESH ? KEY_FRESH : KEY_AUTHORITY;
+	uint8_t text[REGUPDATE_SIGNED_MAX];
+	ssize_t n = regupdate_signed_bytes(u, text, sizeof(text));
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	r = keystore_public(id, out->kid);
+	return r != 0 ? r : keystore_sign(id, text, (size_t)n, out->sig);
+}
+
+ssize_t
+statement_token(struct token_claims *claims, uint32_t seconds, char *out,
+    size_t size)
+{
+	uint8_t sig[TOKEN_SIG_LEN];
+	char input[TOKEN_MAX];
+	struct timespec now;
+	ssize_t n;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	claims->iat = (uint64_t)now.tv_sec;
+	claims->exp = claims->iat + seconds;
+	if (keystore_public(KEY_IDENTITY, claims->iss) != 0 ||
+	    RAND_bytes(claims->jti, sizeof(claims->jti)) != 1)
+		return -ENOKEY;
+	memcpy(claims->sub, claims->iss, sizeof(claims->sub));
+	n = token_signing_input(claims, input, sizeof(input));
+	if (n < 0)
+		return n;
+	r = keystore_sign(KEY_IDENTITY, input, (size_t)n, sig);
+	return r != 0 ? r : token_compose(input, (size_t)n, sig, out, size);
+}
+
 int
 statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s, char *line,
     size_t size)
 {
-	char text[640], kid[IDENTITY_TEXT_SIZE], sig64[96];
-	uint8_t pub[KEY_PUBLIC_LEN], sig[KEY_SIGNATURE_LEN];
-	size_t head = sizeof(REGISTRY_PREFIX);
-	int n, r;
+	struct registry_update u = { .v = REGISTRY_VERSION,
+		.op = REGISTRY_GENESIS,
+		.time_s = time_s,
+		.windows = { soft_s, hard_s },
+		.set = { .count = 1, .threshold = 1, .has_fresh = true } };
+	struct registry_signature sig;
+	ssize_t n;
+	int r;
 
-	r = keystore_public(KEY_AUTHORITY, pub);
+	r = keystore_public(KEY_AUTHORITY, u.set.authority[0]);
+	if (r == 0)
+		r = keystore_public(KEY_FRESH, u.set.fresh[0]);
+	if (r == 0)
+		r = statement_update(&u, &sig);
 	if (r != 0)
 		return r;
-	identity_text(pub, kid);
-	/* The prefix with its NUL, then the update: keys sorted, no spaces. */
-	memcpy(text, REGISTRY_PREFIX, head);
-	n = snprintf(text + head, sizeof(text) - head,
-	    "{\"authorities\":[\"%s\"],\"hard_s\":%" PRIu32
-	    ",\"op\":\"genesis\",\"prev\":\"\",\"seq\":0,\"soft_s\":%" PRIu32
-	    ",\"threshold\":1,\"time\":%" PRIu64 ",\"v\":1}",
-	    kid, hard_s, soft_s, time_s);
-	if (n < 0 || (size_t)n >= sizeof(text) - head)
-		return -ENOSPC;
-	r = keystore_sign(KEY_AUTHORITY, text, head + (size_t)n, sig);
-	if (r != 0)
-		return r;
-	if (b64_encode(sig, sizeof(sig), sig64, sizeof(sig64)) < 0)
-		return -ENOSPC;
-	n = snprintf(line, size,
-	    "{\"sigs\":[{\"kid\":\"%s\",\"sig\":\"%s\"}],\"u\":%s}", kid, sig64,
-	    text + head);
-	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
+	n = regupdate_line(&u, &sig, 1, line, size);
+	return (int)n;
 }

@@ -13,8 +13,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "attestd/keystore.h"
+#include "common/evidence.h"
+#include "common/regupdate.h"
+#include "common/token.h"
 
 /* Who this node is; set from the configuration before anything is signed. */
 struct statement_node {
@@ -38,6 +42,21 @@ bool statement_checkpoint_ours(const struct statement_node *node,
 /* The open log key, endorsed by the identity (claw-audit(5)). */
 int statement_log_key(const struct statement_node *node, const char *shard,
     const void *previous, size_t previous_len, uint8_t sig[KEY_SIGNATURE_LEN]);
+
+/*
+ * A leaf certificate (evidence.h): name and dates are filled in here. Its
+ * length, or negative.
+ */
+ssize_t statement_leaf(const struct statement_node *node, struct evidence *ev,
+    uint8_t *out, size_t size);
+
+/* An update of the registry, by the authority key or the key for `fresh`. */
+int statement_update(const struct registry_update *u,
+    struct registry_signature *out);
+
+/* A token over these claims; iss, sub, iat and jti are filled in here. */
+ssize_t statement_token(struct token_claims *claims, uint32_t seconds,
+    char *out, size_t size);
 
 /*
  * The first line of a registry, with one authority, threshold 1, signed by

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * attestd.h - what the rooms of attestd share.
+ *
+ *	attestd.c   configuration, start, who asks for what
+ *	chain.c     the registry: updates, peers' lines, who hears of it
+ *	sessions.c  challenges and verdicts, one session each
+ *	judge.c     whether a leaf proves what it says
+ *	refusals.c  which refusals of strangers are recorded singly
+ *	invite.c    invites, and who joins by them
+ *	rights.c    capability tokens; what the registry says of a name
+ */
+#ifndef CLAW_ATTESTD_ATTESTD_H
+#define CLAW_ATTESTD_ATTESTD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/auditrec.h"
+#include "common/chan.h"
+#include "common/registry.h"
+
+struct attestd {
+	char node[64];
+	uint8_t genesis[32];
+	uint8_t identity[32];
+	struct registry *registry;
+};
+
+extern struct attestd attestd;
+
+/* Seconds since the epoch, never before what the registry's authorities say;
+ * and of a clock that does not go back. */
+uint64_t attestd_now(void);
+uint64_t attestd_boot(void);
+
+/*
+ * Has a record written. done (may be NULL) is called with NULL or REFUSED if
+ * that failed. False: it cannot be asked for now, and done is not called.
+ */
+bool attestd_record(struct auditrec *r, chan_done *done, void *arg);
+
+/* chain.c */
+/* Reads it. NULL, or what is wrong. */
+const char *chain_load(int dirfd);
+/* Tells keyd, meshd, linkds: after a start, when one of them is new. */
+void chain_tell(struct chan *c);
+/* "fresh", daily, where this node is an authority. */
+void chain_keep_fresh(void);
+/*
+ * An update with an authority's signature, by keyd: fills in v, seq, prev and
+ * time, asks keyd, applies. done is called once: *why NULL if it was applied,
+ * or line is a proposal that needs more signatures (applied false).
+ */
+struct chain_result {
+	const char *why;
+	uint16_t code; /* errno, with why */
+	bool applied;
+	uint32_t have, need;
+	const char *line;
+	size_t len;
+};
+typedef void chain_done(const struct chain_result *result, void *arg);
+void chain_update(struct registry_update *u, chain_done *done, void *arg);
+void chain_on_read(struct chan *c, struct msg *m);
+void chain_on_offer(struct chan *c, struct msg *m);
+void chain_on_update(struct chan *c, struct msg *m);
+void chain_on_cosign(struct chan *c, struct msg *m);
+void chain_on_inspect(struct chan *c, struct msg *m);
+
+/* sessions.c */
+void sessions_worker(struct chan *c, bool up);
+void sessions_meshd_gone(void);
+/* The registry has moved: tell them, end those it no longer allows. */
+void sessions_review(void);
+void sessions_on_open(struct chan *c, struct msg *m);
+void sessions_on_closed(struct chan *c, struct msg *m);
+void sessions_on_judge(struct chan *c, struct msg *m);
+void sessions_on_renonce(struct chan *c, struct msg *m);
+void sessions_on_checkpoints(struct chan *c, struct msg *m);
+void sessions_on_failed(struct chan *c, struct msg *m);
+/* Of a joiner's session: its leaf, whose signature is still to be checked. */
+struct evidence;
+const struct evidence *sessions_joiner(const struct chan *c,
+    const uint8_t **sig, const char **address);
+/* The last refusal of a peer by that name; NULL: none is remembered. */
+const char *sessions_last_refusal(const char *peer, uint64_t *at_ms);
+
+/* refusals.c */
+/* Whether this refusal is recorded singly; the rest is summed up. */
+bool refusals_singly(const char *address);
+
+/* invite.c */
+const char *invite_load(int dirfd);
+bool invite_is_open(const char *name);
+bool invite_any_open(void);
+void invite_on_open(struct chan *c, struct msg *m);
+void invite_on_show(struct chan *c, struct msg *m);
+void invite_on_answer(struct chan *c, struct msg *m);
+void invite_on_join(struct chan *c, struct msg *m);
+
+/* rights.c */
+void rights_on_why(struct chan *c, struct msg *m);
+void rights_on_mint(struct chan *c, struct msg *m);
+void rights_on_check(struct chan *c, struct msg *m);
+
+#endif

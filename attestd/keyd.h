@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keyd.h - what the rooms of keyd share: who this node is, what the registry
+ * says of it, and the handlers of keyd.c's table.
+ */
+#ifndef CLAW_ATTESTD_KEYD_H
+#define CLAW_ATTESTD_KEYD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attestd/lastsigned.h"
+#include "attestd/statement.h"
+#include "common/chan.h"
+
+struct keyd {
+	struct statement_node node;
+	struct lastsigned last;
+	/* What attestd last said of the registry; it never goes back. */
+	bool has_head;
+	uint64_t seq;
+	uint8_t head[32];
+	uint64_t capabilities;
+};
+
+extern struct keyd keyd;
+
+/* Refuses, counts and logs it. */
+void
+keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why);
+
+/* keyd_log.c: auditd's */
+void keyd_on_logkey_new(struct chan *c, struct msg *m);
+void keyd_on_logkey_open(struct chan *c, struct msg *m);
+void keyd_on_logkey_close(struct chan *c, struct msg *m);
+void keyd_on_checkpoint_sign(struct chan *c, struct msg *m);
+
+/* keyd_registry.c: controld's and attestd's */
+void keyd_on_permit(struct chan *c, struct msg *m);
+void keyd_on_permit_end(struct chan *c, struct msg *m);
+void keyd_on_update_sign(struct chan *c, struct msg *m);
+void keyd_on_token_sign(struct chan *c, struct msg *m);
+void keyd_on_head(struct chan *c, struct msg *m);
+void keyd_controld_gone(struct chan *c);
+
+/* keyd_session.c: meshd's, attestd's and linkd's */
+void keyd_on_session_role(struct chan *c, struct msg *m);
+void keyd_on_session_peer(struct chan *c, struct msg *m);
+void keyd_on_leaf(struct chan *c, struct msg *m);
+
+#endif

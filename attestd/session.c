@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session.c - which sessions keyd knows, and which leaf each may have.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "attestd/session.h"
+
+static struct session {
+	uint32_t id; /* 0: free */
+	bool claimed; /* a worker has asked on its channel */
+	uint8_t role, purpose;
+	char peer[EVIDENCE_NAME_SIZE]; /* whom we dialled, later who it is */
+	bool attested;
+	unsigned int leaves; /* since `since` */
+	uint64_t since;
+} sessions[SESSION_MAX];
+
+static struct session *
+find(uint32_t id)
+{
+	size_t i;
+
+	for (i = 0; i < SESSION_MAX; i++)
+		if (sessions[i].id == id)
+			return &sessions[i];
+	return NULL;
+}
+
+const char *
+session_role(const struct msg_SESSION_ROLE *m)
+{
+	struct session *s;
+
+	if (m->session == 0 ||
+	    (m->role != EVIDENCE_CLIENT && m->role != EVIDENCE_SERVER))
+		return "neither a client nor a server";
+	if (m->role == EVIDENCE_SERVER ?
+		m->purpose != 0 || m->peer[0] != '\0' :
+		m->purpose != EVIDENCE_MESH && m->purpose != EVIDENCE_REGISTRY)
+		return "not a purpose that meshd has";
+	if (find(m->session) != NULL)
+		return "that session has a role";
+	s = find(0);
+	if (s == NULL)
+		return "too many sessions";
+	*s = (struct session){ .id = m->session,
+		.role = m->role,
+		.purpose = m->purpose };
+	snprintf(s->peer, sizeof(s->peer), "%s", m->peer);
+	return NULL;
+}
+
+void
+session_peer(const struct msg_SESSION_PEER *m)
+{
+	struct session *s = m->session == 0 ? NULL : find(m->session);
+
+	/* Who it has been, it stays. */
+	if (s == NULL || s->attested)
+		return;
+	s->attested = true;
+	s->leaves = 0;
+	snprintf(s->peer, sizeof(s->peer), "%s", m->peer);
+}
+
+void
+session_end(uint32_t id)
+{
+	struct session *s = id == 0 ? NULL : find(id);
+
+	if (s != NULL)
+		memset(s, 0, sizeof(*s));
+}
+
+void
+session_end_unclaimed(void)
+{
+	size_t i;
+
+	for (i = 0; i < SESSION_MAX; i++)
+		if (!sessions[i].claimed)
+			memset(&sessions[i], 0, sizeof(sessions[i]));
+}
+
+/* Why a purpose does not go with a role; NULL if it does. */
+static const char *
+purpose_refused(const struct session *s, uint8_t purpose, bool joins)
+{
+	if (s->role == EVIDENCE_CLIENT)
+		return purpose == s->purpose ? NULL :
+					       "not what was dialled for";
+	if (purpose == EVIDENCE_JOIN)
+		return joins ? NULL : "no invite is open";
+	return purpose == EVIDENCE_MESH || purpose == EVIDENCE_REGISTRY ?
+	    NULL :
+	    "not a purpose of a link";
+}
+
+const char *
+session_leaf(uint32_t id, uint8_t purpose, bool joins, uint64_t now_s,
+    struct evidence *ev)
+{
+	struct session *s = id == 0 ? NULL : find(id);
+	const char *why;
+
+	if (s == NULL)
+		return "a session without a role";
+	s->claimed = true;
+	why = purpose_refused(s, purpose, joins);
+	if (why != NULL)
+		return why;
+	if (now_s - s->since >= SESSION_LEAVES_S && s->attested) {
+		s->since = now_s;
+		s->leaves = 0;
+	}
+	if (s->leaves >= (s->attested ? SESSION_LEAVES : 1))
+		return s->attested ? "it has had its leaves for this hour" :
+				     "it has had its leaf, and no peer";
+	s->leaves++;
+	ev->role = s->role;
+	ev->purpose = purpose;
+	snprintf(ev->peer, sizeof(ev->peer), "%s", s->peer);
+	return NULL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session.h - which sessions keyd knows, and which leaf each may have.
+ *
+ * A session is the life of one worker that speaks with one peer. clawd tags
+ * the worker's channel with it, meshd says once in which role it is and whom
+ * it dialled, attestd says who the peer has turned out to be. A leaf is made
+ * of these, never of what the worker says of itself:
+ *
+ *	server	for nobody by name, once; when the peer is attested, for it
+ *	client	for the purpose that was dialled for, to who was dialled or,
+ *		when the peer is attested, for it
+ *
+ * and no more than SESSION_LEAVES in SESSION_LEAVES_S once the peer is known:
+ * what streams and attesting again take.
+ */
+#ifndef CLAW_ATTESTD_SESSION_H
+#define CLAW_ATTESTD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/evidence.h"
+#include "common/msg.h"
+
+#define SESSION_MAX 1024
+#define SESSION_LEAVES 16
+#define SESSION_LEAVES_S 3600
+
+/* meshd's word. NULL, or why not: it has a role already, or there is no room. */
+const char *session_role(const struct msg_SESSION_ROLE *m);
+
+/* attestd's word; what it says of a session that nobody knows is dropped. */
+void session_peer(const struct msg_SESSION_PEER *m);
+
+/* The worker has gone. */
+void session_end(uint32_t session);
+/* meshd has gone, and with it those that never had a worker. */
+void session_end_unclaimed(void);
+
+/*
+ * Counts a leaf and fills in role, purpose and peer. NULL, or why there is
+ * none. joins: an invite is open here. now_s: a clock that does not go back.
+ */
+const char *session_leaf(uint32_t session, uint8_t purpose, bool joins,
+    uint64_t now_s, struct evidence *ev);
+
+#endif

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sessions.c - challenges and verdicts, one session each.
+ *
+ * meshd opens a session before a connection is handed to its worker: in which
+ * role, for what, to whom; and gets the challenge. The worker brings the
+ * peer's leaf on its own channel. The verdict leaves when its record is on
+ * the disk; keyd hears who the peer is, so that leaves are made for it alone,
+ * and meshd hears it from here and not from the worker.
+ */
+#include <sys/queue.h>
+
+#include <openssl/rand.h>
+
+#include <errno.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "attestd/attestd.h"
+#include "attestd/judge.h"
+#include "common/atls.h"
+#include "common/child.h"
+#include "common/counters.h"
+#include "common/identity.h"
+#include "common/log.h"
+
+#define SESSIONS_MAX 1024
+#define REMEMBERED 64 /* refusals, for claw node:why */
+
+struct session {
+	TAILQ_ENTRY(session) entry;
+	uint32_t id;
+	struct chan *chan; /* of its worker; NULL: not yet, or no more */
+	bool open;	   /* meshd has told what it is */
+	uint8_t role, purpose;
+	char dialled[EVIDENCE_NAME_SIZE];
+	char address[64];
+	uint8_t nonce[32];
+	bool has_nonce;
+	uint64_t nonce_s;
+	bool attested;
+	char peer[EVIDENCE_NAME_SIZE];
+	uint8_t key[32];
+	uint8_t spki[EVIDENCE_SPKI_LEN];
+	/* A verdict that waits for its record. */
+	struct judgement *verdict;
+	uint32_t request;
+};
+
+static struct {
+	TAILQ_HEAD(, session) all;
+	unsigned int count;
+	struct {
+		char peer[EVIDENCE_NAME_SIZE];
+		char why[JUDGE_REASON_MAX];
+		uint64_t at_ms;
+	} refused[REMEMBERED];
+	unsigned int next_refused;
+} my = { .all = TAILQ_HEAD_INITIALIZER(my.all) };
+
+static struct session *
+find(uint32_t id)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &my.all, entry)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
+/* meshd's word and the worker's channel may come in either order. */
+static struct session *
+find_or_make(uint32_t id)
+{
+	struct session *s = find(id);
+
+	if (s != NULL || my.count >= SESSIONS_MAX)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->id = id;
+	my.count++;
+	TAILQ_INSERT_TAIL(&my.all, s, entry);
+	return s;
+}
+
+static void
+count_attested(void)
+{
+	struct session *s;
+	uint64_t n = 0;
+
+	TAILQ_FOREACH(s, &my.all, entry)
+		n += s->attested ? 1 : 0;
+	counter_set(COUNTER_SESSIONS, n);
+}
+
+static void
+end(struct session *s)
+{
+	TAILQ_REMOVE(&my.all, s, entry);
+	my.count--;
+	free(s->verdict);
+	free(s);
+	count_attested();
+}
+
+void
+sessions_worker(struct chan *c, bool up)
+{
+	struct session *s =
+	    up ? find_or_make(child_session(c)) : find(child_session(c));
+
+	if (s == NULL)
+		return;
+	if (up)
+		s->chan = c;
+	else if (s->chan == c)
+		end(s);
+}
+
+void
+sessions_meshd_gone(void)
+{
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&my.all); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		if (s->chan == NULL)
+			end(s);
+	}
+}
+
+/* A fresh challenge. */
+static void
+challenge(struct session *s)
+{
+	if (RAND_bytes(s->nonce, sizeof(s->nonce)) != 1)
+		fatalx("no random numbers");
+	s->has_nonce = true;
+	s->nonce_s = attestd_boot();
+}
+
+void
+sessions_on_open(struct chan *c, struct msg *m)
+{
+	struct msg_SESSION_OPENED done = { 0 };
+	struct msg_SESSION_OPEN want;
+	struct session *s;
+
+	if (!msg_get_SESSION_OPEN(&m->body, &want))
+		fatalx("malformed SESSION_OPEN");
+	if (want.session == 0 ||
+	    (want.role != EVIDENCE_CLIENT && want.role != EVIDENCE_SERVER)) {
+		child_violation(c, m, "neither client nor server");
+		return;
+	}
+	s = find_or_make(want.session);
+	if (s == NULL || s->open) {
+		chan_refuse(c, m, s == NULL ? EAGAIN : EEXIST, s == NULL,
+		    s == NULL ? "too many sessions" : "that session is open");
+		return;
+	}
+	s->open = true;
+	s->role = want.role;
+	s->purpose = want.purpose;
+	snprintf(s->dialled, sizeof(s->dialled), "%s", want.peer);
+	snprintf(s->address, sizeof(s->address), "%s", want.address);
+	challenge(s);
+	memcpy(done.nonce, s->nonce, sizeof(done.nonce));
+	done.joins = s->role == EVIDENCE_SERVER && invite_any_open();
+	(void)chan_send_SESSION_OPENED(c, m->id, -1, &done);
+}
+
+void
+sessions_on_closed(struct chan *c, struct msg *m)
+{
+	struct msg_SESSION_CLOSED closed;
+	struct session *s;
+
+	(void)c;
+	if (!msg_get_SESSION_CLOSED(&m->body, &closed))
+		fatalx("malformed SESSION_CLOSED");
+	s = find(closed.session);
+	/* With a worker, the end of its channel is the end of it. */
+	if (s != NULL && s->chan == NULL)
+		end(s);
+}
+
+void
+sessions_on_renonce(struct chan *c, struct msg *m)
+{
+	struct session *s = find(child_session(c));
+	struct msg_NONCE done;
+
+	if (s == NULL || !s->open) {
+		chan_refuse(c, m, ENOENT, true, "that session is not open");
+		return;
+	}
+	challenge(s);
+	memcpy(done.nonce, s->nonce, sizeof(done.nonce));
+	(void)chan_send_NONCE(c, m->id, -1, &done);
+}
+
+/* Records. */
+
+static void
+remember(const char *peer, const char *why)
+{
+	struct timespec now;
+
+	if (peer[0] == '\0')
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(my.refused[my.next_refused].peer,
+	    sizeof(my.refused[0].peer), "%s", peer);
+	snprintf(my.refused[my.next_refused].why, sizeof(my.refused[0].why),
+	    "%s", why);
+	my.refused[my.next_refused].at_ms =
+	    (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	my.next_refused = (my.next_refused + 1) % REMEMBERED;
+}
+
+const char *
+sessions_last_refusal(const char *peer, uint64_t *at_ms)
+{
+	unsigned int i, k;
+
+	for (i = 1; i <= REMEMBERED; i++) {
+		k = (my.next_refused + REMEMBERED - i) % REMEMBERED;
+		if (strcmp(my.refused[k].peer, peer) == 0) {
+			*at_ms = my.refused[k].at_ms;
+			return my.refused[k].why;
+		}
+	}
+	return NULL;
+}
+
+static void
+describe(struct auditrec *rec, const struct session *s, uint8_t purpose)
+{
+	auditrec_num(rec, AUDIT_ATTR_SESSION, s->id);
+	if (s->address[0] != '\0')
+		auditrec_text(rec, AUDIT_ATTR_ADDRESS, s->address);
+	auditrec_text(rec, AUDIT_ATTR_ROLE, evidence_role_name(s->role));
+	if (purpose != 0)
+		auditrec_text(rec, AUDIT_ATTR_PURPOSE,
+		    evidence_purpose_name(purpose));
+}
+
+static void
+describe_key(struct auditrec *rec, const uint8_t key[32])
+{
+	char text[IDENTITY_TEXT_SIZE];
+
+	identity_text(key, text);
+	auditrec_text(rec, AUDIT_ATTR_KEY, text);
+}
+
+/* A refusal, by us or of us; false: it is only counted, or cannot be. */
+static bool
+record_refusal(const struct session *s, uint8_t purpose, const char *peer,
+    const char *why, chan_done *done, void *arg)
+{
+	static struct auditrec rec;
+
+	counter_add(COUNTER_NOT_ATTESTED, 1);
+	remember(peer[0] != '\0' ? peer : s->dialled, why);
+	/* Whom we dialled is nobody's choice but ours. */
+	if (s->role == EVIDENCE_SERVER && !refusals_singly(s->address))
+		return false;
+	log_warnx("%s%s%s refused: %s", s->address,
+	    peer[0] != '\0' ? ", as " : "", peer, why);
+	auditrec_init(&rec, AUDIT_PEER_REFUSED, AUDIT_SINGLE, AUDIT_DENIED);
+	if (peer[0] != '\0' || s->dialled[0] != '\0')
+		auditrec_text(&rec, AUDIT_ATTR_PEER,
+		    peer[0] != '\0' ? peer : s->dialled);
+	describe(&rec, s, purpose);
+	auditrec_text(&rec, AUDIT_ATTR_REASON, why);
+	return attestd_record(&rec, done, arg);
+}
+
+/* Verdicts. */
+
+static void
+send_verdict(struct session *s)
+{
+	struct judgement *j = s->verdict;
+	struct msg_VERDICT v = { .alert = j->alert,
+		.capabilities = j->capabilities,
+		.until = j->until_s,
+		.seq = registry_seq(attestd.registry) };
+
+	memcpy(v.head, registry_head(attestd.registry), sizeof(v.head));
+	snprintf(v.peer, sizeof(v.peer), "%s", j->peer);
+	snprintf(v.reason, sizeof(v.reason), "%s", j->reason);
+	if (s->chan != NULL)
+		(void)chan_send_VERDICT(s->chan, s->request, -1, &v);
+	if (j->alert == ATLS_ACCEPT && j->ev.purpose == EVIDENCE_JOIN)
+		return; /* the JOIN itself is still to come */
+	free(j);
+	s->verdict = NULL;
+}
+
+static void
+tell_meshd(const struct session *s, uint8_t purpose)
+{
+	struct msg_SESSION_ATTESTED attested = { .session = s->id,
+		.purpose = purpose };
+	struct chan *meshd = child_peer(PROC_MESHD);
+
+	snprintf(attested.peer, sizeof(attested.peer), "%s", s->peer);
+	if (meshd != NULL)
+		(void)chan_send_SESSION_ATTESTED(meshd, 0, -1, &attested);
+}
+
+static void
+on_recorded(struct chan *c, struct msg *m, void *arg)
+{
+	struct session *s = find((uint32_t)(uintptr_t)arg);
+	struct judgement *j = s == NULL ? NULL : s->verdict;
+
+	(void)c;
+	if (j == NULL)
+		return;
+	/* No audit, no action. */
+	if ((m == NULL || m->type == MSG_REFUSED) && j->alert == ATLS_ACCEPT) {
+		j->alert = ATLS_BAD;
+		snprintf(j->reason, sizeof(j->reason),
+		    "that it was let in could not be recorded, so it was not");
+	}
+	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN) {
+		s->attested = true;
+		memcpy(s->peer, j->peer, sizeof(s->peer));
+		memcpy(s->key, j->key, sizeof(s->key));
+		memcpy(s->spki, j->ev.spki, sizeof(s->spki));
+		counter_add(COUNTER_ATTESTED, 1);
+		count_attested();
+		tell_meshd(s, j->ev.purpose);
+	}
+	send_verdict(s);
+}
+
+static void
+tell_keyd(const struct session *s, const struct judgement *j)
+{
+	struct msg_SESSION_PEER peer = { .session = s->id };
+	struct chan *keyd = child_peer(PROC_KEYD);
+
+	snprintf(peer.peer, sizeof(peer.peer), "%s", j->peer);
+	if (keyd != NULL)
+		(void)chan_send_SESSION_PEER(keyd, 0, -1, &peer);
+}
+
+static void
+want_pull(const struct session *s, const char *peer)
+{
+	struct msg_PULL_WANTED want = { .session = s->id };
+	struct chan *meshd = child_peer(PROC_MESHD);
+
+	snprintf(want.peer, sizeof(want.peer), "%s", peer);
+	if (meshd != NULL)
+		(void)chan_send_PULL_WANTED(meshd, 0, -1, &want);
+}
+
+/* What else a leaf shows than who it is. */
+static void
+note_beside(const struct session *s, const struct judgement *j)
+{
+	static struct auditrec rec;
+
+	if (j->newer)
+		want_pull(s, j->peer);
+	if (!j->fork && (!j->skewed || j->alert != ATLS_ACCEPT))
+		return;
+	auditrec_init(&rec,
+	    j->fork ? AUDIT_REGISTRY_ALARM : AUDIT_CLOCK_SKEW, AUDIT_SINGLE,
+	    j->fork ? AUDIT_FAILED : AUDIT_OK);
+	auditrec_text(&rec, AUDIT_ATTR_PEER, j->peer);
+	if (j->fork) {
+		auditrec_text(&rec, AUDIT_ATTR_REASON, j->reason);
+		auditrec_num(&rec, AUDIT_ATTR_SEQ, j->ev.seq);
+		auditrec_bytes(&rec, AUDIT_ATTR_HEAD, j->ev.head, 32);
+	}
+	(void)attestd_record(&rec, NULL, NULL);
+}
+
+static bool
+record_attested(const struct session *s, const struct judgement *j)
+{
+	static struct auditrec rec;
+
+	auditrec_init(&rec, AUDIT_PEER_ATTESTED, AUDIT_SINGLE, AUDIT_OK);
+	auditrec_text(&rec, AUDIT_ATTR_PEER, j->peer);
+	describe_key(&rec, j->key);
+	describe(&rec, s, j->ev.purpose);
+	auditrec_num(&rec, AUDIT_ATTR_SEQ, j->ev.seq);
+	return attestd_record(&rec, on_recorded, (void *)(uintptr_t)s->id);
+}
+
+static void
+conclude(struct session *s)
+{
+	struct judgement *j = s->verdict;
+	void *arg = (void *)(uintptr_t)s->id;
+
+	if (j->alert != ATLS_ACCEPT) {
+		if (!record_refusal(s, j->ev.purpose, j->peer, j->reason,
+			on_recorded, arg))
+			send_verdict(s);
+		note_beside(s, j);
+		return;
+	}
+	if (j->ev.purpose == EVIDENCE_JOIN) {
+		send_verdict(s);
+		return;
+	}
+	/* keyd first: the worker may want a leaf for this peer at once. */
+	tell_keyd(s, j);
+	note_beside(s, j);
+	if (!record_attested(s, j))
+		on_recorded(NULL, NULL, arg);
+}
+
+void
+sessions_on_judge(struct chan *c, struct msg *m)
+{
+	struct session *s = find(child_session(c));
+	struct judge_session js = { .self = attestd.node,
+		.now_s = attestd_now() };
+	struct msg_JUDGE want;
+
+	if (!msg_get_JUDGE(&m->body, &want))
+		fatalx("malformed JUDGE");
+	if (s == NULL || !s->open || s->verdict != NULL) {
+		chan_refuse(c, m, ENOENT, true, "that session is not open");
+		return;
+	}
+	s->verdict = calloc(1, sizeof(*s->verdict));
+	if (s->verdict == NULL)
+		fatalx("out of memory");
+	s->request = m->id;
+	js.role = s->role;
+	js.purpose = want.purpose;
+	js.dialled = s->attested ? s->peer : s->dialled;
+	js.prover = want.prover;
+	js.spki = s->attested ? s->spki : NULL;
+	if (s->has_nonce && attestd_boot() - s->nonce_s <= JUDGE_NONCE_S)
+		js.nonce = s->nonce;
+	s->has_nonce = false; /* once, whatever comes of it */
+	judge(attestd.registry, &js, want.leaf, want.leaf_len, s->verdict);
+	if (s->verdict->alert == ATLS_ACCEPT && s->role == EVIDENCE_CLIENT &&
+	    want.purpose != s->purpose) {
+		s->verdict->alert = ATLS_BAD;
+		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
+		    "it was not dialled for that");
+	}
+	if (s->verdict->alert == ATLS_ACCEPT &&
+	    want.purpose == EVIDENCE_JOIN &&
+	    !invite_is_open(s->verdict->peer)) {
+		s->verdict->alert = ATLS_UNKNOWN;
+		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
+		    "no invite is open for %s", s->verdict->peer);
+	}
+	conclude(s);
+}
+
+const struct evidence *
+sessions_joiner(const struct chan *c, const uint8_t **sig,
+    const char **address)
+{
+	struct session *s = find(child_session(c));
+
+	if (s == NULL || s->verdict == NULL ||
+	    s->verdict->ev.purpose != EVIDENCE_JOIN)
+		return NULL;
+	*sig = s->verdict->sig;
+	*address = s->address;
+	return &s->verdict->ev;
+}
+
+void
+sessions_on_checkpoints(struct chan *c, struct msg *m)
+{
+	struct msg_PEER_CHECKPOINTS cp;
+
+	(void)c;
+	if (!msg_get_PEER_CHECKPOINTS(&m->body, &cp))
+		fatalx("malformed PEER_CHECKPOINTS");
+}
+
+void
+sessions_on_failed(struct chan *c, struct msg *m)
+{
+	struct session *s = find(child_session(c));
+	struct msg_LINK_FAILED failed;
+	char why[JUDGE_REASON_MAX + 32];
+
+	if (!msg_get_LINK_FAILED(&m->body, &failed))
+		fatalx("malformed LINK_FAILED");
+	if (s == NULL || !s->open)
+		return;
+	snprintf(why, sizeof(why), "%s%s",
+	    failed.by_peer != 0 ? "refused us: " : "", failed.reason);
+	(void)record_refusal(s, s->purpose, s->peer, why, NULL, NULL);
+}
+
+/* Sessions under way. */
+
+static void
+end_by_registry(struct session *s, const char *why)
+{
+	static struct auditrec rec;
+	struct msg_SESSION_END ended;
+
+	log_warnx("session %u is ended: %s", s->id, why);
+	auditrec_init(&rec, AUDIT_PEER_ENDED, AUDIT_SINGLE, AUDIT_DENIED);
+	auditrec_text(&rec, AUDIT_ATTR_PEER, s->peer);
+	describe(&rec, s, 0);
+	auditrec_text(&rec, AUDIT_ATTR_REASON, why);
+	(void)attestd_record(&rec, NULL, NULL);
+	s->attested = false;
+	snprintf(ended.reason, sizeof(ended.reason), "%s", why);
+	(void)chan_send_SESSION_END(s->chan, 0, -1, &ended);
+}
+
+void
+sessions_review(void)
+{
+	struct msg_HEAD_MOVED moved = { .seq =
+					    registry_seq(attestd.registry) };
+	char why[JUDGE_REASON_MAX];
+	struct session *s;
+
+	memcpy(moved.head, registry_head(attestd.registry),
+	    sizeof(moved.head));
+	TAILQ_FOREACH(s, &my.all, entry)
+	{
+		if (!s->attested || s->chan == NULL)
+			continue;
+		if (judge_standing(registry_standing(attestd.registry, s->peer,
+				       s->key, attestd_now()),
+			s->peer, why, sizeof(why)) != ATLS_ACCEPT)
+			end_by_registry(s, why);
+		else
+			(void)chan_send_HEAD_MOVED(s->chan, 0, -1, &moved);
+	}
+	count_attested();
+}
