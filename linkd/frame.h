@@ -53,14 +53,14 @@ enum frame_bye {
 /* One frame. What points points into the bytes it was read from. */
 struct frame {
 	uint8_t type;
-	uint64_t number;	     /* PING, PONG: the sender's own */
-	uint64_t seq;		     /* HAVE, JOINED: of the registry */
-	uint8_t hash[32];	     /* HAVE: head; CHALLENGE: nonce */
-	uint8_t rotations;	     /* PULL, LINES: 0 chain, 1 rotations */
-	uint8_t more;		     /* LINES: there are more after these */
-	uint64_t from;		     /* PULL: first line; LINES: the next */
-	uint8_t code;		     /* JOINED: status; BYE: enum frame_bye */
-	const uint8_t *data;	     /* LINES, EVIDENCE, JOIN */
+	uint64_t number;     /* PING, PONG: the sender's own */
+	uint64_t seq;	     /* HAVE, JOINED: of the registry */
+	uint8_t hash[32];    /* HAVE: head; CHALLENGE: nonce */
+	uint8_t rotations;   /* PULL, LINES: 0 chain, 1 rotations */
+	uint8_t more;	     /* LINES: there are more after these */
+	uint64_t from;	     /* PULL: first line; LINES: the next */
+	uint8_t code;	     /* JOINED: status; BYE: enum frame_bye */
+	const uint8_t *data; /* LINES, EVIDENCE, JOIN */
 	size_t len;
 	char text[FRAME_TEXT_MAX + 1]; /* JOINED */
 };
@@ -69,8 +69,7 @@ struct frame {
  * Whether a link of that purpose (common/evidence.h) has this type, and the
  * type this length of a body: NULL, or what is wrong.
  */
-const char *
-frame_head_check(uint8_t purpose, uint8_t type, uint32_t len);
+const char *frame_head_check(uint8_t purpose, uint8_t type, uint32_t len);
 
 /*
  * Write a whole frame. Its length; -EINVAL for a type that is none or a field
@@ -78,9 +77,9 @@ frame_head_check(uint8_t purpose, uint8_t type, uint32_t len);
  */
 ssize_t frame_format(const struct frame *f, uint8_t *out, size_t size);
 
-/* Read a body: 0, or -EBADMSG unless exactly one frame of that type is there. */
-int
-frame_parse(uint8_t type, const uint8_t *body, size_t len, struct frame *f);
+/* Read a body: 0, or -EBADMSG unless exactly one frame of that type is there.
+ */
+int frame_parse(uint8_t type, const uint8_t *body, size_t len, struct frame *f);
 
 /* "PING"; "?" for a number that is none. */
 const char *frame_name(uint8_t type);

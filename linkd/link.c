@@ -336,9 +336,8 @@ want_leaf(struct atls *a, const uint8_t nonce[ATLS_NONCE_LEN],
 	struct msg_LEAF ask = { 0 };
 
 	(void)arg;
-	lk.purpose = purpose_of(atls_alpn(a));
-	if (lk.role == EVIDENCE_CLIENT && lk.purpose == 0)
-		lk.purpose = lk.mine.role; /* not said yet: see link_serve() */
+	if (lk.role == EVIDENCE_SERVER)
+		lk.purpose = purpose_of(atls_alpn(a));
 	if (keyd == NULL || len != sizeof(lk.spki) || lk.purpose == 0) {
 		because(keyd == NULL ? "keyd is gone" : "no such protocol");
 		(void)atls_leaf(a, NULL, 0);
@@ -352,4 +351,565 @@ want_leaf(struct atls *a, const uint8_t nonce[ATLS_NONCE_LEN],
 	memcpy(ask.prover, lk.own_nonce, sizeof(ask.prover));
 	(void)chan_send_LEAF(keyd, chan_ask(keyd, MSG_LEAF, on_leaf, NULL), -1,
 	    &ask);
+}
+
+static enum atls_alert
+alert_of(uint8_t alert)
+{
+	switch (alert) {
+	case ATLS_ACCEPT:
+	case ATLS_REVOKED:
+	case ATLS_EXPIRED:
+	case ATLS_UNKNOWN:
+	case ATLS_POLICY:
+		return (enum atls_alert)alert;
+	default:
+		return ATLS_BAD;
+	}
+}
+
+static void
+accept_peer(const struct msg_VERDICT *v)
+{
+	lk.until = v->until;
+	link_own_head(v->seq, v->head);
+	lk.mine.mine_len = v->checkpoint_len;
+	memcpy(lk.mine.mine, v->checkpoint, v->checkpoint_len);
+	lk.mine.yours_len = v->theirs_len;
+	memcpy(lk.mine.yours, v->theirs, v->theirs_len);
+}
+
+static void
+on_verdict(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_VERDICT v;
+	struct msg_REFUSED no;
+
+	(void)c;
+	(void)arg;
+	if (lk.state != HANDSHAKE)
+		return;
+	if (m == NULL || m->type == MSG_REFUSED) {
+		if (m != NULL && !msg_get_REFUSED(&m->body, &no))
+			fatalx("malformed REFUSED");
+		because("no verdict from attestd: %.200s",
+		    m == NULL ? "it is gone" : no.text);
+		lk.judged = m != NULL;
+		lk.alert = ATLS_BAD;
+		(void)atls_verdict(lk.tls, ATLS_BAD);
+		return;
+	}
+	if (!msg_get_VERDICT(&m->body, &v))
+		fatalx("malformed VERDICT");
+	if (v.alert == ATLS_ACCEPT)
+		accept_peer(&v);
+	else {
+		lk.judged = true;
+		lk.alert = (uint8_t)alert_of(v.alert);
+		because("%s", v.reason);
+	}
+	(void)atls_verdict(lk.tls, alert_of(v.alert));
+}
+
+static void
+want_verdict(struct atls *a, const uint8_t *leaf, size_t len, void *arg)
+{
+	struct chan *attestd = child_peer(PROC_ATTESTD);
+	const uint8_t *nonce = atls_peer_nonce(a);
+	struct msg_JUDGE ask = { .purpose = lk.purpose,
+		.leaf = leaf,
+		.leaf_len = (uint16_t)len };
+
+	(void)arg;
+	if (attestd == NULL || nonce == NULL || len > FRAME_LEAF_MAX) {
+		because(attestd == NULL ? "attestd is gone" :
+					  "the peer's leaf is none");
+		lk.alert = ATLS_BAD;
+		(void)atls_verdict(a, ATLS_BAD);
+		return;
+	}
+	memcpy(ask.prover, nonce, sizeof(ask.prover));
+	(void)chan_send_JUDGE(attestd,
+	    chan_ask(attestd, MSG_JUDGE, on_verdict, NULL), -1, &ask);
+}
+
+/* Sending. */
+
+static void
+send_bytes(const uint8_t *p, size_t n)
+{
+	int r = atls_write(lk.tls, p, n);
+
+	if (r == 0)
+		counter_add(COUNTER_LINK_BYTES_OUT, n);
+	else if (r == -EAGAIN)
+		link_close(BYE_SILENT, "peer does not read what it is sent");
+	/* Otherwise failed() follows, and says why. */
+}
+
+void
+link_send(const struct frame *f)
+{
+	static uint8_t out[FRAME_MAX];
+	ssize_t n;
+
+	if (lk.state != UP)
+		return;
+	n = frame_format(f, out, sizeof(out));
+	if (n < 0)
+		fatalx("%s cannot be sent: %s", frame_name(f->type),
+		    strerror((int)-n));
+	send_bytes(out, (size_t)n);
+}
+
+static void
+send_have(void)
+{
+	struct frame f = { .type = FRAME_HAVE, .seq = lk.seq };
+	struct timeval tv = { 0, HAVE_MS * 1000 };
+
+	memcpy(f.hash, lk.head, sizeof(f.hash));
+	link_send(&f);
+	lk.have_again = false;
+	evtimer_add(lk.have, &tv);
+}
+
+static void
+on_have_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (lk.have_again && lk.state == UP)
+		send_have();
+}
+
+void
+link_own_head(uint64_t seq, const uint8_t head[32])
+{
+	if (seq < lk.seq)
+		return;
+	lk.seq = seq;
+	memcpy(lk.head, head, sizeof(lk.head));
+}
+
+void
+link_head_moved(const struct msg_HEAD_MOVED *m)
+{
+	link_own_head(m->seq, m->head);
+	if (lk.state != UP || lk.purpose != EVIDENCE_MESH)
+		return;
+	if (evtimer_pending(lk.have, NULL))
+		lk.have_again = true;
+	else
+		send_have();
+	reattest_soon();
+}
+
+/* There and back. */
+
+void
+link_ping(struct chan *c, struct msg *m)
+{
+	struct frame f = { .type = FRAME_PING };
+	size_t i;
+
+	for (i = 0; i < PINGS_MAX && lk.ping[i].sent_us != 0; i++)
+		;
+	if (lk.state != UP || i == PINGS_MAX) {
+		chan_refuse(c, m, EAGAIN, true,
+		    lk.state != UP ? "the link is not up" :
+				     "too many pings are on their way");
+		return;
+	}
+	lk.ping[i].chan = c;
+	lk.ping[i].id = m->id;
+	lk.ping[i].number = f.number = ++lk.pings;
+	lk.ping[i].sent_us = link_now_us();
+	link_send(&f);
+}
+
+static void
+on_pong(const struct frame *f)
+{
+	struct msg_LINK_PONG pong;
+	size_t i;
+
+	for (i = 0; i < PINGS_MAX; i++)
+		if (lk.ping[i].sent_us != 0 && lk.ping[i].number == f->number)
+			break;
+	if (i == PINGS_MAX) {
+		link_close(BYE_PROTOCOL, "peer sent PONG to no PING");
+		return;
+	}
+	pong.us = (uint32_t)(link_now_us() - lk.ping[i].sent_us);
+	if (lk.ping[i].chan != NULL)
+		(void)chan_send_LINK_PONG(lk.ping[i].chan, lk.ping[i].id, -1,
+		    &pong);
+	lk.ping[i].sent_us = 0;
+}
+
+/* A sign of life is asked for with a ping that nobody waits for. */
+static void
+on_silence(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval tv = { SILENCE_ASK_S, 0 };
+	uint64_t silent_s = (link_now_us() - lk.heard_us) / 1000000;
+	struct frame f = { .type = FRAME_PING };
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (silent_s + 1 >=
+	    (lk.purpose == EVIDENCE_MESH ? SILENCE_END_S : SILENCE_OTHER_S)) {
+		link_close(BYE_SILENT, "nothing was heard of the peer for %u s",
+		    (unsigned int)silent_s);
+		return;
+	}
+	if (lk.purpose == EVIDENCE_MESH && silent_s + 1 >= SILENCE_ASK_S &&
+	    lk.ping[PINGS_MAX - 1].sent_us == 0) {
+		lk.ping[PINGS_MAX - 1].chan = NULL;
+		lk.ping[PINGS_MAX - 1].number = f.number = ++lk.pings;
+		lk.ping[PINGS_MAX - 1].sent_us = link_now_us();
+		link_send(&f);
+	}
+	if (lk.state == UP)
+		evtimer_add(lk.deadline, &tv);
+}
+
+/* WELCOME. */
+
+static void
+say_welcome(void)
+{
+	uint8_t out[WELCOME_FRAME_MAX];
+	ssize_t n;
+
+	lk.mine.seq = lk.seq;
+	memcpy(lk.mine.head, lk.head, sizeof(lk.mine.head));
+	n = welcome_format(&lk.mine, out, sizeof(out));
+	if (n < 0)
+		fatalx("WELCOME cannot be sent: %s", strerror((int)-n));
+	send_bytes(out, (size_t)n);
+}
+
+static void
+report_up(const struct welcome *theirs)
+{
+	struct chan *attestd = child_peer(PROC_ATTESTD);
+	struct msg_PEER_CHECKPOINTS cps = { .theirs = theirs->mine,
+		.theirs_len = theirs->mine_len,
+		.ours = theirs->yours,
+		.ours_len = theirs->yours_len };
+	struct msg_LINK_UP up = { .purpose = lk.purpose, .seq = theirs->seq };
+	struct atls_times t;
+
+	atls_times(lk.tls, &t);
+	memcpy(up.head, theirs->head, sizeof(up.head));
+	up.leaf_us = (uint32_t)(t.leaf_answered - t.leaf_asked);
+	up.verdict_us = (uint32_t)(t.verdict_answered - t.verdict_asked);
+	up.secured_us = (uint32_t)(t.secured - lk.start_us);
+	up.welcome_us = (uint32_t)(link_now_us() - lk.start_us);
+	if (attestd != NULL && lk.purpose != EVIDENCE_JOIN)
+		(void)chan_send_PEER_CHECKPOINTS(attestd, 0, -1, &cps);
+	(void)chan_send_LINK_UP(child_peer(PROC_MESHD), 0, -1, &up);
+}
+
+static void
+take_welcome(void)
+{
+	struct timeval silence = { SILENCE_ASK_S, 0 };
+	static struct welcome theirs;
+	const char *differs;
+
+	if (welcome_parse(lk.in, lk.in_len, &theirs) != 0) {
+		link_close(BYE_PROTOCOL, "peer's WELCOME is malformed");
+		return;
+	}
+	differs = welcome_check(&lk.mine, &theirs);
+	if (differs != NULL) {
+		link_close(BYE_PROTOCOL,
+		    "peer's WELCOME is not of this session: another %s",
+		    differs);
+		return;
+	}
+	if (lk.role == EVIDENCE_CLIENT)
+		say_welcome();
+	if (lk.state != WELCOME)
+		return;
+	lk.state = UP;
+	evtimer_add(lk.deadline, &silence);
+	report_up(&theirs);
+	if (lk.purpose != EVIDENCE_MESH)
+		return;
+	if (theirs.seq != lk.seq)
+		send_have();
+	reattest_begin(lk.until);
+	pull_if_newer(theirs.seq, theirs.head);
+}
+
+static void
+secured(struct atls *a, void *arg)
+{
+	(void)arg;
+	if (purpose_of(atls_alpn(a)) != lk.purpose ||
+	    !link_binding(lk.mine.exporter, lk.mine.own_leaf,
+		lk.mine.peer_leaf)) {
+		link_close(BYE_PROTOCOL, "peer agreed to another protocol");
+		return;
+	}
+	lk.state = WELCOME;
+	lk.mine.role = lk.role;
+	lk.mine.seq = lk.seq;
+	memcpy(lk.mine.head, lk.head, sizeof(lk.mine.head));
+	if (lk.role == EVIDENCE_SERVER)
+		say_welcome();
+}
+
+/* Frames. */
+
+static void
+dispatch(const struct frame *f)
+{
+	struct frame pong = { .type = FRAME_PONG, .number = f->number };
+
+	switch (f->type) {
+	case FRAME_PING:
+		link_send(&pong);
+		break;
+	case FRAME_PONG:
+		on_pong(f);
+		break;
+	case FRAME_HAVE:
+		pull_if_newer(f->seq, f->hash);
+		break;
+	case FRAME_PULL:
+		if (lk.purpose == EVIDENCE_JOIN && !join_is_done())
+			link_close(BYE_PROTOCOL,
+			    "peer sent PULL before it was added");
+		else
+			pull_on_pull(f);
+		break;
+	case FRAME_LINES:
+		pull_on_lines(f);
+		break;
+	case FRAME_CHALLENGE:
+		reattest_on_challenge(f);
+		break;
+	case FRAME_EVIDENCE:
+		reattest_on_evidence(f);
+		break;
+	case FRAME_JOIN:
+		join_on_join(f);
+		break;
+	case FRAME_BYE:
+		end(BYE_DONE, 0, true, frame_bye_text(f->code));
+		break;
+	default:
+		link_close(BYE_PROTOCOL, "peer sent %s to who asked nothing",
+		    frame_name(f->type));
+		break;
+	}
+}
+
+static void
+take_frame(void)
+{
+	uint64_t now = link_now_us();
+	struct frame f;
+
+	counter_add(COUNTER_LINK_BYTES_IN, lk.in_len);
+	if (lk.state == WELCOME) {
+		take_welcome();
+		return;
+	}
+	if (lk.second != now / 1000000) {
+		lk.second = now / 1000000;
+		lk.frames = 0;
+	}
+	lk.heard_us = now;
+	if (++lk.frames > FRAMES_A_SECOND)
+		link_close(BYE_PROTOCOL, "peer floods: over %d frames a second",
+		    FRAMES_A_SECOND);
+	else if (frame_parse(lk.in[0], lk.in + FRAME_HEAD_LEN,
+		     lk.in_len - FRAME_HEAD_LEN, &f) != 0)
+		link_close(BYE_PROTOCOL, "peer sent a malformed %s",
+		    frame_name(lk.in[0]));
+	else
+		dispatch(&f);
+}
+
+/* The head is there: how long is the frame, and may it be? */
+static bool
+take_head(void)
+{
+	const char *wrong;
+	uint32_t len;
+	uint8_t type;
+	ssize_t n;
+
+	frame_head_get(lk.in, &type, &len);
+	if (lk.state == WELCOME) {
+		n = welcome_len(lk.in);
+		lk.in_need = n < 0 ? 0 : (size_t)n;
+		wrong = n < 0 ? "something before WELCOME" : NULL;
+	} else {
+		lk.in_need = FRAME_HEAD_LEN + (size_t)len;
+		wrong = frame_head_check(lk.purpose, type, len);
+	}
+	if (wrong != NULL)
+		link_close(BYE_PROTOCOL, "peer sent %s (type %u, %u bytes)",
+		    wrong, type, len);
+	return wrong == NULL;
+}
+
+/* One more piece of the frame. False: nothing more now, or ever. */
+static bool
+read_some(void)
+{
+	ssize_t n;
+
+	if (lk.in_len < lk.in_need) {
+		n = atls_read(lk.tls, lk.in + lk.in_len,
+		    lk.in_need - lk.in_len);
+		if (n <= 0)
+			return false; /* closed() or failed() says the rest */
+		lk.in_len += (size_t)n;
+		if (lk.in_len < lk.in_need)
+			return true;
+	}
+	if (lk.in_need == FRAME_HEAD_LEN && !take_head())
+		return false;
+	if (lk.in_len == lk.in_need) {
+		take_frame();
+		lk.in_len = 0;
+		lk.in_need = FRAME_HEAD_LEN;
+	}
+	return true;
+}
+
+static void
+readable(struct atls *a, void *arg)
+{
+	uint8_t scrap[4096];
+
+	(void)arg;
+	while ((lk.state == WELCOME || lk.state == UP) && read_some())
+		;
+	/* What comes after the end is taken, so that our BYE gets there. */
+	while (lk.state == CLOSING && lk.tls != NULL &&
+	    atls_read(a, scrap, sizeof(scrap)) > 0)
+		;
+}
+
+static void
+writable(struct atls *a, void *arg)
+{
+	/* A link that had to wait for room is closing already. */
+	(void)a;
+	(void)arg;
+}
+
+static void
+closed(struct atls *a, void *arg)
+{
+	(void)a;
+	(void)arg;
+	end(BYE_DONE, 0, true,
+	    lk.state == WELCOME ? "peer closed before its WELCOME" :
+				  "peer closed the connection");
+}
+
+/*
+ * atls says whose doing it was in words; an alert that the peer sent stands
+ * at the end in brackets.
+ */
+static void
+failed(struct atls *a, const char *why, void *arg)
+{
+	bool by_peer = strncmp(why, "peer refused us", 15) == 0 ||
+	    strncmp(why, "peer ended the session", 22) == 0;
+	const char *at = strstr(why, "(alert ");
+	uint8_t alert = lk.alert;
+
+	(void)a;
+	(void)arg;
+	because("%s", why);
+	if (by_peer && lk.alert == 0 && at != NULL)
+		alert = (uint8_t)strtoul(at + 7, NULL, 10);
+	end(BYE_ERROR, alert, by_peer && lk.alert == 0, lk.why);
+	atls_free(lk.tls);
+	lk.tls = NULL;
+}
+
+static const struct atls_ops ops = {
+	.want_leaf = want_leaf,
+	.want_verdict = want_verdict,
+	.secured = secured,
+	.readable = readable,
+	.writable = writable,
+	.closed = closed,
+	.failed = failed,
+};
+
+/* The beginning. */
+
+/* The whole, from the socket to WELCOME, took too long; later, silence. */
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	if (lk.state == UP)
+		on_silence(fd, what, arg);
+	else
+		link_close(BYE_SILENT,
+		    lk.state == WELCOME ?
+			"peer sent no WELCOME within %u ms" :
+			"the handshake was not over within %u ms",
+		    lk.handshake_ms);
+}
+
+void
+link_prepare(void)
+{
+	char why[256];
+
+	lk.ctx = atls_ctx_new(why, sizeof(why));
+	if (lk.ctx == NULL)
+		fatalx("TLS: %s", why);
+	lk.key = atls_key_new();
+	if (lk.key == NULL)
+		fatalx("out of memory");
+	lk.in_need = FRAME_HEAD_LEN;
+	lk.deadline = evtimer_new(child_base(), on_deadline, NULL);
+	lk.closing = evtimer_new(child_base(), on_closing, NULL);
+	lk.have = evtimer_new(child_base(), on_have_timer, NULL);
+	if (lk.deadline == NULL || lk.closing == NULL || lk.have == NULL)
+		fatalx("out of memory");
+}
+
+bool
+link_serve(const struct msg_LINK_SERVE *serve, int fd)
+{
+	struct timeval tv = { serve->handshake_ms / 1000,
+		(suseconds_t)(serve->handshake_ms % 1000) * 1000 };
+	const char *alpns[PROTOCOLS + 1];
+	EVP_PKEY *key = lk.key;
+
+	if (!choose_alpns(serve, alpns))
+		return false;
+	lk.state = HANDSHAKE;
+	lk.role = serve->role;
+	lk.purpose = serve->purpose;
+	lk.handshake_ms = serve->handshake_ms;
+	lk.start_us = lk.heard_us = link_now_us();
+	memcpy(lk.own_nonce, serve->nonce, sizeof(lk.own_nonce));
+	atls_ctx_limits(lk.ctx, serve->handshake_ms + 1000, ANSWER_MS);
+	lk.key = NULL;
+	lk.tls = atls_new(lk.ctx, child_base(), fd,
+	    serve->role == EVIDENCE_SERVER ? ATLS_SERVER : ATLS_CLIENT, alpns,
+	    lk.own_nonce, key, &ops, NULL);
+	if (lk.tls == NULL)
+		fatal("TLS");
+	evtimer_add(lk.deadline, &tv);
+	return true;
 }
