@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * accept.c - connections that come in, and how many.
+ *
+ * Anybody can connect. One address, or one /64, cannot take all the room for
+ * those who have not proved who they are, nor can all of them together: what
+ * is over the limit is closed unread. When the house is full, or nobody can
+ * be attested because keyd or attestd is away, nothing is accepted and who
+ * comes waits in the kernel's queue.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/counters.h"
+#include "common/log.h"
+#include "meshd/accept.h"
+
+/* Others get their turn after so many. */
+#define AT_ONCE 16
+/* Out of descriptors: it may pass. */
+#define PAUSE_S 1
+
+static struct {
+	const struct conn_user *user;
+	struct accept_limits limits;
+	struct event *readable; /* NULL: node.listen is empty */
+	struct event *pause;
+	bool on, ended;
+} door;
+
+static void
+turn_away(int fd)
+{
+	counter_add(COUNTER_MESH_TURNED_AWAY, 1);
+	close(fd);
+}
+
+static void
+take(int fd, const struct sockaddr_storage *ss, socklen_t len)
+{
+	struct conn_counts n;
+	struct address from;
+
+	if (!address_of(ss, len, &from)) {
+		turn_away(fd);
+		return;
+	}
+	conn_count(&n, from.key);
+	if (n.pending_in >= door.limits.pending ||
+	    n.same_key >= door.limits.per_address) {
+		log_debug("%s is turned away: %u are waiting, %u of them from "
+			  "there",
+		    from.text, n.pending_in, n.same_key);
+		turn_away(fd);
+		return;
+	}
+	conn_accepted(fd, &from, door.user);
+}
+
+static bool
+full(void)
+{
+	struct conn_counts n;
+
+	conn_count(&n, NULL);
+	return n.all >= door.limits.links + door.limits.pending;
+}
+
+static void
+on_connection(evutil_socket_t sock, short what, void *arg)
+{
+	struct timeval tv = { PAUSE_S, 0 };
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int fd, i;
+
+	(void)what;
+	(void)arg;
+	for (i = 0; i < AT_ONCE && !full(); i++) {
+		len = sizeof(ss);
+		fd = accept4(sock, (struct sockaddr *)&ss, &len,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1)
+			break;
+		take(fd, &ss, len);
+	}
+	if (i < AT_ONCE && !full() &&
+	    (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		errno == ENOMEM)) {
+		log_warn("accept");
+		evtimer_add(door.pause, &tv);
+	}
+	accept_update();
+}
+
+static void
+on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	accept_update();
+}
+
+void
+accept_update(void)
+{
+	bool on;
+
+	if (door.readable == NULL)
+		return;
+	on = !door.ended && conn_can_attest() && !full() &&
+	    !evtimer_pending(door.pause, NULL);
+	if (on && !door.on)
+		event_add(door.readable, NULL);
+	else if (!on && door.on)
+		event_del(door.readable);
+	door.on = on;
+}
+
+void
+accept_end(void)
+{
+	door.ended = true;
+	accept_update();
+}
+
+void
+accept_configure(const struct accept_limits *limits)
+{
+	door.limits = *limits;
+}
+
+void
+accept_prepare(const struct conn_user *user)
+{
+	socklen_t len = sizeof(int);
+	int listens = 0;
+
+	door.user = user;
+	if (getsockopt(DESC_MESH_SOCKET, SOL_SOCKET, SO_ACCEPTCONN, &listens,
+		&len) == -1 ||
+	    !listens)
+		return;
+	door.readable = event_new(child_base(), DESC_MESH_SOCKET,
+	    EV_READ | EV_PERSIST, on_connection, NULL);
+	door.pause = evtimer_new(child_base(), on_pause_over, NULL);
+	if (door.readable == NULL || door.pause == NULL)
+		fatalx("out of memory");
+}

@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conn.c - a connection: from the socket to the end of the linkd that has it.
+ *
+ * Not one byte of it is read here. When a worker is idle, keyd and attestd
+ * are asked side by side to open its session; when both have, the worker gets
+ * the socket and meshd forgets it. Who the peer is says attestd, never the
+ * worker; that the link works says the worker. A connection is up when both
+ * have spoken.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/counters.h"
+#include "common/evidence.h"
+#include "common/log.h"
+#include "meshd/conn.h"
+#include "meshd/pool.h"
+
+#define CONNECT_S 5
+/* A connection that no worker takes, or whose session nobody opens. */
+#define WAITING_S 10
+/* linkd ends by itself; one that does not is cut off. */
+#define CLOSING_S 2
+/* More than clawd ever gives workers. */
+#define CONNS_MAX 1024
+/* Sessions being opened at a time; the gates of keyd and attestd take 512. */
+#define OPENING_MAX 256
+
+static struct {
+	struct conn_list all;
+	unsigned int opening;
+	uint32_t handshake_ms;
+	void (*changed)(void);
+	struct event *ended; /* somebody may be waiting for the room */
+} conns = { .all = TAILQ_HEAD_INITIALIZER(conns.all) };
+
+uint64_t
+conn_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t
+wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+const struct conn_list *
+conn_all(void)
+{
+	return &conns.all;
+}
+
+struct conn *
+conn_of(uint32_t session)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &conns.all, entry)
+		if (session != 0 && c->session == session)
+			return c;
+	return NULL;
+}
+
+static struct conn *
+conn_with(const struct chan *worker)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &conns.all, entry)
+		if (c->worker == worker)
+			return c;
+	return NULL;
+}
+
+void
+conn_count(struct conn_counts *n, const uint8_t key[ADDRESS_KEY_LEN])
+{
+	const struct conn *c;
+
+	memset(n, 0, sizeof(*n));
+	TAILQ_FOREACH(c, &conns.all, entry) {
+		n->all++;
+		if (c->state == CONN_UP)
+			n->up++;
+		if (c->state == CONN_UP || c->state == CONN_CLOSING)
+			continue;
+		if (c->role == EVIDENCE_CLIENT) {
+			n->dialled++;
+			continue;
+		}
+		n->pending_in++;
+		if (key != NULL &&
+		    memcmp(key, c->address.key, ADDRESS_KEY_LEN) == 0)
+			n->same_key++;
+	}
+}
+
+static void
+count(void)
+{
+	struct conn_counts n;
+
+	conn_count(&n, NULL);
+	counter_set(COUNTER_MESH_LINKS, n.up);
+	counter_set(COUNTER_MESH_PENDING, n.pending_in + n.dialled);
+}
+
+/* The end. */
+
+/* The first one given is the one that counts. */
+__attribute__((format(printf, 2, 3))) static void
+give_reason(struct conn *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->reason[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	vsnprintf(c->reason, sizeof(c->reason), fmt, ap);
+	va_end(ap);
+}
+
+/* Everybody forgets it. */
+static void
+end(struct conn *c)
+{
+	struct msg_SESSION_CLOSED closed = { .session = c->session };
+	struct chan *attestd = child_peer(PROC_ATTESTD), *worker = c->worker;
+
+	TAILQ_REMOVE(&conns.all, c, entry);
+	if (c->state == CONN_OPENING)
+		conns.opening--;
+	if (c->opened && attestd != NULL)
+		(void)chan_send_SESSION_CLOSED(attestd, 0, -1, &closed);
+	if (c->event != NULL)
+		event_free(c->event);
+	if (c->fd != -1)
+		close(c->fd);
+	c->worker = NULL;
+	child_worker_end(worker);
+	give_reason(c, "%s", "the connection has ended");
+	c->user->down(c);
+	free(c);
+	count();
+	event_active(conns.ended, EV_TIMEOUT, 1);
+}
+
+static void
+on_ended(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	conn_advance();
+	conns.changed();
+}
+
+static void
+on_overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	give_reason(c, "%s",
+	    c->state == CONN_WAITING ?
+		"no process was free for it in time" :
+		c->state == CONN_OPENING ?
+		"keyd or attestd did not open it in time" :
+		"its process did not end in time");
+	end(c);
+}
+
+static bool
+limit_wait(struct conn *c, time_t seconds)
+{
+	struct timeval tv = { seconds, 0 };
+
+	if (c->event != NULL)
+		event_free(c->event);
+	c->event = evtimer_new(child_base(), on_overdue, c);
+	return c->event != NULL && evtimer_add(c->event, &tv) == 0;
+}
+
+void
+conn_close(struct conn *c, const char *reason)
+{
+	struct msg_LINK_CLOSE order = { 0 };
+	struct timeval now = { 0, 0 };
+	bool has_worker = c->state == CONN_HANDSHAKE || c->state == CONN_UP;
+
+	if (c->state == CONN_CLOSING)
+		return;
+	give_reason(c, "%s", reason);
+	if (has_worker && c->worker != NULL)
+		(void)chan_send_LINK_CLOSE(c->worker, 0, -1, &order);
+	if (c->state == CONN_OPENING)
+		conns.opening--;
+	c->state = CONN_CLOSING;
+	count();
+	if (!limit_wait(c, CLOSING_S))
+		fatalx("out of memory");
+	if (!has_worker)
+		evtimer_add(c->event, &now); /* never from in here */
+}
+
+bool
+conn_forget(struct chan *worker)
+{
+	struct conn *c = conn_with(worker);
+
+	if (c == NULL)
+		return false;
+	c->worker = NULL; /* child.c frees it */
+	give_reason(c, "%s", "the process that held it has ended");
+	end(c);
+	return true;
+}
+
+void
+conn_on_worker_ended(struct chan *clawd, struct msg *m)
+{
+	struct msg_WORKER_ENDED ended;
+	struct conn *c;
+
+	(void)clawd;
+	if (!msg_get_WORKER_ENDED(&m->body, &ended))
+		fatalx("malformed WORKER_ENDED");
+	if (ended.how[0] != '\0')
+		log_warnx("linkd[%u] %s", ended.pid, ended.how);
+	/* Its last words may still be in its channel, which ends by itself. */
+	c = conn_of(ended.session);
+	if (c != NULL && c->worker == NULL)
+		end(c);
+}
+
+/* The session. */
+
+static void
+serve(struct conn *c)
+{
+	struct msg_LINK_SERVE order = { .role = c->role,
+		.purpose = c->role == EVIDENCE_CLIENT ? c->purpose : 0,
+		.joins = c->role == EVIDENCE_SERVER ? c->joins : 0,
+		.handshake_ms = conns.handshake_ms };
+
+	memcpy(order.nonce, c->nonce, sizeof(order.nonce));
+	snprintf(order.address, sizeof(order.address), "%s", c->address.text);
+	conns.opening--;
+	c->state = CONN_HANDSHAKE;
+	event_free(c->event);
+	c->event = NULL;
+	c->start_us = conn_now_us();
+	(void)chan_send_LINK_SERVE(c->worker, 0, c->fd, &order);
+	close(c->fd);
+	c->fd = -1;
+}
+
+/* An answer for a session that may be over. NULL, or its connection. */
+static struct conn *
+answered(struct msg *m, void *arg, const char *who)
+{
+	struct conn *c = conn_of((uint32_t)(uintptr_t)arg);
+	struct msg_REFUSED no;
+
+	if (c == NULL || c->state != CONN_OPENING)
+		return NULL;
+	if (m != NULL && m->type != MSG_REFUSED)
+		return c;
+	if (m != NULL && msg_get_REFUSED(&m->body, &no))
+		snprintf(c->reason, sizeof(c->reason), "%s: %.200s", who,
+		    no.text);
+	conn_close(c, "keyd or attestd is gone");
+	return NULL;
+}
+
+static void
+on_session_set(struct chan *keyd, struct msg *m, void *arg)
+{
+	struct conn *c = answered(m, arg, "keyd");
+
+	(void)keyd;
+	if (c == NULL)
+		return;
+	c->role_set = true;
+	if (c->nonce_set)
+		serve(c);
+}
+
+static void
+on_session_opened(struct chan *attestd, struct msg *m, void *arg)
+{
+	struct conn *c = answered(m, arg, "attestd");
+	struct msg_SESSION_OPENED opened;
+
+	(void)attestd;
+	if (c == NULL)
+		return;
+	if (!msg_get_SESSION_OPENED(&m->body, &opened))
+		fatalx("malformed SESSION_OPENED");
+	memcpy(c->nonce, opened.nonce, sizeof(c->nonce));
+	c->joins = opened.joins;
+	c->nonce_set = true;
+	if (c->role_set)
+		serve(c);
+}
+
+static void
+say_open(struct conn *c, struct chan *attestd, chan_done *done)
+{
+	struct msg_SESSION_OPEN open = { .session = c->session,
+		.role = c->role,
+		.purpose = c->role == EVIDENCE_CLIENT ? c->purpose : 0 };
+
+	if (c->role == EVIDENCE_CLIENT)
+		snprintf(open.peer, sizeof(open.peer), "%s", c->peer);
+	snprintf(open.address, sizeof(open.address), "%s", c->address.text);
+	c->opened = true;
+	(void)chan_send_SESSION_OPEN(attestd,
+	    chan_ask(attestd, MSG_SESSION_OPEN, done,
+		(void *)(uintptr_t)c->session),
+	    -1, &open);
+}
+
+static void
+open_session(struct conn *c)
+{
+	struct chan *keyd = child_peer(PROC_KEYD);
+	struct msg_SESSION_ROLE role = { .session = c->session,
+		.role = c->role,
+		.purpose = c->role == EVIDENCE_CLIENT ? c->purpose : 0 };
+
+	snprintf(role.peer, sizeof(role.peer), "%s", c->peer);
+	(void)chan_send_SESSION_ROLE(keyd,
+	    chan_ask(keyd, MSG_SESSION_ROLE, on_session_set,
+		(void *)(uintptr_t)c->session),
+	    -1, &role);
+	say_open(c, child_peer(PROC_ATTESTD), on_session_opened);
+}
+
+bool
+conn_can_attest(void)
+{
+	return child_peer(PROC_KEYD) != NULL &&
+	    child_peer(PROC_ATTESTD) != NULL;
+}
+
+void
+conn_advance(void)
+{
+	struct conn *c;
+	unsigned int waiting = 0;
+
+	TAILQ_FOREACH(c, &conns.all, entry) {
+		if (c->state != CONN_WAITING)
+			continue;
+		if (conn_can_attest() && conns.opening < OPENING_MAX &&
+		    (c->worker = pool_take(&c->session)) != NULL) {
+			c->state = CONN_OPENING;
+			conns.opening++;
+			open_session(c);
+		} else
+			waiting++;
+	}
+	pool_needs(waiting);
+}
+
+static void
+on_reopened(struct chan *attestd, struct msg *m, void *arg)
+{
+	struct conn *c = conn_of((uint32_t)(uintptr_t)arg);
+
+	(void)attestd;
+	/* Without it the link ends with its verdict. */
+	if (m != NULL && m->type == MSG_REFUSED && c != NULL)
+		log_warnx("attestd does not take the link to %s over", c->peer);
+}
+
+void
+conn_reopen(struct chan *attestd)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &conns.all, entry)
+		if (c->state == CONN_UP)
+			say_open(c, attestd, on_reopened);
+}
+
+/* Up, and down. */
+
+static void
+advance_up(struct conn *c)
+{
+	if (!c->attested || !c->linked || c->state != CONN_HANDSHAKE)
+		return;
+	c->state = CONN_UP;
+	c->up_us = conn_now_us();
+	c->since_ms = wall_ms();
+	count();
+	conns.changed();
+	c->user->up(c);
+}
+
+void
+conn_on_link_up(struct chan *worker, struct msg *m)
+{
+	struct conn *c = conn_with(worker);
+
+	if (c == NULL ||
+	    (c->state != CONN_HANDSHAKE && c->state != CONN_CLOSING)) {
+		child_violation(worker, m, "up without a connection");
+		return;
+	}
+	if (!msg_get_LINK_UP(&m->body, &c->link))
+		fatalx("malformed LINK_UP");
+	c->linked = true;
+	advance_up(c);
+}
+
+void
+conn_on_attested(struct chan *attestd, struct msg *m)
+{
+	struct msg_SESSION_ATTESTED who;
+	struct conn *c;
+
+	(void)attestd;
+	if (!msg_get_SESSION_ATTESTED(&m->body, &who))
+		fatalx("malformed SESSION_ATTESTED");
+	c = conn_of(who.session);
+	/* A link that attests again is the same; who has gone is nobody. */
+	if (c == NULL || c->state != CONN_HANDSHAKE)
+		return;
+	c->attested = true;
+	c->purpose = who.purpose;
+	snprintf(c->peer, sizeof(c->peer), "%s", who.peer);
+	advance_up(c);
+}
+
+void
+conn_on_link_down(struct chan *worker, struct msg *m)
+{
+	struct conn *c = conn_with(worker);
+	struct msg_LINK_DOWN down;
+
+	if (c == NULL ||
+	    (c->state != CONN_HANDSHAKE && c->state != CONN_UP &&
+		c->state != CONN_CLOSING)) {
+		child_violation(worker, m, "down without a connection");
+		return;
+	}
+	if (!msg_get_LINK_DOWN(&m->body, &down))
+		fatalx("malformed LINK_DOWN");
+	c->alert = down.alert;
+	c->by_peer = down.by_peer;
+	give_reason(c, "%s", down.reason);
+	/*
+	 * Its process says goodbye to the peer and ends; its channel is let
+	 * go of when it does, or when it takes too long.
+	 */
+	if (c->state != CONN_CLOSING) {
+		c->state = CONN_CLOSING;
+		count();
+		if (!limit_wait(c, CLOSING_S))
+			fatalx("out of memory");
+	}
+}
+
+/* The beginning. */
+
+static struct conn *
+add(int fd, const struct address *a, uint8_t role, const struct conn_user *user)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->fd = fd;
+	c->address = *a;
+	c->role = role;
+	c->user = user;
+	c->start_us = conn_now_us();
+	TAILQ_INSERT_TAIL(&conns.all, c, entry);
+	return c;
+}
+
+static void
+set_socket(int fd)
+{
+	int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+}
+
+void
+conn_accepted(int fd, const struct address *from, const struct conn_user *user)
+{
+	struct conn *c = add(fd, from, EVIDENCE_SERVER, user);
+
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	counter_add(COUNTER_MESH_ACCEPTED, 1);
+	set_socket(fd);
+	c->state = CONN_WAITING;
+	if (!limit_wait(c, WAITING_S))
+		fatalx("out of memory");
+	count();
+	conn_advance();
+}
+
+/* It has connected, has not, or has not in time. */
+static void
+on_connected(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if ((what & EV_TIMEOUT) != 0)
+		error = ETIMEDOUT;
+	else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
+		error = errno;
+	if (error != 0) {
+		give_reason(c, "cannot connect: %s", strerror(error));
+		end(c);
+		return;
+	}
+	c->connect_us = (uint32_t)(conn_now_us() - c->start_us);
+	c->state = CONN_WAITING;
+	if (!limit_wait(c, WAITING_S))
+		fatalx("out of memory");
+	conn_advance();
+}
+
+struct conn *
+conn_dial(const struct address *to, uint8_t purpose, const char *peer,
+    const struct conn_user *user, void *arg)
+{
+	struct timeval within = { CONNECT_S, 0 };
+	struct conn_counts n;
+	struct conn *c;
+	int fd;
+
+	conn_count(&n, NULL);
+	if (n.all >= CONNS_MAX)
+		return NULL;
+	fd = socket(to->ss.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return NULL;
+	if ((c = add(fd, to, EVIDENCE_CLIENT, user)) == NULL) {
+		close(fd);
+		return NULL;
+	}
+	c->arg = arg;
+	c->purpose = purpose;
+	snprintf(c->peer, sizeof(c->peer), "%s", peer);
+	counter_add(COUNTER_MESH_DIALLED, 1);
+	set_socket(fd);
+	c->state = CONN_DIALLING;
+	count();
+	if (connect(fd, (const struct sockaddr *)&to->ss, to->len) == -1 &&
+	    errno != EINPROGRESS) {
+		give_reason(c, "cannot connect: %s", strerror(errno));
+		conn_close(c, "cannot connect");
+		return c;
+	}
+	c->event = event_new(child_base(), fd, EV_WRITE, on_connected, c);
+	if (c->event == NULL || event_add(c->event, &within) == -1)
+		fatalx("out of memory");
+	return c;
+}
+
+void
+conn_prepare(void (*changed)(void))
+{
+	conns.changed = changed;
+	conns.ended = event_new(child_base(), -1, 0, on_ended, NULL);
+	if (conns.ended == NULL)
+		fatalx("out of memory");
+}
+
+void
+conn_configure(uint32_t handshake_ms)
+{
+	conns.handshake_ms = handshake_ms;
+}
