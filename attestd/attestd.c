@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "attestd/registry.h"
 #include "common/auditrec.h"
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/merkle.h"
+#include "common/registry_file.h"
 
 static struct {
 	char node[64];
@@ -22,7 +22,8 @@ static struct {
 	uint8_t identity[32];
 } conf, staged;
 
-static struct registry registry;
+static struct registry *registry;
+static struct registry_file registry_file;
 
 static void
 prepare(void)
@@ -69,20 +70,22 @@ start(void)
 	struct auditrec r;
 	const char *why;
 
-	why = registry_load(DESC_REGISTRY_DIR, conf.genesis, &registry);
+	registry = registry_new(conf.genesis);
+	if (registry == NULL)
+		fatalx("out of memory");
+	why = registry_file_load(&registry_file, DESC_REGISTRY_DIR, false,
+	    registry);
 	if (why != NULL)
-		fatalx("registry.ndjson: %s; bring the file back from a "
-		       "backup or from another node",
-		    why);
-	counter_set(COUNTER_REGISTRY_SEQ, registry.seq);
+		fatalx("%s", why);
+	counter_set(COUNTER_REGISTRY_SEQ, registry_seq(registry));
 	log_info("registry verified: sequence %llu, %u of %u authorities",
-	    (unsigned long long)registry.seq, registry.threshold,
-	    registry.authorities);
+	    (unsigned long long)registry_seq(registry),
+	    registry_set(registry)->threshold, registry_set(registry)->count);
 	if (auditd == NULL)
 		fatalx("no channel to auditd");
 	auditrec_init(&r, AUDIT_REGISTRY_LOADED, AUDIT_SINGLE, AUDIT_OK);
-	auditrec_num(&r, AUDIT_ATTR_SEQ, registry.seq);
-	auditrec_bytes(&r, AUDIT_ATTR_SHA256, registry.head, 32);
+	auditrec_num(&r, AUDIT_ATTR_SEQ, registry_seq(registry));
+	auditrec_bytes(&r, AUDIT_ATTR_SHA256, registry_head(registry), 32);
 	(void)chan_send_AUDIT_APPEND(auditd,
 	    chan_ask(auditd, MSG_AUDIT_APPEND, on_recorded, NULL), -1,
 	    auditrec_msg(&r));
@@ -91,14 +94,15 @@ start(void)
 static void
 on_identity_show(struct chan *c, struct msg *m)
 {
-	struct msg_IDENTITY id = { .seq = registry.seq,
-		.authorities = registry.authorities,
-		.threshold = registry.threshold };
+	const struct registry_set *set = registry_set(registry);
+	struct msg_IDENTITY id = { .seq = registry_seq(registry),
+		.authorities = set->count,
+		.threshold = set->threshold };
 
 	snprintf(id.node, sizeof(id.node), "%s", conf.node);
 	memcpy(id.identity, conf.identity, sizeof(id.identity));
 	memcpy(id.genesis, conf.genesis, sizeof(id.genesis));
-	memcpy(id.head, registry.head, sizeof(id.head));
+	memcpy(id.head, registry_head(registry), sizeof(id.head));
 	(void)chan_send_IDENTITY(c, m->id, -1, &id);
 }
 
