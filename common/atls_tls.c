@@ -289,7 +289,7 @@ hello(SSL *ssl, int *alert, void *arg)
 		atls_why_set(a, "peer tries to resume a session");
 	} else if (SSL_client_hello_get0_ext(ssl, ATLS_EXTENSION, &p, &n) !=
 	    1) {
-		*alert = SSL_AD_MISSING_EXTENSION;
+		*alert = SSL_AD_HANDSHAKE_FAILURE;
 		atls_why_set(a, "peer does not challenge us: no claw node");
 	} else if (SSL_client_hello_get0_ext(ssl, EXT_ALPN, &p, &n) != 1) {
 		*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
@@ -488,7 +488,7 @@ atls_tls_init(struct atls_ctx *ctx)
 	SSL_CTX_set_client_hello_cb(ctx->server, hello, NULL);
 	SSL_CTX_set_alpn_select_cb(ctx->server, choose_alpn, NULL);
 	if (RAND_bytes(&byte, 1) != 1 || RAND_priv_bytes(&byte, 1) != 1 ||
-	    ASYNC_init_thread(0, 1) != 1)
+	    ASYNC_init_thread(0, 0) != 1)
 		return -EIO;
 	return 0;
 }

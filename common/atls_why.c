@@ -136,7 +136,8 @@ atls_why_text(const struct atls *a, char *out, size_t size)
 			"peer closed before it said anything" :
 			"peer closed in mid-handshake");
 	else if (a->sock_errno != 0)
-		(void)snprintf(out, size, "connection lost: %s",
+		(void)snprintf(out, size, "connection lost%s: %s",
+		    a->state == ATLS_HANDSHAKING ? " in mid-handshake" : "",
 		    strerror(a->sock_errno));
 	else
 		why_openssl(out, size);

@@ -88,8 +88,9 @@ void registry_free(struct registry *);
 int registry_genesis_hash(const char *line, size_t len, registry_hash out);
 
 /*
- * The next line of the chain (without its newline). 0: applied; -EBADMSG,
- * nothing changed: *why says what is wrong; -ENOMEM likewise.
+ * The next line of the chain (without its newline), when a chain that is
+ * ours is read; what is new comes through registry_offer(). 0: applied;
+ * -EBADMSG, nothing changed: *why says what is wrong; -ENOMEM likewise.
  */
 int registry_apply(struct registry *, const char *line, size_t len,
     const char **why);
@@ -129,19 +130,25 @@ enum registry_turn registry_rotate(struct registry *, const char *line,
 
 /*
  * Before signing: whether this update could be the next one, signatures
- * apart. v, seq and prev are filled in first. NULL, or why not.
+ * apart. v, seq and prev are filled in first: an update that decides something
+ * follows the last one that did, so that no `fresh` that comes in between
+ * makes it void. For a `resolve` the caller gives the chosen head and the
+ * time, the rest is filled in. NULL, or why not.
  */
 const char *registry_propose(struct registry *, struct registry_update *);
 /*
- * How many of the authorities that must sign this line have; a line with too
- * few is a proposal. *need is the threshold; of an `authorities` that misses
- * only the new set's signatures *have < *need too. *present (may be NULL) is
- * the update. NULL, or what is wrong with it: a signature, a stranger's
- * signature, or the update itself is not the next one.
+ * How far a proposal is: a line with too few signatures, or none. *have of
+ * *need authorities have signed it; of an `authorities` that the old set has
+ * signed: of the new one. *present (may be NULL) is the update. NULL, or what
+ * is wrong: a signature, a stranger's signature, an update that cannot be the
+ * next one.
  */
 const char *registry_signed(struct registry *, const char *line, size_t len,
     uint32_t *have, uint32_t *need, struct registry_update *present);
-/* Put one more signature into a proposal. Its new length, or -EBADMSG. */
+/*
+ * Put one more signature into a proposal. Its new length; -EBADMSG: not one;
+ * -EINVAL: that key signed it already; -ENOSPC.
+ */
 ssize_t registry_add_signature(const char *line, size_t len,
     const struct registry_signature *, char *out, size_t size);
 

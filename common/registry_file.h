@@ -21,14 +21,17 @@
 struct registry_file {
 	int dirfd;
 	bool writable;
-	bool torn; /* a last line without its end was there; not read */
+	bool torn; /* the end of a line was missing; nothing of it was read */
 	/* What the files hold. */
-	uint64_t chain_lines, chain_bytes;
-	registry_hash chain_head;
+	uint64_t lines, bytes;
+	registry_hash head;
 	size_t rotations;
 	uint64_t rotation_bytes;
-	size_t branch_lines;
-	bool floor; /* there was one */
+	registry_hash branches; /* of all lines, all 0: no file */
+	/* The floor, as it is written. */
+	bool floor;
+	uint64_t floor_seq, floor_rotations;
+	registry_hash floor_head, floor_hash;
 	char error[REGISTRY_FILE_TEXT];
 };
 

@@ -193,6 +193,12 @@ int regupdate_hash(const struct registry_update *, registry_hash out);
 int
 regupdate_rotation_hash(const struct registry_rotation *, registry_hash out);
 
+/*
+ * What a permit to sign names: SHA-256 of the update's binary form without its
+ * place in the chain, seq, prev and time.
+ */
+int regupdate_digest(const struct registry_update *, registry_hash out);
+
 /* The binary form, for messages: its length, or -ENOSPC. */
 ssize_t regupdate_put(const struct registry_update *, void *out, size_t size);
 ssize_t regupdate_rotation_put(const struct registry_rotation *, void *out,

@@ -218,18 +218,18 @@ parse_body(const uint8_t *body, size_t len, struct ticket *t, const char **why)
 	return 0;
 }
 
-/* claw-join-<another number>: is a ticket of a version to come. */
+/* claw-join-<a number above 1>: is a ticket of a version to come. */
 static bool
 newer_prefix(const char *s, size_t len)
 {
 	static const char stem[] = "claw-join-";
-	size_t i = sizeof(stem) - 1;
+	size_t i, n = sizeof(stem) - 1;
 
-	if (len <= i || memcmp(s, stem, i) != 0)
+	if (len <= n || memcmp(s, stem, n) != 0 || s[n] == '0')
 		return false;
-	while (i < len && s[i] >= '0' && s[i] <= '9')
-		i++;
-	return i > sizeof(stem) - 1 && i < len && s[i] == ':';
+	for (i = n; i < len && s[i] >= '0' && s[i] <= '9'; i++)
+		;
+	return i > n && i < len && s[i] == ':' && (i > n + 1 || s[n] > '1');
 }
 
 int

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 """test_docs - what the documents say is there is there, and the other way.
 
-The tables of claw-ipc(7), claw-metrics(7) and claw-auditd(8) are compared with
-policy/ word by word; with --write they are made anew. Of the other pages it is
+The tables of claw-ipc(7), claw-metrics(7), claw-manifest(5) and claw-auditd(8)
+are compared with policy/ word by word; with --write they are made anew. Of the other pages it is
 asked that no verb, key or method is missing. README and doc/ may name no file, no
 test and no command that does not exist.
 """
@@ -212,11 +212,19 @@ def counters():
     return "\n".join(out + [".El"])
 
 
+def capabilities():
+    return "\n".join([".Bl -tag -width \"voice.connect\""] + [
+        ".It Li %s\n%s." % (unquote(name), wrapped(unquote(what)).capitalize())
+        for _, _, _, name, what in rows(
+            "policy/capabilities.def", "CAPABILITY")] + [".El"])
+
+
 MADE = (("man/claw-ipc.7", "topology", topology),
         ("man/claw-ipc.7", "workers", workers),
         ("man/claw-ipc.7", "messages", messages),
         ("man/claw-ipc.7", "supervision", supervision),
         ("man/claw-metrics.7", "counters", counters),
+        ("man/claw-manifest.5", "capabilities", capabilities),
         ("man/claw-auditd.8", "events", events),
         ("man/claw-auditd.8", "attributes", attributes))
 
@@ -235,7 +243,8 @@ def write():
             file.write(head + make() + "\n" + tail)
 
 
-@test("claw-ipc(7), claw-metrics(7), claw-auditd(8): the tables of policy/")
+@test("claw-ipc(7), claw-metrics(7), claw-manifest(5), claw-auditd(8): "
+      "the tables of policy/")
 def made():
     for page, name, make in MADE:
         _, old, _ = split(read(page), name)
