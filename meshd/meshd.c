@@ -14,6 +14,7 @@
  *	errand_pull.c	the registry is pulled from who knows a newer one
  *	errand_try.c	a peer is tried for an operator
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,10 +101,13 @@ commit(void)
 	accept_update();
 }
 
+static bool started;
+
 static void
 start(void)
 {
 	child_ready();
+	started = true;
 	conn_advance(); /* fills the pool */
 	peers_start();
 	accept_update();
@@ -114,6 +118,8 @@ start(void)
 static void
 peer_up(struct chan *c)
 {
+	if (!started)
+		return; /* clawd gives workers to who is ready */
 	if (chan_peer(c) == PROC_ATTESTD)
 		conn_reopen(c);
 	conn_advance();
