@@ -5,8 +5,6 @@
  * First what makes it an answer to this session's challenge and no other's,
  * then what the registry says of who signed it (claw-protocol(7), EVIDENCE).
  */
-#include <openssl/evp.h>
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +13,7 @@
 
 #include "attestd/judge.h"
 #include "common/atls.h"
+#include "common/capability.h"
 
 static bool refuse(struct judgement *j, uint8_t alert, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -145,9 +144,11 @@ standing_of(const struct registry *r, const struct judge_session *s,
     struct judgement *j)
 {
 	const struct registry_node *node = registry_node(r, j->ev.name);
+	static const registry_key nobody;
 
+	/* Unknown, or known in one of two histories alone. */
 	if (node == NULL)
-		return REGISTRY_UNKNOWN;
+		return registry_standing(r, j->ev.name, nobody, s->now_s);
 	if (evidence_verify_sig(&j->ev, j->sig, node->identity) == 0)
 		memcpy(j->key, node->identity, sizeof(j->key));
 	else if (node->has_previous &&
@@ -173,18 +174,6 @@ time_of(const struct registry *r, uint64_t seq)
 	    memmem(line, len, "\"time\":", sizeof("\"time\":") - 1);
 
 	return at == NULL ? 0 : strtoull(at + sizeof("\"time\":") - 1, NULL, 10);
-}
-
-static void
-digest_of(uint64_t capabilities, uint8_t out[32])
-{
-	uint8_t raw[8];
-	int i;
-
-	for (i = 0; i < 8; i++)
-		raw[i] = (uint8_t)(capabilities >> (56 - 8 * i));
-	if (EVP_Digest(raw, sizeof(raw), out, NULL, EVP_sha256(), NULL) != 1)
-		abort();
 }
 
 /* How the peer's registry stands to ours. */
@@ -215,9 +204,9 @@ agrees(const struct registry *r, const struct judge_session *s,
 		    "its registry is stale: at update %" PRIu64 " of %" PRIu64
 		    ", and it has lacked the next one for longer than the "
 		    "hard window", ev->seq, ours);
-	digest_of(j->capabilities, digest);
 	if (ev->seq == ours && !registry_forked(r) &&
-	    memcmp(digest, ev->caps, sizeof(digest)) != 0)
+	    (capability_digest(j->capabilities, digest) != 0 ||
+		memcmp(digest, ev->caps, sizeof(digest)) != 0))
 		return refuse(j, ATLS_POLICY,
 		    "it claims other capabilities than the registry gives it");
 	return true;
@@ -232,11 +221,9 @@ registry_allows(const struct registry *r, const struct judge_session *s,
 
 	/*
 	 * Who falls behind may always pull the lines, which verify themselves,
-	 * under a key that it ever had and that was not revoked.
+	 * if it signed by its key or the one before, and was not revoked.
 	 */
-	if (pull && standing != REGISTRY_UNKNOWN &&
-	    standing != REGISTRY_REVOKED &&
-	    (standing != REGISTRY_WRONG_KEY || j->until_s != 0))
+	if (pull && j->until_s != 0 && standing != REGISTRY_REVOKED)
 		return true;
 	j->alert = judge_standing(standing, j->ev.name, j->reason,
 	    sizeof(j->reason));

@@ -5,8 +5,6 @@
  * A worker brings the key that it made and the challenge that its peer sent;
  * everything else in the leaf is keyd's to fill in (session.h, statement.h).
  */
-#include <openssl/evp.h>
-
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +12,7 @@
 #include "attestd/keyd.h"
 #include "attestd/permit.h"
 #include "attestd/session.h"
+#include "common/capability.h"
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/log.h"
@@ -54,19 +53,6 @@ keyd_on_session_peer(struct chan *c, struct msg *m)
 	session_peer(&peer);
 }
 
-/* What a verifier compares with the registry that it has itself. */
-static void
-digest_of(uint64_t capabilities, uint8_t out[32])
-{
-	uint8_t raw[8];
-	int i;
-
-	for (i = 0; i < 8; i++)
-		raw[i] = (uint8_t)(capabilities >> (56 - 8 * i));
-	if (EVP_Digest(raw, sizeof(raw), out, NULL, EVP_sha256(), NULL) != 1)
-		fatalx("SHA-256 failed");
-}
-
 void
 keyd_on_leaf(struct chan *c, struct msg *m)
 {
@@ -93,7 +79,8 @@ keyd_on_leaf(struct chan *c, struct msg *m)
 	memcpy(ev.prover_nonce, want.prover, sizeof(ev.prover_nonce));
 	memcpy(ev.spki, want.spki, sizeof(ev.spki));
 	memcpy(ev.head, keyd.head, sizeof(ev.head));
-	digest_of(keyd.capabilities, ev.caps);
+	if (capability_digest(keyd.capabilities, ev.caps) != 0)
+		fatalx("SHA-256 failed");
 	n = statement_leaf(&keyd.node, &ev, leaf, sizeof(leaf));
 	if (n < 0) {
 		keyd_refuse(c, m, EINVAL, "that is no key for a leaf");
@@ -101,6 +88,7 @@ keyd_on_leaf(struct chan *c, struct msg *m)
 	}
 	counter_add(COUNTER_LEAVES, 1);
 	counter_add(COUNTER_SIGNATURES, 1);
+	keyd_join_leaf(child_session(c), leaf, (size_t)n);
 	done.leaf = leaf;
 	done.leaf_len = (uint16_t)n;
 	(void)chan_send_LEAF_ISSUED(c, m->id, -1, &done);

@@ -2,9 +2,12 @@
 /*
  * capability.c - names and bits of policy/capabilities.def.
  */
+#include <openssl/evp.h>
+
 #include <errno.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/capability.h"
 
 static const struct {
@@ -113,4 +116,18 @@ capability_parse(const char *list, uint64_t *mask)
 			return -EINVAL;
 	}
 	return 0;
+}
+
+int
+capability_digest(uint64_t mask, uint8_t out[32])
+{
+	uint8_t raw[8];
+	struct wbuf w;
+
+	wbuf_init(&w, raw, sizeof(raw));
+	wbuf_u64(&w, mask);
+	return EVP_Digest(raw, sizeof(raw), out, NULL, EVP_sha256(), NULL) ==
+		1 ?
+	    0 :
+	    -EIO;
 }

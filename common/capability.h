@@ -25,6 +25,12 @@ enum capability_bit {
 /* Every name in one list, with its commas and NUL. */
 #define CAPABILITY_LIST_MAX 2048
 
+/*
+ * SHA-256 of a mask as eight bytes, highest first: what a leaf says of the
+ * capabilities in force. 0, or -EIO if the library fails.
+ */
+int capability_digest(uint64_t mask, uint8_t out[32]);
+
 /* Every bit that has a name. */
 uint64_t capability_all(void);
 
