@@ -173,7 +173,8 @@ time_of(const struct registry *r, uint64_t seq)
 	    NULL :
 	    memmem(line, len, "\"time\":", sizeof("\"time\":") - 1);
 
-	return at == NULL ? 0 : strtoull(at + sizeof("\"time\":") - 1, NULL, 10);
+	return at == NULL ? 0 :
+			    strtoull(at + sizeof("\"time\":") - 1, NULL, 10);
 }
 
 /* How the peer's registry stands to ours. */
@@ -195,15 +196,16 @@ agrees(const struct registry *r, const struct judge_session *s,
 		j->fork = true;
 		return refuse(j, ATLS_POLICY,
 		    "its registry is another one from update %" PRIu64
-		    " or before", ev->seq);
+		    " or before",
+		    ev->seq);
 	}
 	missing = ev->seq == ours ? 0 : time_of(r, ev->seq + 1);
-	if (ev->seq < ours &&
-	    missing + registry_windows(r).hard_s < s->now_s)
+	if (ev->seq < ours && missing + registry_windows(r).hard_s < s->now_s)
 		return refuse(j, ATLS_POLICY,
 		    "its registry is stale: at update %" PRIu64 " of %" PRIu64
 		    ", and it has lacked the next one for longer than the "
-		    "hard window", ev->seq, ours);
+		    "hard window",
+		    ev->seq, ours);
 	if (ev->seq == ours && !registry_forked(r) &&
 	    (capability_digest(j->capabilities, digest) != 0 ||
 		memcmp(digest, ev->caps, sizeof(digest)) != 0))
@@ -225,8 +227,8 @@ registry_allows(const struct registry *r, const struct judge_session *s,
 	 */
 	if (pull && j->until_s != 0 && standing != REGISTRY_REVOKED)
 		return true;
-	j->alert = judge_standing(standing, j->ev.name, j->reason,
-	    sizeof(j->reason));
+	j->alert =
+	    judge_standing(standing, j->ev.name, j->reason, sizeof(j->reason));
 	if (j->ev.seq > registry_seq(r))
 		j->newer = true;
 	if (j->alert != ATLS_ACCEPT)
