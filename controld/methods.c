@@ -6,14 +6,12 @@
  * reply comes. An order goes to auditd first and to clawd when its record is
  * durable: no audit, no action. Nobody on a channel is asked for more at a
  * time than messages.def allows; who comes too late is told to try again.
+ * What concerns the registry and peers has rooms of its own.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/auditrec.h"
-#include "common/chan.h"
 #include "common/child.h"
 #include "common/identity.h"
 #include "common/log.h"
@@ -21,6 +19,7 @@
 #include "common/procstate.h"
 #include "common/sandbox.h"
 #include "controld/methods.h"
+#include "controld/pass.h"
 
 #define ORDERS_MAX 16 /* as many as methods.def lets be under way */
 
@@ -28,64 +27,12 @@ static struct {
 	char node[64];
 	struct msg_PROC_STATUS process[PROC_MAX];
 	bool known[PROC_MAX];
-	unsigned int under_way[RPC_METHODS];
 	/* Orders that clawd has not answered yet. */
 	struct order {
 		struct request *request;
 		uint32_t id;
 	} orders[ORDERS_MAX];
-	bool draining;
 } my;
-
-static void
-answer(struct request *r, json_t *result)
-{
-	my.under_way[r->rpc.method]--;
-	client_answer(r, result);
-}
-
-static void
-refuse(struct request *r, const struct rpc_error *e)
-{
-	my.under_way[r->rpc.method]--;
-	client_refuse(r, e);
-}
-
-static void
-unavailable(struct request *r, const char *what)
-{
-	struct rpc_error e;
-
-	rpc_fail(&e, RPC_UNAVAILABLE, true, "%s; try again shortly", what);
-	refuse(r, &e);
-}
-
-/* What another process said no to. */
-static void
-refused(struct request *r, struct msg *m)
-{
-	struct msg_REFUSED no;
-	struct rpc_error e;
-	enum rpc_failure f = RPC_FAILED;
-
-	if (!msg_get_REFUSED(&m->body, &no))
-		fatalx("malformed REFUSED");
-	if (no.retry != 0 || no.code == ENOSPC)
-		f = RPC_UNAVAILABLE;
-	else if (no.code == EPERM || no.code == EACCES)
-		f = RPC_POLICY;
-	else if (r->rpc.method == RPC_RELOAD)
-		f = RPC_CONFIG;
-	rpc_fail(&e, f, no.retry != 0, "%s", no.text);
-	refuse(r, &e);
-}
-
-/* Whether a request can be put on the channel now. */
-static bool
-reachable(const struct chan *c)
-{
-	return c != NULL && chan_has_room(c, MSG_MAX_LEN);
-}
 
 /* Orders: recorded by auditd, then carried out by clawd. */
 
@@ -99,13 +46,13 @@ on_order_done(struct chan *c, struct msg *m, void *arg)
 	(void)c;
 	order->request = NULL;
 	if (m == NULL)
-		unavailable(r, "clawd is going down");
-	else if (m->type == MSG_REFUSED)
-		refused(r, m);
+		pass_unavailable(r, "clawd is going down");
+	else if (!pass_good(r, m, "clawd"))
+		return;
 	else if (!msg_get_ORDER_DONE(&m->body, &done))
 		fatalx("malformed ORDER_DONE");
 	else
-		answer(r,
+		pass_answer(r,
 		    json_pack("{s:b, s:s}", "done", 1, "text", done.text));
 }
 
@@ -148,14 +95,14 @@ pass_on(struct request *r)
 	for (i = 0; i < ORDERS_MAX && order == NULL; i++)
 		if (my.orders[i].request == NULL)
 			order = &my.orders[i];
-	if (order == NULL || my.draining) {
-		unavailable(r, "controld is being replaced");
+	if (order == NULL || pass_draining()) {
+		pass_unavailable(r, "controld is being replaced");
 		return;
 	}
 	order->id = chan_ask(child_parent(), order_type(r->rpc.method),
 	    on_order_done, order);
 	if (order->id == 0) {
-		unavailable(r, "out of memory");
+		pass_unavailable(r, "out of memory");
 		return;
 	}
 	order->request = r;
@@ -169,30 +116,9 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	if (m == NULL)
-		unavailable(r, "auditd went away; nothing was done");
-	else if (m->type == MSG_REFUSED)
-		refused(r, m);
-	else
+		pass_unavailable(r, "auditd went away; nothing was done");
+	else if (pass_good(r, m, "auditd"))
 		pass_on(r);
-}
-
-/* Puts a record on its way; false: r has been answered. */
-static bool
-record(struct request *r, struct auditrec *rec, chan_done *done)
-{
-	struct chan *auditd = child_peer(PROC_AUDITD);
-	uint32_t id = 0;
-
-	if (reachable(auditd))
-		id = chan_ask(auditd, MSG_AUDIT_APPEND, done, r);
-	if (id == 0) {
-		unavailable(r,
-		    "auditd is not there to record it, so nothing "
-		    "was done");
-		return false;
-	}
-	(void)chan_send_AUDIT_APPEND(auditd, id, -1, auditrec_msg(rec));
-	return true;
 }
 
 static void
@@ -200,11 +126,8 @@ do_order(struct request *r)
 {
 	static struct auditrec rec;
 
-	auditrec_init(&rec, AUDIT_API_ORDER, AUDIT_SINGLE, AUDIT_OK);
-	auditrec_num(&rec, AUDIT_ATTR_UID, r->uid);
-	auditrec_text(&rec, AUDIT_ATTR_METHOD,
-	    rpc_method_def(r->rpc.method)->name);
-	(void)record(r, &rec, on_recorded);
+	pass_order(r, &rec);
+	(void)pass_record(r, &rec, on_recorded, r);
 }
 
 static void
@@ -219,7 +142,7 @@ do_restart(struct request *r)
 	rpc_fail(&e, RPC_INVALID_PARAMS, false,
 	    "only a graceful restart can be ordered here; for a hard one stop "
 	    "the node and start clawd again");
-	refuse(r, &e);
+	pass_refuse(r, &e);
 }
 
 /* What is answered from here. */
@@ -230,19 +153,19 @@ do_auth(struct request *r)
 	struct rpc_error e;
 
 	if (client_authenticate(r->client, rpc_text(&r->rpc, "cookie"))) {
-		answer(r, json_pack("{s:b}", "authenticated", 1));
+		pass_answer(r, json_pack("{s:b}", "authenticated", 1));
 		return;
 	}
 	rpc_fail(&e, RPC_POLICY, false,
 	    "that is not the cookie; read run_dir/cookie anew, it changes with "
 	    "each start");
-	refuse(r, &e);
+	pass_refuse(r, &e);
 }
 
 static void
 do_ping(struct request *r)
 {
-	answer(r, json_pack("{s:b}", "pong", 1));
+	pass_answer(r, json_pack("{s:b}", "pong", 1));
 }
 
 static json_t *
@@ -292,7 +215,7 @@ do_status(struct request *r)
 		    (!my.known[p] || my.process[p].state != PROCSTATE_READY))
 			ready = false;
 	}
-	answer(r,
+	pass_answer(r,
 	    json_pack("{s:s, s:s, s:b, s:i, s:o}", "node", my.node, "version",
 		CLAW_VERSION, "ready", ready ? 1 : 0, "clients",
 		(int)client_count(), "processes", list));
@@ -301,43 +224,25 @@ do_status(struct request *r)
 /* What another process answers. */
 
 static void
-hash_text(const uint8_t hash[32], char out[72])
-{
-	size_t i;
-
-	memcpy(out, "sha256:", 8);
-	for (i = 0; i < 32; i++)
-		snprintf(out + 7 + 2 * i, 3, "%02x", hash[i]);
-}
-
-static void
 on_identity(struct chan *c, struct msg *m, void *arg)
 {
 	struct request *r = arg;
 	struct msg_IDENTITY id;
-	char genesis[72], head[72];
 	char key[IDENTITY_TEXT_SIZE], did[IDENTITY_TEXT_SIZE];
 
 	(void)c;
-	if (m == NULL) {
-		unavailable(r, "attestd went away");
+	if (!pass_good(r, m, "attestd"))
 		return;
-	}
-	if (m->type == MSG_REFUSED) {
-		refused(r, m);
-		return;
-	}
 	if (!msg_get_IDENTITY(&m->body, &id))
 		fatalx("malformed IDENTITY");
-	hash_text(id.genesis, genesis);
-	hash_text(id.head, head);
 	identity_text(id.identity, key);
 	identity_did(id.identity, did);
-	answer(r,
-	    json_pack("{s:s, s:s, s:s, s:s, s:{s:I, s:s, s:I, s:I}}", "node",
-		id.node, "identity", key, "did", did, "genesis", genesis,
-		"registry", "seq", (json_int_t)id.seq, "head", head,
-		"authorities", (json_int_t)id.authorities, "threshold",
+	pass_answer(r,
+	    json_pack("{s:s, s:s, s:s, s:o, s:{s:I, s:o, s:I, s:I}}", "node",
+		id.node, "identity", key, "did", did, "genesis",
+		pass_hash(id.genesis), "registry", "seq", (json_int_t)id.seq,
+		"head", pass_hash(id.head), "authorities",
+		(json_int_t)id.authorities, "threshold",
 		(json_int_t)id.threshold));
 }
 
@@ -345,15 +250,12 @@ static void
 do_show(struct request *r)
 {
 	static const struct msg_IDENTITY_SHOW show;
-	struct chan *attestd = child_peer(PROC_ATTESTD);
-	uint32_t id = 0;
+	uint32_t id =
+	    pass_ask(r, PROC_ATTESTD, MSG_IDENTITY_SHOW, on_identity, r);
 
-	if (reachable(attestd))
-		id = chan_ask(attestd, MSG_IDENTITY_SHOW, on_identity, r);
-	if (id == 0)
-		unavailable(r, "attestd is not running at the moment");
-	else
-		(void)chan_send_IDENTITY_SHOW(attestd, id, -1, &show);
+	if (id != 0)
+		(void)chan_send_IDENTITY_SHOW(child_peer(PROC_ATTESTD), id, -1,
+		    &show);
 }
 
 static void
@@ -364,18 +266,16 @@ on_noted(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	if (m == NULL) {
-		unavailable(r,
+		pass_unavailable(r,
 		    "auditd went away; look with claw audit:tail "
 		    "whether the note was written");
 		return;
 	}
-	if (m->type == MSG_REFUSED) {
-		refused(r, m);
+	if (!pass_good(r, m, "auditd"))
 		return;
-	}
 	if (!msg_get_AUDIT_APPENDED(&m->body, &done))
 		fatalx("malformed AUDIT_APPENDED");
-	answer(r,
+	pass_answer(r,
 	    json_pack("{s:s, s:I}", "shard", done.shard, "n",
 		(json_int_t)done.number));
 }
@@ -388,7 +288,7 @@ do_note(struct request *r)
 	auditrec_init(&rec, AUDIT_NOTE, AUDIT_SINGLE, AUDIT_OK);
 	auditrec_num(&rec, AUDIT_ATTR_UID, r->uid);
 	auditrec_text(&rec, AUDIT_ATTR_TEXT, rpc_text(&r->rpc, "text"));
-	(void)record(r, &rec, on_noted);
+	(void)pass_record(r, &rec, on_noted, r);
 }
 
 static void
@@ -398,17 +298,11 @@ on_checked(struct chan *c, struct msg *m, void *arg)
 	struct msg_AUDIT_CHECKED done;
 
 	(void)c;
-	if (m == NULL) {
-		unavailable(r, "auditd went away");
+	if (!pass_good(r, m, "auditd"))
 		return;
-	}
-	if (m->type == MSG_REFUSED) {
-		refused(r, m);
-		return;
-	}
 	if (!msg_get_AUDIT_CHECKED(&m->body, &done))
 		fatalx("malformed AUDIT_CHECKED");
-	answer(r,
+	pass_answer(r,
 	    json_pack("{s:s, s:I, s:b, s:s}", "shard", done.shard, "records",
 		(json_int_t)done.size, "sound", (int)done.sound, "what",
 		done.what));
@@ -418,15 +312,11 @@ static void
 do_check(struct request *r)
 {
 	static const struct msg_AUDIT_CHECK check;
-	struct chan *auditd = child_peer(PROC_AUDITD);
-	uint32_t id = 0;
+	uint32_t id = pass_ask(r, PROC_AUDITD, MSG_AUDIT_CHECK, on_checked, r);
 
-	if (reachable(auditd))
-		id = chan_ask(auditd, MSG_AUDIT_CHECK, on_checked, r);
-	if (id == 0)
-		unavailable(r, "auditd is not running at the moment");
-	else
-		(void)chan_send_AUDIT_CHECK(auditd, id, -1, &check);
+	if (id != 0)
+		(void)chan_send_AUDIT_CHECK(child_peer(PROC_AUDITD), id, -1,
+		    &check);
 }
 
 void
@@ -442,13 +332,26 @@ methods_request(struct request *r)
 		[RPC_NODE_STOP] = do_order,
 		[RPC_AUDIT_NOTE] = do_note,
 		[RPC_AUDIT_CHECK] = do_check,
+		[RPC_NODE_PING] = peers_ping,
+		[RPC_NODE_WHY] = peers_why,
+		[RPC_NODE_LINKS] = peers_links,
+		[RPC_REGISTRY_SHOW] = lines_show,
+		[RPC_REGISTRY_LINES] = lines_read,
+		[RPC_REGISTRY_IMPORT] = lines_import,
+		[RPC_REGISTRY_UPDATE] = updates_order,
+		[RPC_REGISTRY_PROPOSE] = updates_propose,
+		[RPC_REGISTRY_INSPECT] = updates_inspect,
+		[RPC_REGISTRY_SIGN] = updates_sign,
+		[RPC_REGISTRY_SUBMIT] = lines_submit,
+		[RPC_INVITE_OPEN] = invites_open,
+		[RPC_INVITE_LIST] = invites_list,
+		[RPC_INVITE_ANSWER] = invites_answer,
+		[RPC_TOKEN_MINT] = tokens_mint,
+		[RPC_TOKEN_CHECK] = tokens_check,
 	};
-	enum rpc_method m = r->rpc.method;
 
-	if (my.under_way[m]++ < rpc_method_def(m)->at_once)
-		handlers[m](r);
-	else
-		unavailable(r, "too many requests of this kind are under way");
+	if (pass_begin(r))
+		handlers[r->rpc.method](r);
 }
 
 void
@@ -467,7 +370,7 @@ methods_set_process(const struct msg_PROC_STATUS *status)
 void
 methods_drain(void)
 {
-	my.draining = true;
+	pass_drain();
 }
 
 void
@@ -483,7 +386,7 @@ methods_give_up(void)
 		/* clawd waits for us, so we cannot wait for clawd. */
 		chan_cancel(child_parent(), o->id);
 		o->request = NULL;
-		answer(r,
+		pass_answer(r,
 		    json_pack("{s:b, s:s}", "done", 0, "text",
 			"taken, and under way; the log says what came of it"));
 	}

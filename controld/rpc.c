@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/identity.h"
 #include "common/suggest.h"
 #include "controld/rpc.h"
 
-#define ID_MAX 128 /* bytes of an id that is a string */
+#define ID_MAX 128    /* bytes of an id that is a string */
+#define LISTED_MAX 63 /* bytes of a name in a list of them */
 
 static const struct rpc_method_def methods[RPC_METHODS] = {
 #define CONNECTED RPC_CONNECTED
@@ -28,7 +30,7 @@ static const struct rpc_method_def methods[RPC_METHODS] = {
 #undef METHOD
 };
 
-enum param_type { TEXT, HEX, FLAG };
+enum param_type { TEXT, HEX, FLAG, INT, KEY, NAMES, OBJECT };
 
 static const struct param {
 	enum rpc_method method;
@@ -59,6 +61,8 @@ static const struct {
 	[RPC_UNAVAILABLE] = { -32002, "UnavailableError" },
 	[RPC_CONFIG] = { -32003, "ConfigError" },
 	[RPC_FAILED] = { -32004, "FailedError" },
+	[RPC_REGISTRY] = { -32005, "RegistryError" },
+	[RPC_ATTESTATION] = { -32006, "AttestationError" },
 };
 
 const struct rpc_method_def *
@@ -158,9 +162,25 @@ is_hex(const char *s)
 }
 
 static bool
+are_names(const json_t *list, size_t max)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(list, i, name)
+	{
+		if (json_string_length(name) == 0 ||
+		    json_string_length(name) > LISTED_MAX)
+			return false;
+	}
+	return json_is_array(list) && json_array_size(list) <= max;
+}
+
+static bool
 param_good(const struct param *p, const json_t *value)
 {
 	size_t len = json_string_length(value);
+	uint8_t key[IDENTITY_LEN];
 
 	switch (p->type) {
 	case TEXT:
@@ -170,6 +190,18 @@ param_good(const struct param *p, const json_t *value)
 		    is_hex(json_string_value(value));
 	case FLAG:
 		return json_is_boolean(value);
+	case INT:
+		return json_is_integer(value) &&
+		    json_integer_value(value) >= 0 &&
+		    (uint64_t)json_integer_value(value) <= p->length;
+	case KEY:
+		return json_is_string(value) &&
+		    identity_parse(json_string_value(value), key) == 0;
+	case NAMES:
+		return are_names(value, p->length);
+	case OBJECT:
+		return json_is_object(value) &&
+		    json_object_size(value) <= p->length;
 	}
 	return false;
 }
@@ -189,6 +221,24 @@ say_wrong(const struct param *p, struct rpc_error *e)
 	case FLAG:
 		rpc_fail(e, RPC_INVALID_PARAMS, false, "%s: give true or false",
 		    p->name);
+		break;
+	case INT:
+		rpc_fail(e, RPC_INVALID_PARAMS, false,
+		    "%s: give an integer from 0 to %zu", p->name, p->length);
+		break;
+	case KEY:
+		rpc_fail(e, RPC_INVALID_PARAMS, false,
+		    "%s: give a public key, as ed25519:... or did:key:...",
+		    p->name);
+		break;
+	case NAMES:
+		rpc_fail(e, RPC_INVALID_PARAMS, false,
+		    "%s: give a list of at most %zu names", p->name, p->length);
+		break;
+	case OBJECT:
+		rpc_fail(e, RPC_INVALID_PARAMS, false,
+		    "%s: give an object with at most %zu members", p->name,
+		    p->length);
 		break;
 	}
 }
@@ -290,6 +340,23 @@ rpc_flag(const struct rpc_request *r, const char *name, bool fallback)
 	const json_t *value = json_object_get(r->params, name);
 
 	return json_is_boolean(value) ? json_is_true(value) : fallback;
+}
+
+uint64_t
+rpc_number(const struct rpc_request *r, const char *name, uint64_t fallback)
+{
+	const json_t *value = json_object_get(r->params, name);
+
+	return json_is_integer(value) ? (uint64_t)json_integer_value(value) :
+					fallback;
+}
+
+bool
+rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32])
+{
+	const char *text = rpc_text(r, name);
+
+	return text != NULL && identity_parse(text, key) == 0;
 }
 
 /* Consumes the answer. */

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define RPC_LINE_MAX 65536 /* bytes of a request, without its newline */
 #define RPC_TEXT_MAX 600   /* bytes of an error's sentence, with its NUL */
@@ -42,6 +43,8 @@ enum rpc_failure {
 	RPC_UNAVAILABLE, /* may succeed later */
 	RPC_CONFIG,	 /* the configuration was not taken */
 	RPC_FAILED,	 /* tried and did not work */
+	RPC_REGISTRY,	 /* the registry's rules do not allow it */
+	RPC_ATTESTATION, /* a peer is not who it has to be */
 	RPC_FAILURES
 };
 
@@ -72,9 +75,12 @@ bool rpc_parse(const char *line, size_t len, struct rpc_request *r,
     struct rpc_error *e);
 void rpc_clear(struct rpc_request *r);
 
-/* A string or flag of checked params; NULL or the fallback if not given. */
+/* A member of checked params; NULL, false or the fallback if not given. */
 const char *rpc_text(const struct rpc_request *r, const char *name);
 bool rpc_flag(const struct rpc_request *r, const char *name, bool fallback);
+uint64_t
+rpc_number(const struct rpc_request *r, const char *name, uint64_t fallback);
+bool rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32]);
 
 /*
  * The answer as a line with its newline; the caller frees it. NULL when out
