@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "attestd/attestd.h"
+#include "attestd/joining.h"
 #include "common/child.h"
 #include "common/log.h"
 #include "common/merkle.h"
@@ -118,6 +119,13 @@ start(void)
 	struct auditrec r;
 	const char *why;
 
+	if (joining()) {
+		joining_start(DESC_REGISTRY_DIR);
+		if (child_peer(PROC_KEYD) != NULL)
+			chain_tell(child_peer(PROC_KEYD));
+		child_ready();
+		return;
+	}
 	why = chain_load(DESC_REGISTRY_DIR);
 	if (why == NULL)
 		why = invite_load(DESC_REGISTRY_DIR);
@@ -171,10 +179,25 @@ on_identity_show(struct chan *c, struct msg *m)
 	(void)chan_send_IDENTITY(c, m->id, -1, &id);
 }
 
+static void
+on_offer(struct chan *c, struct msg *m)
+{
+	if (joining())
+		joining_on_offer(c, m);
+	else
+		chain_on_offer(c, m);
+}
+
+static const struct chan_handlers from_clawd[] = {
+	{ MSG_JOINING, joining_on_begin },
+	{ MSG_JOIN_CHECK, joining_on_check },
+	{ 0, NULL },
+};
+
 static const struct chan_handlers from_siblings[] = {
 	{ MSG_IDENTITY_SHOW, on_identity_show },
 	{ MSG_REGISTRY_READ, chain_on_read },
-	{ MSG_REGISTRY_OFFER, chain_on_offer },
+	{ MSG_REGISTRY_OFFER, on_offer },
 	{ MSG_REGISTRY_UPDATE, chain_on_update },
 	{ MSG_REGISTRY_COSIGN, chain_on_cosign },
 	{ MSG_REGISTRY_INSPECT, chain_on_inspect },
@@ -196,6 +219,7 @@ static const struct chan_handlers from_siblings[] = {
 
 static const struct child child = {
 	.self = PROC_ATTESTD,
+	.from_parent = from_clawd,
 	.from_peers = from_siblings,
 	.prepare = prepare,
 	.config = MSG_CONFIG_ATTESTD,

@@ -8,6 +8,7 @@
  *	judge.c     whether a leaf proves what it says
  *	refusals.c  which refusals of strangers are recorded singly
  *	invite.c    invites, and who joins by them
+ *	joining.c   the other end: this node joins and does not exist yet
  *	rights.c    capability tokens; what the registry says of a name
  */
 #ifndef CLAW_ATTESTD_ATTESTD_H
@@ -83,6 +84,8 @@ void sessions_on_failed(struct chan *c, struct msg *m);
 struct evidence;
 const struct evidence *sessions_joiner(const struct chan *c,
     const uint8_t **sig, const char **address);
+/* The channel of a session's worker; NULL: it has gone. */
+struct chan *sessions_chan(uint32_t session);
 /* The last refusal of a peer by that name; NULL: none is remembered. */
 const char *sessions_last_refusal(const char *peer, uint64_t *at_ms);
 

@@ -13,7 +13,8 @@
  *	controld permits: one update of the registry, one invite
  *	attestd  updates that a permit covers, tokens (keyd_registry.c)
  *	meshd    which role a session has
- *	linkd    its session's leaf certificate (keyd_session.c)
+ *	linkd    its session's leaf certificate (keyd_session.c); a joiner's
+ *	         JOIN (keyd_join.c)
  *
  * keyd waits for nobody: every request is answered at once, but for the one
  * that needs the authority key's file.
@@ -196,6 +197,7 @@ static const struct chan_handlers from_clawd[] = {
 	{ MSG_AUTHORITY_CREATE, on_authority_create },
 	{ MSG_GENESIS_SIGN, on_genesis_sign },
 	{ MSG_CHECKPOINT_KNOWN, on_checkpoint_known },
+	{ MSG_JOIN_BEGIN, keyd_on_join_begin },
 	{ 0, NULL },
 };
 
@@ -212,6 +214,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_SESSION_ROLE, keyd_on_session_role },
 	{ MSG_SESSION_PEER, keyd_on_session_peer },
 	{ MSG_LEAF, keyd_on_leaf },
+	{ MSG_JOIN_SIGN, keyd_on_join_sign },
 	{ 0, NULL },
 };
 

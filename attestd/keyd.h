@@ -43,6 +43,12 @@ void keyd_on_token_sign(struct chan *c, struct msg *m);
 void keyd_on_head(struct chan *c, struct msg *m);
 void keyd_controld_gone(struct chan *c);
 
+/* keyd_join.c: clawd's and linkd's, while this node joins */
+void keyd_on_join_begin(struct chan *c, struct msg *m);
+void keyd_on_join_sign(struct chan *c, struct msg *m);
+/* A leaf that was just issued: a JOIN can only be of its session. */
+void keyd_join_leaf(uint32_t session, const uint8_t *leaf, size_t len);
+
 /* keyd_session.c: meshd's, attestd's and linkd's */
 void keyd_on_session_role(struct chan *c, struct msg *m);
 void keyd_on_session_peer(struct chan *c, struct msg *m);

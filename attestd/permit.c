@@ -13,6 +13,7 @@ static struct permit {
 	char subject[REGISTRY_NAME_SIZE];
 	registry_hash digest;
 	bool invite;
+	bool used; /* an invite's: still good for leaves, not for an update */
 	uint64_t capabilities;
 	uint64_t until_s;
 } permits[PERMIT_MAX];
@@ -62,7 +63,7 @@ permit_add(const struct msg_PERMIT *m, uint64_t now_s, const char **why)
 		return 0;
 	expire(now_s);
 	for (p = permits; p < permits + PERMIT_MAX; p++)
-		if (p->id == 0)
+		if (p->id == 0 || p->used)
 			break;
 	if (p == permits + PERMIT_MAX) {
 		*why = "too many invites and orders are open";
@@ -105,7 +106,7 @@ permit_any(uint64_t now_s)
 
 	expire(now_s);
 	for (i = 0; i < PERMIT_MAX; i++)
-		if (permits[i].id != 0)
+		if (permits[i].id != 0 && !permits[i].used)
 			return true;
 	return false;
 }
@@ -126,7 +127,7 @@ static bool
 covers(const struct permit *p, const struct registry_update *u,
     const registry_hash digest)
 {
-	if (p->id == 0 || p->op != u->op)
+	if (p->id == 0 || p->used || p->op != u->op)
 		return false;
 	if (!p->invite)
 		return memcmp(p->digest, digest, sizeof(p->digest)) == 0;
@@ -145,7 +146,10 @@ permit_use(const struct registry_update *u, uint64_t now_s)
 		return false;
 	for (p = permits; p < permits + PERMIT_MAX; p++)
 		if (covers(p, u, digest)) {
-			p->id = 0;
+			/* Who joined may come again for the same answer. */
+			p->used = p->invite;
+			if (!p->invite)
+				p->id = 0;
 			return true;
 		}
 	return false;

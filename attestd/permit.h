@@ -30,7 +30,10 @@ uint32_t permit_add(const struct msg_PERMIT *m, uint64_t now_s,
 void permit_end(uint32_t permit);
 void permit_end_orders(void);
 
-/* Whether there is any; whether one is an invite's. Ends what has expired. */
+/*
+ * Whether there is any that is not used up; whether one is an invite's, used
+ * or not. Ends what has expired.
+ */
 bool permit_any(uint64_t now_s);
 bool permit_invites(uint64_t now_s);
 

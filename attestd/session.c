@@ -17,6 +17,8 @@ static struct session {
 	uint64_t since;
 } sessions[SESSION_MAX];
 
+static bool joining;
+
 static struct session *
 find(uint32_t id)
 {
@@ -26,6 +28,12 @@ find(uint32_t id)
 		if (sessions[i].id == id)
 			return &sessions[i];
 	return NULL;
+}
+
+void
+session_allow_join(void)
+{
+	joining = true;
 }
 
 const char *
@@ -38,7 +46,9 @@ session_role(const struct msg_SESSION_ROLE *m)
 		return "neither a client nor a server";
 	if (m->role == EVIDENCE_SERVER ?
 		m->purpose != 0 || m->peer[0] != '\0' :
-		m->purpose != EVIDENCE_MESH && m->purpose != EVIDENCE_REGISTRY)
+		m->purpose != EVIDENCE_MESH &&
+		    m->purpose != EVIDENCE_REGISTRY &&
+		    (m->purpose != EVIDENCE_JOIN || !joining))
 		return "not a purpose that meshd has";
 	if (find(m->session) != NULL)
 		return "that session has a role";

@@ -27,6 +27,9 @@
 #define SESSION_LEAVES 16
 #define SESSION_LEAVES_S 3600
 
+/* This node joins: a client's purpose may be EVIDENCE_JOIN. */
+void session_allow_join(void);
+
 /* meshd's word. NULL, or why not: it has a role already, or there is no room. */
 const char *session_role(const struct msg_SESSION_ROLE *m);
 

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "attestd/attestd.h"
+#include "attestd/joining.h"
 #include "attestd/judge.h"
 #include "common/atls.h"
 #include "common/child.h"
@@ -417,6 +418,9 @@ conclude(struct session *s)
 		return;
 	}
 	if (j->ev.purpose == EVIDENCE_JOIN) {
+		/* A joiner's leaf is for its inviter. */
+		if (s->role == EVIDENCE_CLIENT)
+			tell_keyd(s, j);
 		send_verdict(s);
 		return;
 	}
@@ -425,6 +429,18 @@ conclude(struct session *s)
 	note_beside(s, j);
 	if (!record_attested(s, j))
 		on_recorded(NULL, NULL, arg);
+}
+
+/* We join: is it who invited us? */
+static void
+judge_inviter(struct judgement *j)
+{
+	const char *why = joining_refuses(&j->ev, j->sig);
+
+	if (why == NULL)
+		return;
+	j->alert = ATLS_UNKNOWN;
+	snprintf(j->reason, sizeof(j->reason), "%s", why);
 }
 
 void
@@ -461,7 +477,10 @@ sessions_on_judge(struct chan *c, struct msg *m)
 		    "it was not dialled for that");
 	}
 	if (s->verdict->alert == ATLS_ACCEPT &&
-	    want.purpose == EVIDENCE_JOIN &&
+	    want.purpose == EVIDENCE_JOIN && s->role == EVIDENCE_CLIENT)
+		judge_inviter(s->verdict);
+	if (s->verdict->alert == ATLS_ACCEPT &&
+	    want.purpose == EVIDENCE_JOIN && s->role == EVIDENCE_SERVER &&
 	    !invite_is_open(s->verdict->peer)) {
 		s->verdict->alert = ATLS_UNKNOWN;
 		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
@@ -476,12 +495,20 @@ sessions_joiner(const struct chan *c, const uint8_t **sig,
 {
 	struct session *s = find(child_session(c));
 
-	if (s == NULL || s->verdict == NULL ||
+	if (s == NULL || s->verdict == NULL || s->role != EVIDENCE_SERVER ||
 	    s->verdict->ev.purpose != EVIDENCE_JOIN)
 		return NULL;
 	*sig = s->verdict->sig;
 	*address = s->address;
 	return &s->verdict->ev;
+}
+
+struct chan *
+sessions_chan(uint32_t session)
+{
+	const struct session *s = find(session);
+
+	return s == NULL ? NULL : s->chan;
 }
 
 void

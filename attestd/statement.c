@@ -17,6 +17,7 @@
 #include "attestd/statement.h"
 #include "common/b64.h"
 #include "common/note.h"
+#include "common/ticket.h"
 
 int
 statement_origin(const struct statement_node *node, const char *shard,
@@ -122,6 +123,64 @@ statement_leaf(const struct statement_node *node, struct evidence *ev,
 		return n;
 	r = keystore_sign(KEY_IDENTITY, tbs, (size_t)n, sig);
 	return r != 0 ? r : evidence_cert(tbs, (size_t)n, sig, out, size);
+}
+
+/* By the ticket's key, which lives for this one signature. */
+static int
+sign_by_ticket(const uint8_t *seed, const uint8_t genesis[32],
+    const void *text, size_t len, struct join *j)
+{
+	size_t sig_len = sizeof(j->ticket_sig);
+	uint8_t key[TICKET_KEY_LEN];
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY *pkey = NULL;
+	int r = ticket_key(seed, genesis, key, j->ticket);
+
+	if (r == 0 && text != NULL) {
+		pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
+		    key, sizeof(key));
+		if (ctx == NULL || pkey == NULL ||
+		    EVP_DigestSignInit(ctx, NULL, NULL, NULL, pkey) != 1 ||
+		    EVP_DigestSign(ctx, j->ticket_sig, &sig_len, text, len) !=
+			1)
+			r = -EIO;
+	}
+	explicit_bzero(key, sizeof(key));
+	EVP_PKEY_free(pkey);
+	EVP_MD_CTX_free(ctx);
+	return r;
+}
+
+ssize_t
+statement_join(const struct statement_node *node, const uint8_t *seed,
+    const struct join_binding *binding, uint8_t *out, size_t size)
+{
+	struct join j = { .name = "" };
+	uint8_t text[JOIN_SIGNED_MAX];
+	struct wbuf w;
+	ssize_t n;
+	int r;
+
+	snprintf(j.name, sizeof(j.name), "%s", node->name);
+	r = keystore_public(KEY_IDENTITY, j.identity);
+	if (r == 0)
+		r = keystore_public(KEY_SEALING, j.sealing);
+	if (r == 0)
+		r = sign_by_ticket(seed, node->genesis, NULL, 0, &j);
+	if (r != 0)
+		return r;
+	n = join_signed_bytes(binding, &j, text, sizeof(text));
+	if (n < 0)
+		return n;
+	r = sign_by_ticket(seed, node->genesis, text, (size_t)n, &j);
+	if (r == 0)
+		r = keystore_sign(KEY_IDENTITY, text, (size_t)n,
+		    j.identity_sig);
+	if (r != 0)
+		return r;
+	wbuf_init(&w, out, size);
+	r = join_put(&w, &j);
+	return r != 0 ? r : (ssize_t)w.len;
 }
 
 int

@@ -17,6 +17,7 @@
 
 #include "attestd/keystore.h"
 #include "common/evidence.h"
+#include "common/join.h"
 #include "common/regupdate.h"
 #include "common/token.h"
 
@@ -49,6 +50,13 @@ int statement_log_key(const struct statement_node *node, const char *shard,
  */
 ssize_t statement_leaf(const struct statement_node *node, struct evidence *ev,
     uint8_t *out, size_t size);
+
+/*
+ * JOIN (join.h): this node asks to be registered, with the ticket's key and
+ * its own. Length of the body, or negative.
+ */
+ssize_t statement_join(const struct statement_node *node, const uint8_t *seed,
+    const struct join_binding *binding, uint8_t *out, size_t size);
 
 /* An update of the registry, by the authority key or the key for `fresh`. */
 int statement_update(const struct registry_update *u,

@@ -2,7 +2,7 @@
 /*
  * join.c - a node that wants to be one of us, on a link of claw-join/1.
  *
- * The joiner is `claw init --join`, so linkd is only ever the inviter's end.
+ * The inviter's end; the joiner's is joiner.c.
  * JOIN goes to attestd unread, with what ties it to this session; JOINED is
  * what attestd said. Who was added may pull the registry.
  */

@@ -26,6 +26,7 @@
 #include "common/evidence.h"
 #include "common/log.h"
 #include "linkd/join.h"
+#include "linkd/joiner.h"
 #include "linkd/link.h"
 #include "linkd/pull.h"
 #include "linkd/reattest.h"
@@ -292,8 +293,7 @@ choose_alpns(const struct msg_LINK_SERVE *s, const char *out[PROTOCOLS + 1])
 	for (i = 0; i < PROTOCOLS; i++)
 		if (s->role == EVIDENCE_SERVER ?
 			protocols[i].purpose != EVIDENCE_JOIN || s->joins :
-			protocols[i].purpose == s->purpose &&
-			    s->purpose != EVIDENCE_JOIN)
+			protocols[i].purpose == s->purpose)
 			out[n++] = protocols[i].alpn;
 	out[n] = NULL;
 	return n > 0 &&
@@ -701,6 +701,9 @@ dispatch(const struct frame *f)
 		break;
 	case FRAME_JOIN:
 		join_on_join(f);
+		break;
+	case FRAME_JOINED:
+		joiner_on_joined(f);
 		break;
 	case FRAME_BYE:
 		end(BYE_DONE, 0, true, frame_bye_text(f->code));

@@ -6,6 +6,7 @@
  *	reattest.c	both ends prove themselves again: CHALLENGE, EVIDENCE
  *	pull.c		lines of the registry: PULL, LINES
  *	join.c		a node that wants to be one of us: JOIN, JOINED
+ *	joiner.c	the other end of that
  */
 #ifndef CLAW_LINKD_LINK_H
 #define CLAW_LINKD_LINK_H

@@ -12,12 +12,14 @@
  *	reattest.c	both ends prove themselves again
  *	pull.c		lines of the registry, in both directions
  *	join.c		a node that wants to be one of us
+ *	joiner.c	we want to be one of them
  *	frame.c		frames as bytes
  */
 #include <unistd.h>
 
 #include "common/child.h"
 #include "common/log.h"
+#include "linkd/joiner.h"
 #include "linkd/link.h"
 #include "linkd/pull.h"
 #include "linkd/reattest.h"
@@ -108,6 +110,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_LINK_CLOSE, on_close },
 	{ MSG_LINK_PING, link_ping },
 	{ MSG_LINK_PULL, pull_on_request },
+	{ MSG_LINK_JOIN, joiner_on_request },
 	{ MSG_SESSION_END, on_session_end },
 	{ MSG_HEAD_MOVED, on_head_moved },
 	{ 0, NULL },
