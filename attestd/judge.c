@@ -187,10 +187,8 @@ agrees(const struct registry *r, const struct judge_session *s,
 	const uint8_t *head;
 	uint8_t digest[32];
 
-	if (ev->seq > ours) {
-		j->newer = true;
+	if (ev->seq > ours)
 		return true;
-	}
 	head = registry_hash_at(r, ev->seq);
 	if (head == NULL || memcmp(head, ev->head, 32) != 0) {
 		j->fork = true;

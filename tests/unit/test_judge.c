@@ -19,6 +19,7 @@
 
 #include "attestd/judge.h"
 #include "common/atls.h"
+#include "common/capability.h"
 
 #define T0 UINT64_C(1795270000) /* of the genesis */
 #define SOFT_S 1000
@@ -224,17 +225,6 @@ found_registry(void)
 /* The leaf and this end. */
 
 static void
-digest(uint64_t capabilities, uint8_t out[32])
-{
-	uint8_t raw[8];
-	int i;
-
-	for (i = 0; i < 8; i++)
-		raw[i] = (uint8_t)(capabilities >> (56 - 8 * i));
-	assert_int_equal(EVP_Digest(raw, 8, out, NULL, EVP_sha256(), NULL), 1);
-}
-
-static void
 at(uint64_t now_s)
 {
 	session.now_s = now_s;
@@ -270,7 +260,7 @@ setup(void **state)
 	memcpy(leaf.verifier_nonce, nonce, sizeof(nonce));
 	memcpy(leaf.prover_nonce, prover, sizeof(prover));
 	memcpy(leaf.spki, spki[0], sizeof(leaf.spki));
-	digest(CAPS, leaf.caps);
+	capability_digest(CAPS, leaf.caps);
 	peer_is_at(registry_seq(reg));
 	at(T0 + 10);
 	return 0;
@@ -375,6 +365,7 @@ test_no_leaf(void **state)
 	judge(reg, &session, bytes, sizeof(bytes), &got);
 	assert_int_equal(got.alert, ATLS_BAD);
 	assert_string_equal(got.peer, "");
+	assert_non_null(strstr(got.reason, "no leaf certificate"));
 	judge(reg, &session, bytes, 0, &got);
 	assert_int_equal(got.alert, ATLS_BAD);
 }
@@ -557,6 +548,7 @@ test_old_key(void **state)
 	assert_memory_equal(got.key, pub[PEER], sizeof(got.key));
 	passes_by(PEER_NEXT);
 	assert_memory_equal(got.key, pub[PEER_NEXT], sizeof(got.key));
+	fails_by(STRANGER, ATLS_BAD, "not by the key");
 	at(T0 + 5 + REGISTRY_OVERLAP_S + 1);
 	fails(ATLS_BAD, "not by the key");
 	passes_by(PEER_NEXT);
@@ -590,7 +582,7 @@ test_unsettled(void **state)
 	passes();
 	/* Of a registry in dispute nothing is held against the peer. */
 	peer_is_at(registry_seq(reg));
-	digest(CAPS | 2, leaf.caps);
+	capability_digest(CAPS | 2, leaf.caps);
 	passes();
 	/* Not known to be one of us, and not known to be none. */
 	snprintf(leaf.name, sizeof(leaf.name), "late");
@@ -687,9 +679,9 @@ test_capabilities(void **state)
 	struct registry_update u;
 
 	(void)state;
-	digest(CAPS | 2, leaf.caps);
+	capability_digest(CAPS | 2, leaf.caps);
 	fails(ATLS_POLICY, "other capabilities");
-	digest(0, leaf.caps);
+	capability_digest(0, leaf.caps);
 	fails(ATLS_POLICY, "other capabilities");
 	/* It may not have heard what it was given since. */
 	u = adds("more", STRANGER, 0);
