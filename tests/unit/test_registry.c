@@ -1275,6 +1275,52 @@ test_revocation_by_later_authorities(void **state)
 	registry_free(r);
 }
 
+/* What was revoked here does not come back over a fork. */
+static void
+test_revoked_stays_revoked(void **state)
+{
+	struct registry_update u = update(REGISTRY_AUTHORITIES);
+	struct registry *r = begin(1, 1);
+	struct line l;
+
+	(void)state;
+	apply(r, node_add("n1", NODE + 1), BY(AUTH));
+	apply(r, node_add("n2", NODE + 2), BY(AUTH));
+	u.set = set_of(AUTH + 1, 1, 1, false);
+	apply(r, u, BY(AUTH, AUTH + 1));
+	apply(r, node_revoke("n1"), BY(AUTH + 1));
+	next_line(r, 2, node_add("n9", NODE + 9), BY(AUTH), &l);
+	assert_int_equal(offer(r, &l), REGISTRY_FORK);
+	assert_int_equal(registry_common(r), 2);
+	assert_int_equal(standing(r, "n1", NODE + 1, T0), REGISTRY_REVOKED);
+	assert_int_equal(standing(r, "n2", NODE + 2, T0), REGISTRY_OK);
+	registry_free(r);
+}
+
+/* Without a fork a resolve takes nothing away. */
+static void
+test_resolve_without_a_fork(void **state)
+{
+	struct registry_update u = update(REGISTRY_RESOLVE);
+	struct registry *r = begin(1, 1);
+	struct line l;
+
+	(void)state;
+	apply(r, node_add("n1", NODE + 1), BY(AUTH));
+	apply(r, node_add("n2", NODE + 2), BY(AUTH));
+	apply(r, node_revoke("n1"), BY(AUTH));
+	u.resolve.common = 1;
+	u.resolve.heads = 2;
+	memset(u.resolve.head[0], 0, 32);
+	memcpy(u.resolve.head[1], registry_hash_at(r, 2), 32);
+	memcpy(u.resolve.chosen, registry_hash_at(r, 2), 32);
+	next_line(r, 2, u, BY(AUTH), &l);
+	assert_int_equal(offer(r, &l), REGISTRY_FORK);
+	assert_int_equal(registry_common(r), 2);
+	assert_int_equal(standing(r, "n1", NODE + 1, T0), REGISTRY_REVOKED);
+	registry_free(r);
+}
+
 /* Who was replaced long ago makes no branch and decides no fork. */
 static void
 test_replaced_authorities(void **state)
@@ -1611,6 +1657,8 @@ main(void)
 		cmocka_unit_test(test_resolve_for_ours),
 		cmocka_unit_test(test_resolve_for_theirs),
 		cmocka_unit_test(test_revocation_by_later_authorities),
+		cmocka_unit_test(test_revoked_stays_revoked),
+		cmocka_unit_test(test_resolve_without_a_fork),
 		cmocka_unit_test(test_replaced_authorities),
 		cmocka_unit_test(test_many_branches),
 		cmocka_unit_test(test_files_come_back),
