@@ -301,13 +301,30 @@ atls_leaf(struct atls *a, const uint8_t *der, size_t len)
 	return 0;
 }
 
+/* What is none of the five is the first of them, and never an acceptance. */
+static int
+one_of_ours(enum atls_alert alert)
+{
+	switch (alert) {
+	case ATLS_ACCEPT:
+	case ATLS_REVOKED:
+	case ATLS_EXPIRED:
+	case ATLS_UNKNOWN:
+	case ATLS_POLICY:
+		return (int)alert;
+	case ATLS_BAD:
+	default:
+		return ATLS_BAD;
+	}
+}
+
 int
 atls_verdict(struct atls *a, enum atls_alert alert)
 {
 	if (a->state != ATLS_HANDSHAKING || a->verdict != ATLS_ASKED)
 		return -EINVAL;
 	a->verdict = ATLS_ANSWERED;
-	a->alert = (int)alert;
+	a->alert = one_of_ours(alert);
 	a->times.verdict_answered = now_us();
 	(void)event_del(a->answer);
 	event_active(a->kick, 0, 0);

@@ -25,6 +25,7 @@
 #include "common/atls_int.h"
 #include "common/evidence.h"
 
+#define READ_BUFFER 65536
 #define EXT_ALPN 16
 #define EXT_PSK 41
 #define EXT_EARLY_DATA 42
@@ -439,6 +440,7 @@ make(const SSL_METHOD *method)
 		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN |
 		SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_max_cert_list(c, 2 * ATLS_LEAF_MAX);
+	SSL_CTX_set_default_read_buffer_len(c, READ_BUFFER);
 	SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
 	    NULL);
 	SSL_CTX_set_cert_verify_callback(c, judged, NULL);
@@ -550,5 +552,7 @@ atls_tls_complete(struct atls *a)
 	memcpy(a->alpn, p, n);
 	a->alpn[n] = '\0';
 	SSL_clear_mode(a->ssl, SSL_MODE_ASYNC);
+	/* Several records at once, now that all that comes is data. */
+	SSL_set_read_ahead(a->ssl, 1);
 	return true;
 }

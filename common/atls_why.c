@@ -46,6 +46,19 @@ not_tls(const struct atls *a)
 	return "peer speaks no TLS";
 }
 
+/*
+ * A client is secured before the server has judged it, so a word about its
+ * certificate may come at any time and is a refusal all the same.
+ */
+static bool
+is_refusal(const struct atls *a)
+{
+	return a->state == ATLS_HANDSHAKING ||
+	    (a->alert_in >= SSL_AD_BAD_CERTIFICATE &&
+		a->alert_in <= SSL_AD_ACCESS_DENIED) ||
+	    a->alert_in == SSL_AD_CERTIFICATE_REQUIRED;
+}
+
 static void
 why_alert(const struct atls *a, char *out, size_t size)
 {
@@ -63,8 +76,7 @@ why_alert(const struct atls *a, char *out, size_t size)
 	else {
 		s = SSL_alert_desc_string_long(a->alert_in);
 		(void)snprintf(out, size, "peer %s: %s (alert %d)",
-		    a->state == ATLS_HANDSHAKING ? "refused us" :
-						   "ended the session",
+		    is_refusal(a) ? "refused us" : "ended the session",
 		    strcmp(s, "unknown") == 0 ? "for a reason of its own" : s,
 		    a->alert_in);
 	}

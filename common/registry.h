@@ -98,7 +98,7 @@ int registry_apply(struct registry *, const char *line, size_t len,
 /* What a line that came from a peer turned out to be. */
 enum registry_offer {
 	REGISTRY_NEXT,	   /* applied: the chain is one longer */
-	REGISTRY_KNOWN,	   /* we have it, or something that stands above it */
+	REGISTRY_KNOWN,	   /* we have it, here or on a branch */
 	REGISTRY_SWITCHED, /* applied; updates that decided nothing gave way */
 	REGISTRY_BRANCH,   /* of another branch, kept: it decides nothing yet */
 	REGISTRY_FORK,	   /* of another branch that decides something: kept,
@@ -240,8 +240,8 @@ registry_freshness(const struct registry *, uint64_t now_s, uint64_t *age_s);
 
 /*
  * Two branches decide different things. Until a `resolve` the state in force
- * is the last common one, less what either branch revoked with enough
- * authorities of that common state.
+ * is the last common one, less what our branch revoked, and what others did
+ * with enough authorities of that common state.
  */
 bool registry_forked(const struct registry *);
 /* The last number that all branches share; registry_seq() if not forked. */

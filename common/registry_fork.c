@@ -48,19 +48,23 @@ is_line(const struct registry *r, uint64_t seq, const registry_hash hash)
 
 /* --- the fork ------------------------------------------------------------ */
 
+/*
+ * Revocations on a branch that count at the fork: those by its authorities.
+ * Ours all count: what was revoked here does not come back over a fork.
+ */
 static void
-revoke_lines(struct reg_state *s, const struct reg_lines *lines, size_t from)
+revoke_lines(struct reg_state *s, const struct reg_lines *lines, size_t from,
+    bool ours)
 {
 	struct reg_parsed p;
 	size_t i;
 
-	for (i = from; i < lines->n; i++) {
-		if (reg_parse(lines->line[i]->text, lines->line[i]->len, &p) !=
-		    NULL)
-			continue;
-		if (reg_members(&p, reg_set(s)) >= reg_set(s)->threshold)
+	for (i = from; i < lines->n; i++)
+		if (reg_parse(lines->line[i]->text, lines->line[i]->len, &p) ==
+			NULL &&
+		    (ours ||
+			reg_members(&p, reg_set(s)) >= reg_set(s)->threshold))
 			reg_state_revoke(s, &p.u);
-	}
 }
 
 void
@@ -90,9 +94,9 @@ reg_fork_update(struct registry *r)
 	s = reg_replay(r, (size_t)r->common + 1, NULL, &why);
 	if (s == NULL)
 		return;
-	revoke_lines(s, &r->lines, (size_t)r->common + 1);
+	revoke_lines(s, &r->lines, (size_t)r->common + 1, true);
 	for (i = 0; i < r->branches; i++)
-		revoke_lines(s, &r->branch[i].lines, 0);
+		revoke_lines(s, &r->branch[i].lines, 0, false);
 	r->common_state = s;
 }
 
@@ -451,7 +455,8 @@ offer_branch(struct registry *r, const struct place *at, const char *line,
 	*why = NULL;
 	if (reg_is_settled(r->state, at->parent))
 		*why = "of a branch that a resolve has ended";
-	else if (!forked && at->parent < reg_final(r->state))
+	else if (at->parent <
+	    reg_final(r->state, forked ? r->common : UINT64_MAX))
 		*why = "of a branch that leaves before authorities who were "
 		       "replaced long ago";
 	else
@@ -462,7 +467,7 @@ offer_branch(struct registry *r, const struct place *at, const char *line,
 		*why = keep_line(r, at, line, len, p, &which);
 	if (*why != NULL)
 		return REGISTRY_BAD;
-	if (p->u.op == REGISTRY_RESOLVE &&
+	if (forked && p->u.op == REGISTRY_RESOLVE &&
 	    p->u.resolve.common <= r->branch[which].parent) {
 		*why = take_branch(r, which);
 		if (*why != NULL) {
@@ -511,6 +516,10 @@ registry_offer(struct registry *r, const char *line, size_t len, uint64_t *from,
 	if (known_on_branch(r, &p))
 		return REGISTRY_KNOWN;
 	if (!find_place(r, &p, &at)) {
+		if (p.u.seq == 1) {
+			*why = "of another registry";
+			return REGISTRY_BAD;
+		}
 		*from = r->state->seq + 1;
 		if (p.u.seq <= *from)
 			*from =

@@ -102,8 +102,9 @@ const struct registry_set *reg_set(const struct reg_state *);
 const struct registry_set *reg_set_at(const struct reg_state *, uint64_t seq);
 /* See registry_time(). */
 uint64_t reg_time(const struct reg_state *);
-/* No branch may leave before this number: see claw-registry(5), Forks. */
-uint64_t reg_final(const struct reg_state *);
+/* No branch may leave before this number, which is not above limit: see
+ * claw-registry(5), Forks. */
+uint64_t reg_final(const struct reg_state *, uint64_t limit);
 bool reg_is_settled(const struct reg_state *, uint64_t parent);
 
 struct reg_node *reg_node(const struct reg_state *, const char *name);

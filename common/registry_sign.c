@@ -83,7 +83,7 @@ reg_count(const struct reg_parsed *p, const struct reg_state *s,
 	} else if (p->u.op == REGISTRY_RESOLVE) {
 		set = reg_set_at(s, p->u.resolve.common);
 		/* Who was replaced long ago does not decide alone any more. */
-		if (reg_final(s) > p->u.resolve.common)
+		if (reg_final(s, UINT64_MAX) > p->u.resolve.common)
 			other = reg_set(s);
 	} else {
 		set = reg_set(s);

@@ -259,13 +259,13 @@ reg_time(const struct reg_state *s)
 }
 
 uint64_t
-reg_final(const struct reg_state *s)
+reg_final(const struct reg_state *s, uint64_t limit)
 {
 	uint64_t now = reg_time(s);
 	size_t i;
 
 	for (i = s->eras; i-- > 1;)
-		if (now > s->era[i].time_s &&
+		if (s->era[i].seq <= limit && now > s->era[i].time_s &&
 		    now - s->era[i].time_s > s->windows.hard_s)
 			return s->era[i].seq;
 	return 0;

@@ -739,8 +739,7 @@ refusal(struct end *judge, struct end *judged, size_t i)
 	(void)snprintf(text, sizeof(text), "we refused the peer: %s",
 	    alerts[i].text);
 	assert_string_equal(judge->why, text);
-	(void)snprintf(text, sizeof(text), "peer %s: %s",
-	    judged->secured ? "ended the session" : "refused us",
+	(void)snprintf(text, sizeof(text), "peer refused us: %s",
 	    alerts[i].text);
 	assert_string_equal(judged->why, text);
 }
@@ -786,6 +785,18 @@ test_refused_later(void **state)
 	refusal(&s, &c, 1);
 }
 
+/* A number that is no verdict of ours accepts nobody. */
+static void
+test_odd_verdict(void **state)
+{
+	(void)state;
+	s.verdict = 90;
+	pair(mesh, mesh);
+	UNTIL(c.failed && s.failed);
+	assert_string_equal(c.why,
+	    "peer refused us: bad certificate (alert 42)");
+}
+
 static void
 test_no_leaf(void **state)
 {
@@ -818,7 +829,7 @@ test_no_answer(void **state)
 	assert_string_equal(s.why,
 	    "we refused the peer: no verdict within 20 ms");
 	assert_string_equal(c.why,
-	    "peer ended the session: bad certificate (alert 42)");
+	    "peer refused us: bad certificate (alert 42)");
 	teardown(state);
 	setup(state);
 	atls_ctx_limits(ctx, PATIENCE_S * 1000, 20);
@@ -1384,11 +1395,12 @@ main(void)
 	const struct CMUnitTest tests[] = { T(good), T(delayed), T(fresh),
 		T(data_before_verdict), T(half_close), T(cut_off), T(bulk),
 		T(client_refuses), T(server_refuses), T(refused_later),
-		T(no_leaf), T(no_answer), T(silent_peer), T(alpn),
-		T(wrong_leaf), T(raw_is_good), T(client_without_extension),
-		T(client_without_certificate), T(client_without_mark),
-		T(client_with_chain), T(client_of_tls12), T(resumption),
-		T(no_tls), T(server_asks_nothing), T(server_without_extension),
+		T(odd_verdict), T(no_leaf), T(no_answer), T(silent_peer),
+		T(alpn), T(wrong_leaf), T(raw_is_good),
+		T(client_without_extension), T(client_without_certificate),
+		T(client_without_mark), T(client_with_chain),
+		T(client_of_tls12), T(resumption), T(no_tls),
+		T(server_asks_nothing), T(server_without_extension),
 		T(server_without_alpn), T(server_with_chain),
 		T(server_of_tls12), T(tickets), T(key_updates),
 		T(key_update_flood), T(large_hello), T(cut_anywhere),
