@@ -8,7 +8,7 @@
 #include "attestd/session.h"
 
 static struct session {
-	uint32_t id; /* 0: free */
+	uint32_t id;  /* 0: free */
 	bool claimed; /* a worker has asked on its channel */
 	uint8_t role, purpose;
 	char peer[EVIDENCE_NAME_SIZE]; /* whom we dialled, later who it is */
@@ -44,9 +44,8 @@ session_role(const struct msg_SESSION_ROLE *m)
 	if (m->session == 0 ||
 	    (m->role != EVIDENCE_CLIENT && m->role != EVIDENCE_SERVER))
 		return "neither a client nor a server";
-	if (m->role == EVIDENCE_SERVER ?
-		m->purpose != 0 || m->peer[0] != '\0' :
-		m->purpose != EVIDENCE_MESH &&
+	if (m->role == EVIDENCE_SERVER ? m->purpose != 0 || m->peer[0] != '\0' :
+					 m->purpose != EVIDENCE_MESH &&
 		    m->purpose != EVIDENCE_REGISTRY &&
 		    (m->purpose != EVIDENCE_JOIN || !joining))
 		return "not a purpose that meshd has";
@@ -121,7 +120,9 @@ session_leaf(uint32_t id, uint8_t purpose, bool joins, uint64_t now_s,
 	why = purpose_refused(s, purpose, joins);
 	if (why != NULL)
 		return why;
-	if (now_s - s->since >= SESSION_LEAVES_S && s->attested) {
+	/* The hour begins with its first leaf. */
+	if (s->attested &&
+	    (s->leaves == 0 || now_s - s->since >= SESSION_LEAVES_S)) {
 		s->since = now_s;
 		s->leaves = 0;
 	}
