@@ -257,6 +257,7 @@ take_error(const json_t *error, struct api_error *e)
 		{ "UnavailableError", EX_TEMPFAIL },
 		{ "ConfigError", EX_CONFIG },
 		{ "InvalidError", EX_DATAERR },
+		{ "RegistryError", EX_DATAERR },
 	};
 	const char *name, *text;
 	const json_t *data = json_object_get(error, "data");

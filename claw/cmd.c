@@ -221,7 +221,7 @@ static int
 verb_incomplete(struct cmd *c, const char *noun, FILE *err)
 {
 	size_t len = strlen(noun), n = 0;
-	char list[256] = "";
+	char list[512] = "";
 	unsigned int v;
 
 	for (v = 0; v < VERB_MAX; v++)

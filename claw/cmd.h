@@ -30,6 +30,7 @@ enum cmd_flag {
 enum cmd_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define CMD_GIVEN_MAX 48
+#define CMD_OPERANDS_MAX 16
 
 /* One invocation. Strings are argv's. */
 struct cmd {
@@ -41,7 +42,7 @@ struct cmd {
 	enum cmd_color color;
 	char *const *envp;
 	char joined[64]; /* the verb as typed, for errors */
-	const char *operands[4];
+	const char *operands[CMD_OPERANDS_MAX];
 	size_t n_operands;
 	struct {
 		enum cmd_flag flag;
