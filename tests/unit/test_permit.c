@@ -170,6 +170,7 @@ test_invite(void **state)
 	OTHER(update.node.capabilities = CAPS | 4);
 	OTHER(update.op = REGISTRY_NODE_REVOKE; update.node.capabilities = 0);
 	OTHER(update.op = REGISTRY_NODE_ANCHOR);
+	OTHER(memset(update.node.identity, 0, sizeof(registry_key)));
 	/* Any key, fewer capabilities; once. */
 	memset(update.node.identity, 0x33, sizeof(registry_key));
 	update.node.capabilities = 1;

@@ -192,6 +192,8 @@ test_leaves_an_hour(void **state)
 	unsigned int i;
 
 	(void)state;
+	/* That of the handshake is not counted among them. */
+	issued(id, EVIDENCE_MESH, NOW, EVIDENCE_CLIENT, "peer");
 	attested(id, "peer");
 	for (i = 0; i < SESSION_LEAVES; i++)
 		issued(id, EVIDENCE_MESH, NOW + i, EVIDENCE_CLIENT, "peer");
@@ -218,6 +220,7 @@ test_young_machine(void **state)
 	unsigned int i;
 
 	(void)state;
+	issued(id, EVIDENCE_MESH, 10, EVIDENCE_CLIENT, "peer");
 	attested(id, "peer");
 	for (i = 0; i < SESSION_LEAVES; i++)
 		issued(id, EVIDENCE_MESH, 3590, EVIDENCE_CLIENT, "peer");
@@ -258,10 +261,11 @@ test_roles_refused(void **state)
 	uint32_t id = last + 1;
 
 	(void)state;
-	assert_non_null(role(0, EVIDENCE_SERVER, 0, ""));
-	assert_non_null(role(id, 0, 0, ""));
+	assert_non_null(strstr(role(0, EVIDENCE_SERVER, 0, ""), "neither"));
+	assert_non_null(role(id, 0, EVIDENCE_MESH, ""));
+	assert_non_null(role(id, EVIDENCE_CALLER, EVIDENCE_MESH, ""));
 	assert_non_null(role(id, EVIDENCE_CALLER, EVIDENCE_VOICE, ""));
-	assert_non_null(role(id, EVIDENCE_CALLEE, 0, ""));
+	assert_non_null(role(id, EVIDENCE_CALLEE, EVIDENCE_REGISTRY, ""));
 	/* A server has no purpose and no peer but its client's. */
 	assert_non_null(role(id, EVIDENCE_SERVER, EVIDENCE_MESH, ""));
 	assert_non_null(role(id, EVIDENCE_SERVER, 0, "peer"));
@@ -307,6 +311,24 @@ test_full(void **state)
 		session_end(i);
 }
 
+/* Last: a node that joins is one for as long as keyd runs. */
+static void
+test_node_that_joins(void **state)
+{
+	(void)state;
+	assert_non_null(
+	    role(++last, EVIDENCE_CLIENT, EVIDENCE_JOIN, "inviter"));
+	session_allow_join();
+	assert_null(role(last, EVIDENCE_CLIENT, EVIDENCE_JOIN, "inviter"));
+	refused(last, EVIDENCE_MESH, NOW, "not what was dialled for");
+	refused(last, EVIDENCE_REGISTRY, NOW, "not what was dialled for");
+	issued(last, EVIDENCE_JOIN, NOW, EVIDENCE_CLIENT, "inviter");
+	session_end(last);
+	/* It invites nobody for that. */
+	refused(server(), EVIDENCE_JOIN, NOW, "no invite is open");
+	session_end(last);
+}
+
 int
 main(void)
 {
@@ -324,6 +346,7 @@ main(void)
 		cmocka_unit_test(test_roles_refused),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_node_that_joins),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
