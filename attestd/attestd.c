@@ -91,6 +91,8 @@ attestd_record(struct auditrec *r, chan_done *done, void *arg)
 	struct chan *auditd = child_peer(PROC_AUDITD);
 	uint32_t id = 0;
 
+	if (joining())
+		return false; /* there is no log yet */
 	if (auditd != NULL && chan_has_room(auditd, MSG_MAX_LEN))
 		id = chan_ask(auditd, MSG_AUDIT_APPEND,
 		    done != NULL ? done : on_recorded, arg);

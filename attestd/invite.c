@@ -213,8 +213,7 @@ answer(struct asker *a, uint8_t status, uint64_t seq, const char *text)
 	else if (status == REFUSED)
 		chan_refuse(a->chan, &m, EPERM, false, "%s", text);
 	else
-		(void)chan_send_INVITE_ANSWERED(a->chan, a->request, -1,
-		    &done);
+		(void)chan_send_INVITE_ANSWERED(a->chan, a->request, -1, &done);
 	free(a);
 }
 
@@ -241,8 +240,8 @@ on_joined(struct asker *a, const struct registry_node *n)
 	char words[TICKET_WORDS_SIZE];
 
 	ticket_words(attestd.genesis, v->identity, words);
-	log_info("%s has joined, update %" PRIu64 ": %s", v->name,
-	    n->added_seq, words);
+	log_info("%s has joined, update %" PRIu64 ": %s", v->name, n->added_seq,
+	    words);
 	if (v->proposal[0] != '\0') {
 		v->proposal[0] = '\0';
 		(void)save();
@@ -260,7 +259,8 @@ wait_for_yes(struct asker *a)
 	v->confirm = true;
 	(void)save();
 	log_warnx("%s waits to be added: the node was restarted, so an "
-		  "operator has to say yes again", v->name);
+		  "operator has to say yes again",
+	    v->name);
 	answer(a, a->session != 0 ? WAITS : REFUSED, 0,
 	    "the inviter was restarted; its operator has to say yes again");
 }
@@ -307,8 +307,8 @@ add(struct asker *a)
 		return;
 	}
 	if (v->proposal[0] != '\0' &&
-	    registry_signed(attestd.registry, v->proposal,
-		strlen(v->proposal), &have, &need, NULL) == NULL) {
+	    registry_signed(attestd.registry, v->proposal, strlen(v->proposal),
+		&have, &need, NULL) == NULL) {
 		answer(a, WAITS, 0, "other authorities have yet to sign");
 		return;
 	}

@@ -65,8 +65,7 @@ get_hex(const json_t *o, const char *name, uint8_t out[32])
 	char pair[3] = "", *end;
 	int i;
 
-	if (s == NULL || strlen(s) != 64 ||
-	    strspn(s, "0123456789abcdef") != 64)
+	if (s == NULL || strlen(s) != 64 || strspn(s, "0123456789abcdef") != 64)
 		return false;
 	for (i = 0; i < 32; i++) {
 		memcpy(pair, s + 2 * i, 2);
@@ -176,8 +175,7 @@ load(FILE *f, struct invite *all, unsigned int max)
 	int r = 0;
 
 	while (r == 0 && (len = getline(&line, &size, f)) > 0) {
-		o = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES,
-		    NULL);
+		o = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
 		if (n >= max || line[len - 1] != '\n' || o == NULL ||
 		    !parse(o, &all[n++]))
 			r = -EBADMSG;

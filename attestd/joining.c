@@ -91,7 +91,8 @@ joining_start(int dirfd)
 	if (why != NULL)
 		fatalx(CHAIN ", from an attempt before, is not of the registry "
 			     "that this ticket is for: %s; remove it and "
-			     "join again", why);
+			     "join again",
+		    why);
 	my.written = true;
 }
 
@@ -230,8 +231,8 @@ write_chain(int fd)
 	int r = 0;
 
 	while (r == 0 && from <= registry_seq(attestd.registry)) {
-		n = registry_range(attestd.registry, from, lines,
-		    sizeof(lines), &next);
+		n = registry_range(attestd.registry, from, lines, sizeof(lines),
+		    &next);
 		if (n == 0 || next <= from)
 			return -EIO;
 		r = write_all(fd, lines, n);

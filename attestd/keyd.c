@@ -143,13 +143,12 @@ on_genesis_sign(struct chan *c, struct msg *m)
 {
 	struct msg_GENESIS_SIGN want;
 	struct msg_GENESIS_SIGNED done;
-	char line[2048];
+	char line[4096];
 	int n;
 
 	if (!msg_get_GENESIS_SIGN(&m->body, &want))
 		fatalx("malformed GENESIS_SIGN");
-	n = statement_genesis(want.time_s, want.soft_s, want.hard_s, line,
-	    sizeof(line));
+	n = statement_genesis(&want, line, sizeof(line));
 	keystore_forget(KEY_AUTHORITY);
 	if (n < 0) {
 		keyd_refuse(c, m, (uint16_t)-n, "no authority key was made");

@@ -16,6 +16,7 @@
 
 #include "attestd/statement.h"
 #include "common/b64.h"
+#include "common/capability.h"
 #include "common/note.h"
 #include "common/ticket.h"
 
@@ -223,26 +224,66 @@ statement_token(struct token_claims *claims, uint32_t seconds, char *out,
 	return r != 0 ? r : token_compose(input, (size_t)n, sig, out, size);
 }
 
+static ssize_t
+sign_line(const struct registry_update *u, char *out, size_t size)
+{
+	struct registry_signature sig;
+	int r = statement_update(u, &sig);
+	ssize_t n = r != 0 ? r : regupdate_line(u, &sig, 1, out, size);
+
+	if (n >= 0 && (size_t)n + 1 < size)
+		out[n++] = '\n';
+	else if (n >= 0)
+		n = -ENOSPC;
+	return n;
+}
+
+/* This node as the registry's first. */
+static ssize_t
+first_node(const struct msg_GENESIS_SIGN *m, const registry_hash genesis,
+    char *out, size_t size)
+{
+	struct registry_update u = { .v = REGISTRY_VERSION,
+		.op = REGISTRY_NODE_ADD,
+		.seq = 1,
+		.time_s = m->time_s };
+	int r;
+
+	memcpy(u.prev, genesis, sizeof(u.prev));
+	snprintf(u.node.name, sizeof(u.node.name), "%s", m->node);
+	u.node.capabilities = capability_all();
+	if (m->address[0] != '\0') {
+		u.node.addresses = 1;
+		snprintf(u.node.address[0], sizeof(u.node.address[0]), "%s",
+		    m->address);
+	}
+	r = keystore_public(KEY_IDENTITY, u.node.identity);
+	if (r == 0)
+		r = keystore_public(KEY_SEALING, u.node.sealing);
+	return r != 0 ? r : sign_line(&u, out, size);
+}
+
 int
-statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s, char *line,
-    size_t size)
+statement_genesis(const struct msg_GENESIS_SIGN *m, char *lines, size_t size)
 {
 	struct registry_update u = { .v = REGISTRY_VERSION,
 		.op = REGISTRY_GENESIS,
-		.time_s = time_s,
-		.windows = { soft_s, hard_s },
+		.time_s = m->time_s,
+		.windows = { m->soft_s, m->hard_s },
 		.set = { .count = 1, .threshold = 1, .has_fresh = true } };
-	struct registry_signature sig;
-	ssize_t n;
+	registry_hash hash;
+	ssize_t n, k;
 	int r;
 
 	r = keystore_public(KEY_AUTHORITY, u.set.authority[0]);
 	if (r == 0)
 		r = keystore_public(KEY_FRESH, u.set.fresh[0]);
-	if (r == 0)
-		r = statement_update(&u, &sig);
-	if (r != 0)
-		return r;
-	n = regupdate_line(&u, &sig, 1, line, size);
-	return (int)n;
+	n = r != 0 ? r : sign_line(&u, lines, size);
+	if (n < 0)
+		return (int)n;
+	if (EVP_Digest(lines, (size_t)n - 1, hash, NULL, EVP_sha256(), NULL) !=
+	    1)
+		return -EIO;
+	k = first_node(m, hash, lines + n, size - (size_t)n);
+	return (int)(k < 0 ? k : n + k);
 }

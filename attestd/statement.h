@@ -18,6 +18,7 @@
 #include "attestd/keystore.h"
 #include "common/evidence.h"
 #include "common/join.h"
+#include "common/msg.h"
 #include "common/regupdate.h"
 #include "common/token.h"
 
@@ -67,10 +68,11 @@ ssize_t statement_token(struct token_claims *claims, uint32_t seconds,
     char *out, size_t size);
 
 /*
- * The first line of a registry, with one authority, threshold 1, signed by
- * the authority key. Length of the line (without newline), or -errno.
+ * The first two lines of a registry: one authority, threshold 1, and this
+ * node with every capability; signed by the authority key. Length of both
+ * with their newlines, or -errno.
  */
-int statement_genesis(uint64_t time_s, uint32_t soft_s, uint32_t hard_s,
-    char *line, size_t size);
+int
+statement_genesis(const struct msg_GENESIS_SIGN *m, char *lines, size_t size);
 
 #endif

@@ -7,6 +7,8 @@
  * whoever calls it, whether the node runs or not. The verbs are
  * claw/commands.def; the small ones stand here.
  */
+#include <sys/mman.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -261,6 +263,26 @@ metrics_run(const struct cmd *c)
 	return status;
 }
 
+/*
+ * A ticket is a secret that everybody sees in ps(1): it is taken out of our
+ * arguments, and clawd reads it from its standard input.
+ */
+static bool
+hand_over_ticket(const char *join)
+{
+	char *arg = (char *)(uintptr_t)join;
+	size_t n = strlen(join);
+	int fd = memfd_create("ticket", MFD_CLOEXEC);
+	bool ok;
+
+	ok = fd != -1 && write(fd, join, n) == (ssize_t)n &&
+	    lseek(fd, 0, SEEK_SET) == 0 && dup2(fd, STDIN_FILENO) != -1;
+	explicit_bzero(arg, n);
+	if (fd != -1)
+		close(fd);
+	return ok;
+}
+
 /* What makes nodes is clawd; claw only finds it. */
 int
 init_run(const struct cmd *c)
@@ -268,11 +290,19 @@ init_run(const struct cmd *c)
 	const char *name = cmd_value(c, FLAG_INIT_NAME);
 	const char *dir = cmd_value(c, FLAG_INIT_DIR);
 	const char *listen = cmd_value(c, FLAG_INIT_LISTEN);
+	const char *join = cmd_value(c, FLAG_INIT_JOIN);
 	char clawd[PATH_MAX];
-	const char *argv[10];
+	const char *argv[12];
 	size_t n = 0;
 
-	if (name == NULL)
+	if (join != NULL && strcmp(join, "-") != 0 && join[0] != '@') {
+		if (!hand_over_ticket(join))
+			return out_error(c, stderr, EX_UNAVAILABLE,
+			    "UnavailableError", "the ticket: %s",
+			    strerror(errno));
+		join = "-";
+	}
+	if (name == NULL && join == NULL)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "init wants a name for the node: claw init --dir DIR "
 		    "--name NAME");
@@ -283,8 +313,14 @@ init_run(const struct cmd *c)
 	path_clawd(clawd);
 	argv[n++] = clawd;
 	argv[n++] = "--init";
-	argv[n++] = "--name";
-	argv[n++] = name;
+	if (name != NULL) {
+		argv[n++] = "--name";
+		argv[n++] = name;
+	}
+	if (join != NULL) {
+		argv[n++] = "--join";
+		argv[n++] = join;
+	}
 	if (dir != NULL) {
 		argv[n++] = "--dir";
 		argv[n++] = dir;

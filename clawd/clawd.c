@@ -34,6 +34,7 @@
 #include "clawd/signame.h"
 #include "clawd/suite.h"
 #include "common/log.h"
+#include "common/ticket.h"
 
 #define EX_USAGE 64
 #define EX_CONFIG 78
@@ -52,6 +53,7 @@ usage(FILE *out)
 	fputs("usage: clawd [-n] [-f FILE]\n"
 	      "       clawd --init [--dir DIR] --name NAME "
 	      "[--listen ADDR:PORT]\n"
+	      "                    [--join TICKET|@FILE|-]\n"
 	      "\n"
 	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
 	      "/claw/claw.yaml)\n"
@@ -64,10 +66,28 @@ usage(FILE *out)
 	    out);
 }
 
+/* A ticket on the command line is seen by everybody in ps(1). */
+static char ticket[TICKET_TEXT_MAX + 1];
+
+static void
+hide_ticket(int argc, char **argv)
+{
+	char *at;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		at = strstr(argv[i], TICKET_PREFIX);
+		if (at == NULL)
+			continue;
+		snprintf(ticket, sizeof(ticket), "%s", at);
+		explicit_bzero(at, strlen(at));
+	}
+}
+
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum { INIT = 256, DIR, NAME, LISTEN, INSECURE };
+	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, INSECURE };
 	static const struct option longs[] = {
 		{ "file", required_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'n' },
@@ -77,6 +97,7 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "dir", required_argument, NULL, DIR },
 		{ "name", required_argument, NULL, NAME },
 		{ "listen", required_argument, NULL, LISTEN },
+		{ "join", required_argument, NULL, JOIN },
 #ifdef CLAW_SANITIZERS
 		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
 #endif
@@ -104,6 +125,9 @@ parse_options(int argc, char **argv, struct options *o)
 		case LISTEN:
 			o->new_node.listen = optarg;
 			break;
+		case JOIN:
+			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
+			break;
 		case INSECURE:
 			o->insecure = o->new_node.insecure = true;
 			break;
@@ -117,8 +141,10 @@ parse_options(int argc, char **argv, struct options *o)
 			usage(stderr);
 			exit(EX_USAGE);
 		}
-	if (optind != argc || (o->init && o->new_node.name == NULL) ||
-	    (!o->init && o->new_node.name != NULL)) {
+	if (optind != argc ||
+	    (o->init && o->new_node.name == NULL && o->new_node.join == NULL) ||
+	    (!o->init &&
+		(o->new_node.name != NULL || o->new_node.join != NULL))) {
 		usage(stderr);
 		exit(EX_USAGE);
 	}
@@ -339,13 +365,18 @@ shut_the_door(void)
 int
 main(int argc, char **argv)
 {
+	int status;
 	struct options o = { .file = CLAW_SYSCONFDIR "/claw/claw.yaml" };
 
+	hide_ticket(argc, argv);
 	log_init("clawd", false);
 	shut_the_door();
 	parse_options(argc, argv, &o);
-	if (o.init)
-		return init_node(&o.new_node);
+	if (o.init) {
+		status = init_node(&o.new_node);
+		explicit_bzero(ticket, sizeof(ticket));
+		return status;
+	}
 	if (!load_conf(o.file))
 		return EX_CONFIG;
 	return o.check_only ? EXIT_SUCCESS : run(&o);

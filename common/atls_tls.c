@@ -310,7 +310,11 @@ choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 	(void)arg;
 	if (SSL_select_next_proto(&p, outlen, a->alpns,
 		(unsigned int)a->alpns_len, in,
-		inlen) == OPENSSL_NPN_NEGOTIATED) {
+		inlen) == OPENSSL_NPN_NEGOTIATED &&
+	    *outlen < sizeof(a->alpn)) {
+		/* A server's leaf is for what was agreed on. */
+		memcpy(a->alpn, p, *outlen);
+		a->alpn[*outlen] = '\0';
 		*out = p;
 		return SSL_TLSEXT_ERR_OK;
 	}

@@ -101,7 +101,8 @@ joiner_on_joined(const struct frame *f)
 	struct msg_LINK_JOINED done = { .status = f->code, .seq = f->seq };
 
 	if (!jn.asked || jn.len == 0) {
-		link_close(BYE_PROTOCOL, "peer sent JOINED to who asked nothing");
+		link_close(BYE_PROTOCOL,
+		    "peer sent JOINED to who asked nothing");
 		return;
 	}
 	jn.asked = false;
