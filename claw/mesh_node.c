@@ -189,9 +189,9 @@ node_add_run(const struct cmd *c)
 
 	if (sealing == NULL)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
-		    "node:add wants --sealing KEY: the node's own claw "
-		    "node:show prints it; or let it join with claw "
-		    "node:invite");
+		    "node:add wants --sealing KEY, the node's key for what is "
+		    "sealed to it, x25519:...; claw node:invite needs no "
+		    "keys");
 	names = mesh_names(c, FLAG_ADD_CAPABILITIES,
 	    cmd_value(c, FLAG_ADD_CAPABILITIES));
 	if (names == NULL)

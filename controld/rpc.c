@@ -62,7 +62,6 @@ static const struct {
 	[RPC_CONFIG] = { -32003, "ConfigError" },
 	[RPC_FAILED] = { -32004, "FailedError" },
 	[RPC_REGISTRY] = { -32005, "RegistryError" },
-	[RPC_ATTESTATION] = { -32006, "AttestationError" },
 };
 
 const struct rpc_method_def *

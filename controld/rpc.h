@@ -44,7 +44,6 @@ enum rpc_failure {
 	RPC_CONFIG,	 /* the configuration was not taken */
 	RPC_FAILED,	 /* tried and did not work */
 	RPC_REGISTRY,	 /* the registry's rules do not allow it */
-	RPC_ATTESTATION, /* a peer is not who it has to be */
 	RPC_FAILURES
 };
 

@@ -185,6 +185,13 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		(void)chan_send_PERMIT(child_peer(PROC_KEYD), id, -1, &want);
 }
 
+static bool
+is_of_node(enum registry_op op)
+{
+	return op == REGISTRY_NODE_ADD || op == REGISTRY_NODE_ANCHOR ||
+	    op == REGISTRY_NODE_REVOKE;
+}
+
 static void
 order(struct job *j)
 {
@@ -200,7 +207,10 @@ order(struct job *j)
 	pass_order(j->request, &rec);
 	auditrec_text(&rec, AUDIT_ATTR_OP, regupdate_op_name(j->update.op));
 	if (subject[0] != '\0')
-		auditrec_text(&rec, AUDIT_ATTR_NODE, subject);
+		auditrec_text(&rec,
+		    is_of_node(j->update.op) ? AUDIT_ATTR_NODE :
+					       AUDIT_ATTR_TEXT,
+		    subject);
 	auditrec_bytes(&rec, AUDIT_ATTR_SHA256, digest, sizeof(digest));
 	if (!pass_record(j->request, &rec, on_recorded, j))
 		free(j);
