@@ -353,10 +353,10 @@ step_rotation(struct registry *r)
 	t.time_s = a_time();
 	len = regupdate_rotation_signed_bytes(&t, msg, sizeof(msg));
 	must(len > 0);
-	sign((size_t)12 + b % 12, msg, (size_t)len, &sigs[0]);
-	sign((size_t)12 + (b + 11) % 12, msg, (size_t)len, &sigs[1]);
-	len = regupdate_rotation_line(&t, sigs, (size_t)1 + (b & 1), line,
-	    sizeof(line));
+	sign(12 + b % 12U, msg, (size_t)len, &sigs[0]);
+	sign(12 + (b + 11U) % 12, msg, (size_t)len, &sigs[1]);
+	len =
+	    regupdate_rotation_line(&t, sigs, 1 + (b & 1U), line, sizeof(line));
 	must(len > 0);
 	(void)registry_rotate(r, line, (size_t)len, &why);
 }
