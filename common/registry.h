@@ -103,7 +103,8 @@ enum registry_offer {
 	REGISTRY_BRANCH,   /* of another branch, kept: it decides nothing yet */
 	REGISTRY_FORK,	   /* of another branch that decides something: kept,
 			    * the registry is forked */
-	REGISTRY_RESOLVED, /* a `resolve`: the fork is over */
+	REGISTRY_RESOLVED, /* a `resolve` ended a fork; registry_forked()
+			    * says whether there is another one */
 	REGISTRY_AHEAD,	   /* follows nothing that we have: pull from *from */
 	REGISTRY_BAD	   /* refused, *why says why; nothing changed */
 };

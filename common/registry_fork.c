@@ -388,16 +388,18 @@ take_branch(struct registry *r, size_t which)
 	return NULL;
 }
 
-/* The last line of a branch did not do. */
+/* The last line of a branch did not do: nor does a branch made for it. */
 static void
-unkeep(struct registry *r, size_t which)
+unkeep(struct registry *r, size_t which, bool made)
 {
 	struct reg_branch *b = &r->branch[which];
 
+	if (made) {
+		drop_branch(r, which);
+		return;
+	}
 	reg_line_free(b->lines.line[--b->lines.n]);
 	set_decides(b);
-	if (b->lines.n == 0)
-		drop_branch(r, which);
 }
 
 /* --- offers -------------------------------------------------------------- */
@@ -448,6 +450,7 @@ offer_branch(struct registry *r, const struct place *at, const char *line,
 	struct reg_branch here = { .parent = at->parent };
 	const struct reg_branch *on =
 	    at->which == SIZE_MAX ? &here : &r->branch[at->which];
+	bool made = at->which == SIZE_MAX || at->at < on->lines.n;
 	bool forked = r->forked;
 	struct reg_votes votes;
 	size_t which = 0;
@@ -471,7 +474,7 @@ offer_branch(struct registry *r, const struct place *at, const char *line,
 	    p->u.resolve.common <= r->branch[which].parent) {
 		*why = take_branch(r, which);
 		if (*why != NULL) {
-			unkeep(r, which);
+			unkeep(r, which, made);
 			return REGISTRY_BAD;
 		}
 		reg_fork_update(r);
@@ -480,7 +483,7 @@ offer_branch(struct registry *r, const struct place *at, const char *line,
 	if (stands_above(r, &r->branch[which])) {
 		*why = switch_to(r, which);
 		if (*why != NULL) {
-			unkeep(r, which);
+			unkeep(r, which, made);
 			return REGISTRY_BAD;
 		}
 		reg_fork_update(r);

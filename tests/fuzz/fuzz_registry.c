@@ -273,31 +273,24 @@ offer(struct registry *r, const char *line, size_t len)
 	registry_hash head;
 	const char *why = NULL;
 	bool forked = registry_forked(r);
+	enum registry_offer what;
 
 	memcpy(head, registry_head(r), sizeof(head));
-	switch (registry_offer(r, line, len, &from, &why)) {
-	case REGISTRY_BAD:
-		must(why != NULL);
-		/* FALLTHROUGH */
-	case REGISTRY_KNOWN:
-	case REGISTRY_AHEAD:
-		must(registry_forked(r) == forked);
-		/* A branch that decides nothing may have gone for room. */
-		must(registry_branch_lines(r) <= lines);
-		/* FALLTHROUGH */
-	case REGISTRY_BRANCH:
+	what = registry_offer(r, line, len, &from, &why);
+	must(what != REGISTRY_BAD || why != NULL);
+	must(what != REGISTRY_FORK || registry_forked(r));
+	must(what != REGISTRY_RESOLVED || forked);
+	if (what == REGISTRY_NEXT || what == REGISTRY_SWITCHED ||
+	    what == REGISTRY_RESOLVED)
+		must(memcmp(head, registry_head(r), 32) != 0);
+	else
 		must(registry_seq(r) == seq &&
 		    memcmp(head, registry_head(r), 32) == 0);
-		break;
-	case REGISTRY_FORK:
-		must(registry_forked(r));
-		break;
-	case REGISTRY_RESOLVED:
-	case REGISTRY_NEXT:
-	case REGISTRY_SWITCHED:
-		must(memcmp(head, registry_head(r), 32) != 0);
-		break;
-	}
+	/* A branch that decides nothing may have gone for room. */
+	if (what == REGISTRY_BAD || what == REGISTRY_KNOWN ||
+	    what == REGISTRY_AHEAD)
+		must(registry_forked(r) == forked &&
+		    registry_branch_lines(r) <= lines);
 }
 
 static void
@@ -353,10 +346,10 @@ step_rotation(struct registry *r)
 	t.time_s = a_time();
 	len = regupdate_rotation_signed_bytes(&t, msg, sizeof(msg));
 	must(len > 0);
-	sign((size_t)12 + b % 12, msg, (size_t)len, &sigs[0]);
-	sign((size_t)12 + (b + 11) % 12, msg, (size_t)len, &sigs[1]);
-	len = regupdate_rotation_line(&t, sigs, (size_t)1 + (b & 1), line,
-	    sizeof(line));
+	sign(12 + b % 12U, msg, (size_t)len, &sigs[0]);
+	sign(12 + (b + 11U) % 12, msg, (size_t)len, &sigs[1]);
+	len =
+	    regupdate_rotation_line(&t, sigs, 1 + (b & 1U), line, sizeof(line));
 	must(len > 0);
 	(void)registry_rotate(r, line, (size_t)len, &why);
 }

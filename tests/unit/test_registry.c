@@ -13,9 +13,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -1578,6 +1580,49 @@ test_torn_tail(void **state)
 	close_folder(dir);
 }
 
+/* A disk that takes a part of a line has taken nothing. */
+static void
+test_short_write(void **state)
+{
+	struct registry *r = begin(1, 1), *again, *seen;
+	struct rlimit whole, little;
+	char before[4096], now[4096];
+	struct registry_file f, g;
+	int dir = open_folder();
+	const char *why;
+	rlim_t more;
+	size_t n;
+
+	(void)state;
+	write_genesis(dir, r);
+	again = load(dir, r, &f, true);
+	n = slurp(dir, "registry.ndjson", before, sizeof(before));
+	apply(again, node_add("n1", NODE), BY(AUTH));
+	apply(again, node_add("n2", NODE + 1), BY(AUTH));
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
+	assert_ptr_not_equal(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+	for (more = 0; more < 1200; more += 300) {
+		little = whole;
+		little.rlim_cur = n + more;
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+		why = registry_file_sync(&f, again);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole), 0);
+		assert_string_equal(why, "registry.ndjson: File too large");
+		assert_int_equal(
+		    slurp(dir, "registry.ndjson", now, sizeof(now)), n);
+		assert_memory_equal(now, before, n);
+	}
+	/* What could not be written is written later. */
+	sync_ok(&f, again);
+	seen = load(dir, r, &g, false);
+	assert_false(g.torn);
+	assert_int_equal(registry_seq(seen), 2);
+	registry_free(seen);
+	registry_free(again);
+	registry_free(r);
+	close_folder(dir);
+}
+
 static void
 test_old_backup(void **state)
 {
@@ -1663,6 +1708,7 @@ main(void)
 		cmocka_unit_test(test_many_branches),
 		cmocka_unit_test(test_files_come_back),
 		cmocka_unit_test(test_torn_tail),
+		cmocka_unit_test(test_short_write),
 		cmocka_unit_test(test_old_backup),
 	};
 

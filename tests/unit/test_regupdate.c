@@ -86,14 +86,15 @@ sample(enum registry_op op)
 		SET(u.binary.version, "1.2.0-rc1");
 		SET(u.binary.channel, "beta");
 		u.binary.capabilities = CAPABILITY_MASK(VOICE_BRIDGE);
-		/* FALLTHROUGH */
+		fill(u.binary.sha256, 0x41);
+		break;
 	case REGISTRY_BINARY_REVOKE:
 		fill(u.binary.sha256, 0x41);
 		break;
 	case REGISTRY_DEVELOPER_ADD:
-		fill(u.developer.key, 0x51);
-		/* FALLTHROUGH */
 	case REGISTRY_DEVELOPER_REVOKE:
+		if (op == REGISTRY_DEVELOPER_ADD)
+			fill(u.developer.key, 0x51);
 		SET(u.developer.name, "alice");
 		break;
 	case REGISTRY_POLICY:
