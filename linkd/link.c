@@ -669,6 +669,16 @@ secured(struct atls *a, void *arg)
 /* Frames. */
 
 static void
+on_bye(const struct frame *f)
+{
+	char reason[LINK_REASON_SIZE];
+
+	snprintf(reason, sizeof(reason), "peer closed the link: %s",
+	    frame_bye_text(f->code));
+	end(BYE_DONE, 0, true, reason);
+}
+
+static void
 dispatch(const struct frame *f)
 {
 	struct frame pong = { .type = FRAME_PONG, .number = f->number };
@@ -706,7 +716,7 @@ dispatch(const struct frame *f)
 		joiner_on_joined(f);
 		break;
 	case FRAME_BYE:
-		end(BYE_DONE, 0, true, frame_bye_text(f->code));
+		on_bye(f);
 		break;
 	default:
 		link_close(BYE_PROTOCOL, "peer sent %s to who asked nothing",

@@ -276,8 +276,12 @@ on_leaf(struct chan *c, struct msg *m, void *arg)
 		link_close(BYE_ERROR, "no leaf from keyd: %.200s", no.text);
 		return;
 	}
-	if (!msg_get_LEAF_ISSUED(&m->body, &issued) || issued.leaf_len == 0)
+	if (!msg_get_LEAF_ISSUED(&m->body, &issued))
 		fatalx("malformed LEAF_ISSUED");
+	if (issued.leaf_len == 0) {
+		link_close(BYE_ERROR, "no leaf from keyd: an empty one");
+		return;
+	}
 	f.data = issued.leaf;
 	f.len = issued.leaf_len;
 	link_send(&f);
