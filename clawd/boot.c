@@ -193,11 +193,12 @@ on_ready(struct chan *c, struct msg *m, void *arg)
 	in->state = PROCSTATE_READY;
 	in->ready_ms = suite_now_ms();
 	chan_set_when(c, WHEN_RUN);
-	log_info("%s is ready", proc_name(in->proc));
 	if (in->worker != NULL) {
+		log_debug("%s %u is ready", proc_name(in->proc), in->session);
 		worker_ready(in);
 		return;
 	}
+	log_info("%s is ready", proc_name(in->proc));
 	take_over(in);
 	if (in->proc == PROC_AUDITD)
 		record_auditd(c);

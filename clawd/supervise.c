@@ -174,6 +174,8 @@ ended(struct instance *in, int status)
 	/* Who was asked to finish and was killed instead did not finish. */
 	if (!asked || WIFSIGNALED(status))
 		unexpected_end(in, status);
+	else if (in->worker != NULL)
+		log_debug("%s %u has finished", proc_name(p), in->session);
 	else
 		log_info("%s[%d] has finished", proc_name(p), (int)in->pid);
 	if (in->worker != NULL)
