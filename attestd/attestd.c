@@ -128,6 +128,7 @@ start(void)
 		child_ready();
 		return;
 	}
+	witness_load(DESC_REGISTRY_DIR);
 	why = chain_load(DESC_REGISTRY_DIR);
 	if (why == NULL)
 		why = invite_load(DESC_REGISTRY_DIR);
@@ -210,6 +211,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_SESSION_CLOSED, sessions_on_closed },
 	{ MSG_JUDGE, sessions_on_judge },
 	{ MSG_RENONCE, sessions_on_renonce },
+	{ MSG_CHECKPOINT_LATEST, witness_on_latest },
 	{ MSG_PEER_CHECKPOINTS, sessions_on_checkpoints },
 	{ MSG_LINK_FAILED, sessions_on_failed },
 	{ MSG_INVITE_OPEN, invite_on_open },

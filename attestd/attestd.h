@@ -9,6 +9,7 @@
  *	refusals.c  which refusals of strangers are recorded singly
  *	invite.c    invites, and who joins by them
  *	joining.c   the other end: this node joins and does not exist yet
+ *	witness.c   what peers' logs looked like when they were last shown
  *	rights.c    capability tokens; what the registry says of a name
  */
 #ifndef CLAW_ATTESTD_ATTESTD_H
@@ -101,6 +102,17 @@ void invite_on_open(struct chan *c, struct msg *m);
 void invite_on_show(struct chan *c, struct msg *m);
 void invite_on_answer(struct chan *c, struct msg *m);
 void invite_on_join(struct chan *c, struct msg *m);
+
+/* witness.c */
+void witness_load(int dirfd);
+void witness_on_latest(struct chan *c, struct msg *m);
+/* The newest checkpoint of our log, and of a peer's as it was last shown; 0
+ * bytes: none. Both are at most 2048 bytes. */
+size_t witness_own(const uint8_t **note);
+size_t witness_of(const char *peer, uint8_t out[2048]);
+/* What a peer's WELCOME said. NULL, or what of it is malformed. */
+const char *witness_take(const char *peer, const void *theirs,
+    size_t theirs_len, const void *ours, size_t ours_len);
 
 /* rights.c */
 void rights_on_why(struct chan *c, struct msg *m);

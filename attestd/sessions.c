@@ -292,6 +292,7 @@ static void
 send_verdict(struct session *s)
 {
 	struct judgement *j = s->verdict;
+	uint8_t theirs[2048];
 	struct msg_VERDICT v = { .alert = j->alert,
 		.capabilities = j->capabilities,
 		.until = j->until_s,
@@ -300,6 +301,11 @@ send_verdict(struct session *s)
 	memcpy(v.head, registry_head(attestd.registry), sizeof(v.head));
 	snprintf(v.peer, sizeof(v.peer), "%s", j->peer);
 	snprintf(v.reason, sizeof(v.reason), "%s", j->reason);
+	if (j->alert == ATLS_ACCEPT && s->attested) {
+		v.checkpoint_len = (uint16_t)witness_own(&v.checkpoint);
+		v.theirs_len = (uint16_t)witness_of(s->peer, theirs);
+		v.theirs = theirs;
+	}
 	if (s->chan != NULL)
 		(void)chan_send_VERDICT(s->chan, s->request, -1, &v);
 	if (j->alert == ATLS_ACCEPT && j->ev.purpose == EVIDENCE_JOIN)
@@ -514,11 +520,18 @@ sessions_chan(uint32_t session)
 void
 sessions_on_checkpoints(struct chan *c, struct msg *m)
 {
+	struct session *s = find(child_session(c));
 	struct msg_PEER_CHECKPOINTS cp;
+	const char *why;
 
-	(void)c;
 	if (!msg_get_PEER_CHECKPOINTS(&m->body, &cp))
 		fatalx("malformed PEER_CHECKPOINTS");
+	if (s == NULL || !s->attested)
+		return;
+	why = witness_take(s->peer, cp.theirs, cp.theirs_len, cp.ours,
+	    cp.ours_len);
+	if (why != NULL)
+		log_warnx("%s: WELCOME: %s", s->peer, why);
 }
 
 void

@@ -340,6 +340,13 @@ on_open(void)
 }
 
 static void
+peer_up(struct chan *c)
+{
+	if (chan_peer(c) == PROC_ATTESTD)
+		journal_tell(c);
+}
+
+static void
 peer_down(struct chan *c)
 {
 	struct intent *in, *next;
@@ -407,6 +414,7 @@ static const struct child auditd = {
 	.stage = stage,
 	.commit = commit,
 	.start = start,
+	.peer_up = peer_up,
 	.peer_down = peer_down,
 	.drain = drain,
 };

@@ -72,6 +72,9 @@ int journal_head(char name[SHARDNAME_SIZE], uint64_t *size, uint8_t root[32]);
 /* Nobody of this channel is to be answered any more. */
 void journal_forget(const struct chan *c);
 
+/* Tells attestd (NULL: nobody) the newest checkpoint published. */
+void journal_tell(struct chan *attestd);
+
 /* Makes all durable, signs a last checkpoint, then calls done. */
 void journal_drain(void (*done)(void));
 
