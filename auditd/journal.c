@@ -58,8 +58,6 @@ static struct {
 	bool signing;
 	char unpublished[NOTE_CHECKPOINT_MAX]; /* signed, the disk was full */
 	size_t unpublished_len;
-	char published[NOTE_CHECKPOINT_MAX]; /* the last one since the start */
-	size_t published_len;
 	unsigned int intents;
 	int disk_state; /* 0 fine, 1 above warn_at, 2 above refuse_at */
 	bool reserve_short;
@@ -354,13 +352,18 @@ checkpoint_of(uint64_t size, const uint8_t root[32], const uint8_t sig[64],
 void
 journal_tell(struct chan *attestd)
 {
-	struct msg_CHECKPOINT_LATEST latest = {
-		.note = (const uint8_t *)j.published,
-		.note_len = (uint16_t)j.published_len
-	};
+	struct msg_CHECKPOINT_LATEST latest;
+	char note[2049];
+	ssize_t n;
 
-	if (attestd != NULL && latest.note_len > 0)
-		(void)chan_send_CHECKPOINT_LATEST(attestd, 0, -1, &latest);
+	if (attestd == NULL || j.shard == NULL)
+		return;
+	n = shard_checkpoint_read(j.shard, note, sizeof(note));
+	if (n <= 0)
+		return;
+	latest.note = (const uint8_t *)note;
+	latest.note_len = (uint16_t)n;
+	(void)chan_send_CHECKPOINT_LATEST(attestd, 0, -1, &latest);
 }
 
 static bool
@@ -374,8 +377,6 @@ publish(void)
 	}
 	if (r != 0)
 		fatalx("the checkpoint cannot be published: %s", strerror(-r));
-	memcpy(j.published, j.unpublished, j.unpublished_len);
-	j.published_len = j.unpublished_len;
 	j.unpublished_len = 0;
 	journal_tell(child_peer(PROC_ATTESTD));
 	counter_add(COUNTER_AUDIT_CHECKPOINTS, 1);
