@@ -487,7 +487,7 @@ invite_on_join(struct chan *c, struct msg *m)
 		fatalx("malformed JOIN_ASK");
 	leaf = sessions_joiner(c, &sig, &address);
 	if (leaf == NULL) {
-		chan_refuse(c, m, ENOENT, false, "nobody joins here");
+		chan_refuse(c, m, ENOENT, true, "the session is not known");
 		return;
 	}
 	expire();

@@ -38,6 +38,7 @@
 #include "common/atls.h"
 #include "common/chan.h"
 #include "common/evidence.h"
+#include "common/identity.h"
 #include "common/log.h"
 #include "common/ticket.h"
 
@@ -49,6 +50,8 @@
 #define HANDSHAKE_MS 10000
 #define ASK_AGAIN_S 2 /* while an operator there has to say yes */
 #define LATE_S 60     /* after the ticket's expiry */
+#define DROPS_MAX 5
+#define ROUNDS_MAX 5
 #define LINES_MAX 24576
 
 /* A process that was started for this. */
@@ -75,6 +78,8 @@ static struct {
 	bool role_set, opened, served;
 	size_t addr;
 	bool waits; /* the inviter knows us, and somebody has to say yes */
+	unsigned int drops;  /* links that were up, and then not */
+	unsigned int rounds; /* through all addresses, since one was up */
 	char told[256];
 	char why[512]; /* the last thing that went wrong */
 	int status;
@@ -218,7 +223,7 @@ static void
 on_keys(struct chan *c, struct msg *m, void *arg)
 {
 	struct msg_JOIN_BEGIN begin;
-	char words[TICKET_WORDS_SIZE];
+	char words[TICKET_WORDS_SIZE], key[IDENTITY_TEXT_SIZE];
 	struct msg_KEY_PUBLIC pub;
 
 	(void)arg;
@@ -237,9 +242,10 @@ on_keys(struct chan *c, struct msg *m, void *arg)
 	explicit_bzero(&begin, sizeof(begin));
 	explicit_bzero(my.ticket.seed, sizeof(my.ticket.seed));
 	ticket_words(my.nn.genesis, my.identity, words);
-	printf("joining as %s; the inviter sees the same six words:\n"
+	identity_text(my.identity, key);
+	printf("joining as %s, %s; the inviter sees the same six words:\n"
 	       "  %s\n",
-	    my.nn.name, words);
+	    my.nn.name, key, words);
 	fflush(stdout);
 	configure_keyd();
 }
@@ -535,7 +541,8 @@ next_address(void)
 		}
 		log_warnx("%s", my.why);
 	}
-	if (!my.waits || (uint64_t)time(NULL) > my.ticket.expiry + LATE_S) {
+	if (!my.waits || ++my.rounds > ROUNDS_MAX ||
+	    (uint64_t)time(NULL) > my.ticket.expiry + LATE_S) {
 		leave(my.status, my.why);
 		return;
 	}
@@ -671,6 +678,7 @@ on_link_up(struct chan *c, struct msg *m)
 	(void)c;
 	(void)m;
 	my.served = true;
+	my.rounds = 0;
 	ask_to_join();
 }
 
@@ -698,6 +706,8 @@ on_link_down(struct chan *c, struct msg *m)
 		"expired, or the node was restarted since" :
 		"");
 	log_warnx("%s", my.why);
+	if (my.served)
+		my.waits = ++my.drops <= DROPS_MAX;
 	if (!my.served && !my.waits)
 		my.status = down.alert != 0 ? EX_NOPERM : EX_TEMPFAIL;
 }

@@ -15,6 +15,7 @@
 #include "linkd/link.h"
 
 #define STATUS_ADDED 0
+#define STATUS_WAITS 1
 #define STATUS_REFUSED 2
 
 static struct {
@@ -34,6 +35,14 @@ answer(uint8_t status, uint64_t seq, const char *text)
 	link_send(&f);
 }
 
+/* attestd has gone, or is another one: in a new session it may know more. */
+static void
+again(const char *text)
+{
+	answer(STATUS_WAITS, 0, text);
+	link_close(BYE_ERROR, "%s", text);
+}
+
 static void
 on_answer(struct chan *c, struct msg *m, void *arg)
 {
@@ -46,13 +55,16 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 	if (!link_is_up())
 		return;
 	if (m == NULL) {
-		answer(STATUS_REFUSED, 0, "the inviter cannot answer now");
+		again("the inviter cannot answer now");
 		return;
 	}
 	if (m->type == MSG_REFUSED) {
 		if (!msg_get_REFUSED(&m->body, &no))
 			fatalx("malformed REFUSED");
-		answer(STATUS_REFUSED, 0, no.text);
+		if (no.retry)
+			again(no.text);
+		else
+			answer(STATUS_REFUSED, 0, no.text);
 		return;
 	}
 	if (!msg_get_JOIN_ANSWER(&m->body, &done))
@@ -74,7 +86,7 @@ join_on_join(const struct frame *f)
 	}
 	if (attestd == NULL ||
 	    !link_binding(ask.exporter, ask.own_leaf, ask.peer_leaf)) {
-		answer(STATUS_REFUSED, 0, "the inviter cannot answer now");
+		again("the inviter cannot answer now");
 		return;
 	}
 	join.asked = true;
