@@ -89,6 +89,14 @@ def records(node, event):
             if line["act"]["event"] == event]
 
 
+def settled(node, event, count):
+    """The records of an event, once there are as many: what nobody waits for
+    is on its way when the answer comes."""
+    wait_for(lambda: len(records(node, event)) >= count, 10,
+             "%d records of %s" % (count, event))
+    return records(node, event)
+
+
 @test("status tells each process, ready and behind its sandbox")
 def status():
     with Node() as node:
@@ -140,7 +148,7 @@ def cookie():
         ok(client.ended(), "and that was the end")
         client = Client(node)
         client.call("ping")
-        equal(len(records(node, "api.denied")), 2, "denials on record")
+        equal(len(settled(node, "api.denied", 2)), 2, "denials on record")
 
 
 def as_other(uid, gid, groups, function):
@@ -177,9 +185,9 @@ def stranger():
         for answer in answers:
             refused(answer, "PolicyError")
         Client(node).call("ping")
-        equal(len(records(node, "api.denied")), 20, "singly")
+        equal(len(settled(node, "api.denied", 20)), 20, "singly")
         node.stop()
-        denied = records(node, "api.denied")
+        denied = settled(node, "api.denied", 21)
         equal(len(denied), 21, "and one summary")
         equal(denied[0]["uid"], STRANGER, "who")
         contains(denied[20]["reason"], "30 more", "the summary")
@@ -322,6 +330,7 @@ def recorded():
     with Node() as node:
         client = Client(node)
         ok(client.call("reload")["done"], "reload")
+        settled(node, "config.reload", 1)
         text = node.claw("audit:tail", "-n", "100", "--json", check=True)
         events = [json.loads(line)["act"]["event"]
                   for line in text.stdout.splitlines()]
