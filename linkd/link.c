@@ -824,7 +824,7 @@ writable(struct atls *a, void *arg)
 }
 
 static void
-closed(struct atls *a, void *arg)
+tls_closed(struct atls *a, void *arg)
 {
 	(void)a;
 	(void)arg;
@@ -861,7 +861,7 @@ static const struct atls_ops ops = {
 	.secured = secured,
 	.readable = readable,
 	.writable = writable,
-	.closed = closed,
+	.closed = tls_closed,
 	.failed = failed,
 };
 

@@ -36,8 +36,8 @@ static unsigned int pull_count;
 static struct {
 	char peer[CONN_NAME_SIZE];
 	uint64_t at_us;
-} last[REMEMBERED];
-static size_t last_next;
+} recent[REMEMBERED];
+static size_t recent_next;
 
 static bool
 too_soon(const char *peer)
@@ -50,12 +50,12 @@ too_soon(const char *peer)
 		if (strcmp(p->peer, peer) == 0)
 			return true;
 	for (i = 0; i < REMEMBERED; i++)
-		if (strcmp(last[i].peer, peer) == 0 &&
-		    now - last[i].at_us < AGAIN_S * UINT64_C(1000000))
+		if (strcmp(recent[i].peer, peer) == 0 &&
+		    now - recent[i].at_us < AGAIN_S * UINT64_C(1000000))
 			return true;
-	snprintf(last[last_next].peer, sizeof(last[0].peer), "%s", peer);
-	last[last_next].at_us = now;
-	last_next = (last_next + 1) % REMEMBERED;
+	snprintf(recent[recent_next].peer, sizeof(recent[0].peer), "%s", peer);
+	recent[recent_next].at_us = now;
+	recent_next = (recent_next + 1) % REMEMBERED;
 	return false;
 }
 

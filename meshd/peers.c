@@ -51,7 +51,7 @@ static struct {
 	unsigned int count;
 	struct event *settle;
 	bool started, ended;
-} peers = { .all = TAILQ_HEAD_INITIALIZER(peers.all) };
+} known = { .all = TAILQ_HEAD_INITIALIZER(known.all) };
 
 static void dial(evutil_socket_t, short, void *);
 
@@ -80,7 +80,7 @@ named(const char *name)
 {
 	struct peer *p;
 
-	TAILQ_FOREACH(p, &peers.all, entry)
+	TAILQ_FOREACH(p, &known.all, entry)
 		if (name[0] != '\0' && strcmp(p->name, name) == 0)
 			return p;
 	return NULL;
@@ -89,7 +89,7 @@ named(const char *name)
 bool
 peers_is_self(const char *name)
 {
-	return strcmp(name, peers.self) == 0;
+	return strcmp(name, known.self) == 0;
 }
 
 bool
@@ -110,7 +110,7 @@ dial_in(struct peer *p, uint32_t ms)
 {
 	struct timeval tv = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
 
-	if (peers.started && !peers.ended)
+	if (known.started && !known.ended)
 		evtimer_add(p->timer, &tv);
 }
 
@@ -150,8 +150,8 @@ forget(struct peer *p)
 	p->address.text[0] = '\0';
 	if (p->dialled != NULL)
 		return; /* when that has ended */
-	TAILQ_REMOVE(&peers.all, p, entry);
-	peers.count--;
+	TAILQ_REMOVE(&known.all, p, entry);
+	known.count--;
 	event_free(p->timer);
 	free(p);
 }
@@ -161,7 +161,7 @@ add(const char *name, const struct address *a)
 {
 	struct peer *p;
 
-	if (peers.count == PEERS_MAX) {
+	if (known.count == PEERS_MAX) {
 		log_warnx("over %d peers: %s is not dialled", PEERS_MAX,
 		    name[0] != '\0' ? name : a->text);
 		return NULL;
@@ -172,8 +172,8 @@ add(const char *name, const struct address *a)
 		fatalx("out of memory");
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	p->address = *a;
-	TAILQ_INSERT_TAIL(&peers.all, p, entry);
-	peers.count++;
+	TAILQ_INSERT_TAIL(&known.all, p, entry);
+	known.count++;
 	return p;
 }
 
@@ -185,9 +185,9 @@ has_owner(const struct peer *p)
 
 	if (p->name[0] != '\0')
 		return false;
-	if (strcmp(p->address.text, peers.self_address) == 0)
+	if (strcmp(p->address.text, known.self_address) == 0)
 		return true;
-	TAILQ_FOREACH(o, &peers.all, entry)
+	TAILQ_FOREACH(o, &known.all, entry)
 		if (o->name[0] != '\0' &&
 		    strcmp(o->address.text, p->address.text) == 0)
 			return true;
@@ -211,7 +211,7 @@ dial(evutil_socket_t fd, short what, void *arg)
 	}
 	conn_count(&n, NULL);
 	if (!conn_can_attest() || n.dialled >= DIALS_MAX ||
-	    n.up >= peers.max_links) {
+	    n.up >= known.max_links) {
 		dial_later(p);
 		return;
 	}
@@ -226,7 +226,7 @@ dial(evutil_socket_t fd, short what, void *arg)
 static const char *
 dialler(const struct conn *c)
 {
-	return c->role == EVIDENCE_CLIENT ? peers.self : c->peer;
+	return c->role == EVIDENCE_CLIENT ? known.self : c->peer;
 }
 
 /* Two links to one peer: is this the one of ours that is to go? */
@@ -269,7 +269,7 @@ link_up(struct conn *c)
 	struct conn_counts n;
 
 	conn_count(&n, NULL);
-	if (n.up > peers.max_links) {
+	if (n.up > known.max_links) {
 		conn_close(c, "there are mesh.max_links links already");
 		return;
 	}
@@ -280,7 +280,7 @@ link_up(struct conn *c)
 		p->complained = false;
 	}
 	log_info("linked with %s at %s", c->peer, c->address.text);
-	evtimer_add(peers.settle, &settle);
+	evtimer_add(known.settle, &settle);
 }
 
 /* Who is to be dialled again now that this one is gone. */
@@ -289,7 +289,7 @@ miss(const char *name)
 {
 	struct peer *p;
 
-	TAILQ_FOREACH(p, &peers.all, entry)
+	TAILQ_FOREACH(p, &known.all, entry)
 		if (p->dialled == NULL && p->address.text[0] != '\0' &&
 		    strcmp(p->name[0] != '\0' ? p->name : p->found, name) == 0)
 			dial_later(p);
@@ -347,7 +347,7 @@ peers_on_address(struct chan *c, struct msg *m)
 		return;
 	}
 	if (peers_is_self(at.peer)) {
-		snprintf(peers.self_address, sizeof(peers.self_address), "%s",
+		snprintf(known.self_address, sizeof(known.self_address), "%s",
 		    at.address);
 		return;
 	}
@@ -377,9 +377,9 @@ peers_configure(const char *self, const char *addresses, unsigned int links)
 	struct address a;
 	size_t n;
 
-	snprintf(peers.self, sizeof(peers.self), "%s", self);
-	peers.max_links = links;
-	TAILQ_FOREACH(p, &peers.all, entry)
+	snprintf(known.self, sizeof(known.self), "%s", self);
+	known.max_links = links;
+	TAILQ_FOREACH(p, &known.all, entry)
 		p->wanted = p->name[0] != '\0';
 	for (; *addresses != '\0'; addresses += strspn(addresses, " ")) {
 		n = strcspn(addresses, " ");
@@ -387,7 +387,7 @@ peers_configure(const char *self, const char *addresses, unsigned int links)
 		addresses += n;
 		if (n >= sizeof(one) || !address_parse(one, &a))
 			continue; /* stage() has looked */
-		TAILQ_FOREACH(p, &peers.all, entry)
+		TAILQ_FOREACH(p, &known.all, entry)
 			if (p->name[0] == '\0' &&
 			    strcmp(p->address.text, a.text) == 0)
 				break;
@@ -396,7 +396,7 @@ peers_configure(const char *self, const char *addresses, unsigned int links)
 		if (p != NULL)
 			p->wanted = true;
 	}
-	for (p = TAILQ_FIRST(&peers.all); p != NULL; p = next) {
+	for (p = TAILQ_FIRST(&known.all); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, entry);
 		if (!p->wanted)
 			forget(p);
@@ -408,8 +408,8 @@ peers_start(void)
 {
 	struct peer *p;
 
-	peers.started = true;
-	TAILQ_FOREACH(p, &peers.all, entry)
+	known.started = true;
+	TAILQ_FOREACH(p, &known.all, entry)
 		if (p->dialled == NULL)
 			dial_now(p);
 }
@@ -419,16 +419,16 @@ peers_end(void)
 {
 	struct peer *p;
 
-	peers.ended = true;
-	TAILQ_FOREACH(p, &peers.all, entry)
+	known.ended = true;
+	TAILQ_FOREACH(p, &known.all, entry)
 		evtimer_del(p->timer);
 }
 
 void
 peers_prepare(void)
 {
-	peers.settle = evtimer_new(child_base(), on_settle, NULL);
-	if (peers.settle == NULL)
+	known.settle = evtimer_new(child_base(), on_settle, NULL);
+	if (known.settle == NULL)
 		fatalx("out of memory");
 }
 
