@@ -20,7 +20,7 @@
 #include "common/log.h"
 #include "common/registry_file.h"
 
-#define LINES_MAX 24576 /* of a message */
+#define LINES_MAX 24576	    /* of a message */
 #define FRESH_AFTER_S 72000 /* without news: 20 hours */
 #define FRESH_LOOK_S 600
 
@@ -515,7 +515,10 @@ chain_on_update(struct chan *c, struct msg *m)
 	    regupdate_line(&u, NULL, 0, p->line, sizeof(p->line)) :
 	    0;
 	p->len = n < 0 ? 0 : (size_t)n;
-	finish(p, EINVAL, why != NULL ? why : n < 0 ? "too large" : NULL,
+	finish(p, EINVAL,
+	    why != NULL ? why :
+		n < 0	? "too large" :
+			  NULL,
 	    false);
 }
 
@@ -606,8 +609,8 @@ void
 chain_keep_fresh(void)
 {
 	static const struct timeval every = { FRESH_LOOK_S, 0 };
-	struct event *ev = event_new(child_base(), -1, EV_PERSIST,
-	    on_fresh_time, NULL);
+	struct event *ev =
+	    event_new(child_base(), -1, EV_PERSIST, on_fresh_time, NULL);
 
 	if (ev == NULL || event_add(ev, &every) == -1)
 		fatalx("libevent has no timer for us");

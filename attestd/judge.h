@@ -14,18 +14,18 @@
 #include "common/evidence.h"
 #include "common/registry.h"
 
-#define JUDGE_NONCE_S 30	 /* a challenge is good for so long */
-#define JUDGE_SKEW_S 600	 /* a leaf's dates may be off by that */
+#define JUDGE_NONCE_S 30     /* a challenge is good for so long */
+#define JUDGE_SKEW_S 600     /* a leaf's dates may be off by that */
 #define JUDGE_SESSION_S 3600 /* then the peer attests again */
 #define JUDGE_REASON_MAX 256
 
 /* What this end knows. */
 struct judge_session {
-	const char *self;     /* our name */
-	uint8_t role;	      /* ours, of enum evidence_role */
-	uint8_t purpose;      /* that the handshake agreed on */
-	const char *dialled;  /* "" if nobody by name */
-	const uint8_t *nonce; /* our challenge, 32 bytes; NULL: none is open */
+	const char *self;      /* our name */
+	uint8_t role;	       /* ours, of enum evidence_role */
+	uint8_t purpose;       /* that the handshake agreed on */
+	const char *dialled;   /* "" if nobody by name */
+	const uint8_t *nonce;  /* our challenge, 32 bytes; NULL: none is open */
 	const uint8_t *prover; /* the peer's, as it came in the handshake */
 	const uint8_t *spki;   /* that this session had before; NULL: none */
 	uint64_t now_s;	       /* never below the registry's own time */

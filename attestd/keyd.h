@@ -26,8 +26,7 @@ struct keyd {
 extern struct keyd keyd;
 
 /* Refuses, counts and logs it. */
-void
-keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why);
+void keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why);
 
 /* keyd_log.c: auditd's */
 void keyd_on_logkey_new(struct chan *c, struct msg *m);

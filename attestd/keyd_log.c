@@ -72,7 +72,8 @@ keyd_on_logkey_new(struct chan *c, struct msg *m)
 		return;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	why = lastsigned_begin_refused(&keyd.last, want.shard, now.tv_sec, &order);
+	why = lastsigned_begin_refused(&keyd.last, want.shard, now.tv_sec,
+	    &order);
 	if (why != NULL) {
 		keyd_refuse(c, m, EPERM, why);
 		return;
@@ -110,14 +111,15 @@ keyd_on_logkey_open(struct chan *c, struct msg *m)
 		return;
 	}
 	if (keystore_open_log(want.shard, want.sealed, want.sealed_len) != 0) {
-		keyd_refuse(c, m, EBADMSG, "not sealed by this node for this shard");
+		keyd_refuse(c, m, EBADMSG,
+		    "not sealed by this node for this shard");
 		return;
 	}
 	lastsigned_open(&keyd.last, order);
 	/* A larger checkpoint with our own signature is one we have made. */
 	if (want.size > keyd.last.size &&
-	    statement_checkpoint_ours(&keyd.node, want.shard, want.size, want.root,
-		want.signature))
+	    statement_checkpoint_ours(&keyd.node, want.shard, want.size,
+		want.root, want.signature))
 		lastsigned_put(&keyd.last, want.size, want.root);
 	if (keystore_public(KEY_LOG, key.public) != 0)
 		fatalx("log key opened and not there");

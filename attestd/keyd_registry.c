@@ -280,8 +280,7 @@ keyd_on_head(struct chan *c, struct msg *m)
 	if (keyd.has_head && head.seq < keyd.seq) {
 		log_warnx("attestd says that the registry went back from "
 			  "%llu to %llu; not believed",
-		    (unsigned long long)keyd.seq,
-		    (unsigned long long)head.seq);
+		    (unsigned long long)keyd.seq, (unsigned long long)head.seq);
 		return;
 	}
 	keyd.has_head = true;

@@ -23,8 +23,8 @@
  * The permit's number, or 0 with the reason in *why. now_s: a clock that does
  * not go back.
  */
-uint32_t permit_add(const struct msg_PERMIT *m, uint64_t now_s,
-    const char **why);
+uint32_t
+permit_add(const struct msg_PERMIT *m, uint64_t now_s, const char **why);
 
 /* Takes one back; and all but those of invites, when controld has gone. */
 void permit_end(uint32_t permit);

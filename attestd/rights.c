@@ -65,9 +65,9 @@ rights_on_why(struct chan *c, struct msg *m)
 	said.admitted = judge_standing(standing, want.name, said.text,
 			    sizeof(said.text)) == ATLS_ACCEPT;
 	if (said.admitted)
-		said.admitted = judge_freshness(attestd.registry,
-				    attestd_now(), said.text,
-				    sizeof(said.text)) == ATLS_ACCEPT;
+		said.admitted =
+		    judge_freshness(attestd.registry, attestd_now(), said.text,
+			sizeof(said.text)) == ATLS_ACCEPT;
 	if (said.admitted)
 		snprintf(said.text, sizeof(said.text),
 		    "%s is let in when it proves who it is", want.name);
@@ -251,8 +251,8 @@ rights_on_check(struct chan *c, struct msg *m)
 		snprintf(done.why, sizeof(done.why), "%s",
 		    token_verdict_text(verdict));
 	else {
-		issuer = registry_node_by_key(attestd.registry,
-		    token.claims.iss);
+		issuer =
+		    registry_node_by_key(attestd.registry, token.claims.iss);
 		if (issuer != NULL)
 			snprintf(done.issuer, sizeof(done.issuer), "%s",
 			    issuer->name);

@@ -30,7 +30,8 @@
 /* This node joins: a client's purpose may be EVIDENCE_JOIN. */
 void session_allow_join(void);
 
-/* meshd's word. NULL, or why not: it has a role already, or there is no room. */
+/* meshd's word. NULL, or why not: it has a role already, or there is no room.
+ */
 const char *session_role(const struct msg_SESSION_ROLE *m);
 
 /* attestd's word; what it says of a session that nobody knows is dropped. */

@@ -218,8 +218,8 @@ remember(const char *peer, const char *why)
 	if (peer[0] == '\0')
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(my.refused[my.next_refused].peer,
-	    sizeof(my.refused[0].peer), "%s", peer);
+	snprintf(my.refused[my.next_refused].peer, sizeof(my.refused[0].peer),
+	    "%s", peer);
 	snprintf(my.refused[my.next_refused].why, sizeof(my.refused[0].why),
 	    "%s", why);
 	my.refused[my.next_refused].at_ms =
@@ -385,9 +385,8 @@ note_beside(const struct session *s, const struct judgement *j)
 		want_pull(s, j->peer);
 	if (!j->fork && (!j->skewed || j->alert != ATLS_ACCEPT))
 		return;
-	auditrec_init(&rec,
-	    j->fork ? AUDIT_REGISTRY_ALARM : AUDIT_CLOCK_SKEW, AUDIT_SINGLE,
-	    j->fork ? AUDIT_FAILED : AUDIT_OK);
+	auditrec_init(&rec, j->fork ? AUDIT_REGISTRY_ALARM : AUDIT_CLOCK_SKEW,
+	    AUDIT_SINGLE, j->fork ? AUDIT_FAILED : AUDIT_OK);
 	auditrec_text(&rec, AUDIT_ATTR_PEER, j->peer);
 	if (j->fork) {
 		auditrec_text(&rec, AUDIT_ATTR_REASON, j->reason);
@@ -482,12 +481,11 @@ sessions_on_judge(struct chan *c, struct msg *m)
 		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
 		    "it was not dialled for that");
 	}
-	if (s->verdict->alert == ATLS_ACCEPT &&
-	    want.purpose == EVIDENCE_JOIN && s->role == EVIDENCE_CLIENT)
+	if (s->verdict->alert == ATLS_ACCEPT && want.purpose == EVIDENCE_JOIN &&
+	    s->role == EVIDENCE_CLIENT)
 		judge_inviter(s->verdict);
-	if (s->verdict->alert == ATLS_ACCEPT &&
-	    want.purpose == EVIDENCE_JOIN && s->role == EVIDENCE_SERVER &&
-	    !invite_is_open(s->verdict->peer)) {
+	if (s->verdict->alert == ATLS_ACCEPT && want.purpose == EVIDENCE_JOIN &&
+	    s->role == EVIDENCE_SERVER && !invite_is_open(s->verdict->peer)) {
 		s->verdict->alert = ATLS_UNKNOWN;
 		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
 		    "no invite is open for %s", s->verdict->peer);
@@ -496,8 +494,7 @@ sessions_on_judge(struct chan *c, struct msg *m)
 }
 
 const struct evidence *
-sessions_joiner(const struct chan *c, const uint8_t **sig,
-    const char **address)
+sessions_joiner(const struct chan *c, const uint8_t **sig, const char **address)
 {
 	struct session *s = find(child_session(c));
 
@@ -572,15 +569,12 @@ end_by_registry(struct session *s, const char *why)
 void
 sessions_review(void)
 {
-	struct msg_HEAD_MOVED moved = { .seq =
-					    registry_seq(attestd.registry) };
+	struct msg_HEAD_MOVED moved = { .seq = registry_seq(attestd.registry) };
 	char why[JUDGE_REASON_MAX];
 	struct session *s;
 
-	memcpy(moved.head, registry_head(attestd.registry),
-	    sizeof(moved.head));
-	TAILQ_FOREACH(s, &my.all, entry)
-	{
+	memcpy(moved.head, registry_head(attestd.registry), sizeof(moved.head));
+	TAILQ_FOREACH(s, &my.all, entry) {
 		if (!s->attested || s->chan == NULL)
 			continue;
 		if (judge_standing(registry_standing(attestd.registry, s->peer,

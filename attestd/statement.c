@@ -128,8 +128,8 @@ statement_leaf(const struct statement_node *node, struct evidence *ev,
 
 /* By the ticket's key, which lives for this one signature. */
 static int
-sign_by_ticket(const uint8_t *seed, const uint8_t genesis[32],
-    const void *text, size_t len, struct join *j)
+sign_by_ticket(const uint8_t *seed, const uint8_t genesis[32], const void *text,
+    size_t len, struct join *j)
 {
 	size_t sig_len = sizeof(j->ticket_sig);
 	uint8_t key[TICKET_KEY_LEN];
@@ -138,8 +138,8 @@ sign_by_ticket(const uint8_t *seed, const uint8_t genesis[32],
 	int r = ticket_key(seed, genesis, key, j->ticket);
 
 	if (r == 0 && text != NULL) {
-		pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
-		    key, sizeof(key));
+		pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key,
+		    sizeof(key));
 		if (ctx == NULL || pkey == NULL ||
 		    EVP_DigestSignInit(ctx, NULL, NULL, NULL, pkey) != 1 ||
 		    EVP_DigestSign(ctx, j->ticket_sig, &sig_len, text, len) !=
@@ -188,8 +188,7 @@ int
 statement_update(const struct registry_update *u,
     struct registry_signature *out)
 {
-	enum key_id id =
-	    u->op == REGISTRY_FRESH ? KEY_FRESH : KEY_AUTHORITY;
+	enum key_id id = u->op == REGISTRY_FRESH ? KEY_FRESH : KEY_AUTHORITY;
 	uint8_t text[REGUPDATE_SIGNED_MAX];
 	ssize_t n = regupdate_signed_bytes(u, text, sizeof(text));
 	int r;

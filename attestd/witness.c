@@ -54,9 +54,8 @@ read_note(const void *note, size_t len, const char *node, struct seen *out)
 	struct note n;
 	size_t p;
 
-	snprintf(prefix, sizeof(prefix),
-	    "%02x%02x%02x%02x%02x%02x%02x%02x/%s/", g[0], g[1], g[2], g[3],
-	    g[4], g[5], g[6], g[7], node);
+	snprintf(prefix, sizeof(prefix), "%02x%02x%02x%02x%02x%02x%02x%02x/%s/",
+	    g[0], g[1], g[2], g[3], g[4], g[5], g[6], g[7], node);
 	p = strlen(prefix);
 	return note_parse(note, len, &n) == 0 &&
 	    note_checkpoint_parse(n.text, n.text_len, &out->cp) == 0 &&
@@ -142,8 +141,9 @@ alarm_about(const char *peer, const char *why, const struct seen *was,
 
 	snprintf(text, sizeof(text),
 	    "%s: shown before with %" PRIu64 " records in %s, now %" PRIu64
-	    " in %s", why, was->cp.size, strrchr(was->cp.origin, '/') + 1,
-	    is->cp.size, strrchr(is->cp.origin, '/') + 1);
+	    " in %s",
+	    why, was->cp.size, strrchr(was->cp.origin, '/') + 1, is->cp.size,
+	    strrchr(is->cp.origin, '/') + 1);
 	log_errorx("audit log, %s: %s", peer, text);
 	auditrec_init(&rec, AUDIT_LOG_ALARM, AUDIT_SINGLE, AUDIT_FAILED);
 	auditrec_text(&rec, AUDIT_ATTR_PEER, peer);

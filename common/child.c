@@ -94,8 +94,7 @@ set_when(enum msg_when when)
 			chan_set_when(my.peer[p], when);
 			chan_resume(my.peer[p]);
 		}
-	TAILQ_FOREACH(t, &my.tagged, entry)
-	{
+	TAILQ_FOREACH(t, &my.tagged, entry) {
 		chan_set_when(t->chan, when);
 		chan_resume(t->chan);
 	}
