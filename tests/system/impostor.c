@@ -4,12 +4,14 @@
  *
  *	impostor connect ADDR:PORT [KEY=VALUE...]
  *	impostor listen ADDR:PORT [KEY=VALUE...]
+ *	impostor key HEX
  *
  * Speaks the protocol with OpenSSL alone, and none of the house's TLS, so that
  * it can break each rule of it. lie=NAME says which; without one it is as
- * good a node as its key is. listen prints {"port":N} and takes one
- * connection. The last line is what it saw, as JSON: the alert that came, how
- * many bytes of data and which frames, and how it ended.
+ * good a node as its key is. key prints the identity of a seed. listen first
+ * prints its port as JSON, and takes one connection. The last line is what it
+ * saw, as JSON, too: the alert that came, how many bytes of data and which
+ * frames, and how it ended.
  *
  *	seed=HEX	its Ed25519 identity
  *	name= peer=	in the evidence; peer=- is nobody, or who it is
@@ -52,12 +54,15 @@
 
 #include "common/capability.h"
 #include "common/evidence.h"
+#include "common/identity.h"
 #include "common/welcome.h"
 
 #define EXTENSION 0xff41
 #define EXTENSION_VERSION 1
 #define EXPORTER "EXPORTER-claw-session"
 #define FRAMES_MAX 64
+#define PING 2
+#define PONG 3
 
 enum lie {
 	HONEST,
@@ -797,8 +802,13 @@ talk(struct conn *c)
 		say_welcome(c);
 	if (type == FRAME_WELCOME && opt.then[0] != '\0')
 		say(c, opt.then);
-	while (type != 0)
+	while (type != 0) {
 		type = next_frame(c, frame, sizeof(frame), &len);
+		if (type == PING) {
+			frame[0] = PONG;
+			(void)put(c, frame, len);
+		}
+	}
 }
 
 /* What is no TLS at all. */
@@ -981,6 +991,25 @@ get_options(int argc, char **argv, struct conn *c)
 		opt.identity = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 }
 
+static int
+print_key(const char *seed)
+{
+	uint8_t bytes[32], pub[IDENTITY_LEN];
+	char text[IDENTITY_TEXT_SIZE];
+	size_t n = sizeof(pub);
+	EVP_PKEY *key;
+
+	get_hex(seed, bytes);
+	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, bytes,
+	    sizeof(bytes));
+	if (key == NULL || EVP_PKEY_get_raw_public_key(key, pub, &n) != 1)
+		die("key");
+	EVP_PKEY_free(key);
+	identity_text(pub, text);
+	puts(text);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -988,6 +1017,8 @@ main(int argc, char **argv)
 	struct evidence theirs;
 	int fd;
 
+	if (argc == 3 && strcmp(argv[1], "key") == 0)
+		return print_key(argv[2]);
 	get_options(argc, argv, &c);
 	fd = opt.client ? dial(argv[2]) : wait_for_caller(argv[2]);
 	if ((opt.lie >= HTTP && opt.lie < MIDCLOSE) ||

@@ -1,0 +1,506 @@
+# SPDX-License-Identifier: ISC
+"""Who is no node of ours is refused, whatever it tries: at both ends the
+reason is said, it is in the audit log, and not a byte of what it sends is
+acted on.
+
+An impostor (impostor.c) dials a real node and is dialled by it, each time
+with one thing wrong. Then real nodes refuse each other. As root every point
+is made twice, with the accounts of the house and as an ordinary user.
+"""
+
+import atexit
+import os
+import subprocess
+import time
+
+from claw_test import (Failure, LONG, Node, ROOT, contains, diag, equal, main,
+                       ok, skip, test, tests, wait_for)
+from mesh_test import Impostor, Peer, member
+
+WELCOME, PING, PONG, LINES, CHALLENGE, JOINED, BYE = 1, 2, 3, 6, 7, 10, 11
+# What answers a request, or acts on one.
+ANSWERS = {PONG, LINES, JOINED}
+
+UNKNOWN = "no node of that name"
+REVOKED = "has revoked it"
+EXPIRED = "has expired"
+
+
+class House:
+    """A node, and who may and who may not talk to it. Made once: what is
+    refused leaves nothing behind."""
+
+    made = {}
+
+    def __init__(self, as_user):
+        self.alpha = Peer("alpha", as_user,
+                          {"mesh.handshake_timeout": "1500ms"}).start()
+        # Of all points, not of one.
+        Node.alive.remove(self.alpha)
+        atexit.register(self.alpha.discard)
+        self.guest = Impostor("guest", 1)
+        self.gone = Impostor("gone", 2)
+        self.late = Impostor("late", 3)
+        self.nobody = Impostor("nobody", 4)
+        self.other = Impostor("guest", 5)  # guest's name, another's key
+        self.alpha.add("guest", self.guest.identity)
+        self.alpha.add("gone", self.gone.identity)
+        self.alpha.add("late", self.late.identity, expires="1s")
+        self.alpha.revoke("gone")
+        for impostor in (self.guest, self.gone, self.late, self.nobody,
+                         self.other):
+            impostor.knows(self.alpha)
+        time.sleep(1.1)
+        self.place = 0
+
+    @classmethod
+    def of(cls, as_user):
+        if as_user not in cls.made:
+            cls.made[as_user] = cls(as_user)
+        return cls.made[as_user]
+
+    def elsewhere(self):
+        """An address that was not there before: of each neighbourhood only so
+        many refusals a minute are recorded singly."""
+        self.place += 1
+        return "127.0.%d.1" % self.place
+
+    def unharmed(self):
+        """Not a link is left, and whoever may come still may."""
+        wait_for(lambda: not self.alpha.links(), what="the end of the link")
+        saw = self.guest.connect(self.alpha.address, then="ping", wait=300)
+        equal(saw["frames"][:2], [WELCOME, PONG], "what the guest was told")
+        wait_for(lambda: not self.alpha.links(), what="the end of its link")
+
+
+def both(name):
+    """A test for either kind of account."""
+    def mark(function):
+        kinds = [(True, "")]
+        if ROOT:
+            kinds = [(False, ""), (True, ", as an ordinary user")]
+        for as_user, suffix in kinds:
+            def run(as_user=as_user):
+                house = House.of(as_user)
+                since = house.alpha.since()
+                try:
+                    function(house)
+                except Exception:
+                    diag(house.alpha.log()[since[0]:])
+                    raise
+            test(name + suffix)(run)
+        return function
+    return mark
+
+
+def comes(house, who, alert, reason, frames=(), **options):
+    """An impostor dials the node, and is refused for that reason."""
+    alpha, since = house.alpha, house.alpha.since()
+    options.setdefault("from", house.elsewhere())
+    saw = who.connect(alpha.address, **options)
+    equal(saw["alert"], alert, "the alert that came")
+    equal(saw["frames"], list(frames), "frames that came")
+    alpha.wait_log(reason, since)
+    act = alpha.wait_event("peer.refused", since, reason=reason,
+                           role="server", outcome="denied")
+    contains(act["address"], options["from"], "the address recorded")
+    return saw, act
+
+
+def is_dialled(house, who, alert, reason, frames=(), **options):
+    """The node dials an impostor, and refuses it for that reason."""
+    alpha, since = house.alpha, house.alpha.since()
+    saw, status, told = who.answer(alpha, **options)
+    equal(saw["alert"], alert, "the alert that came")
+    equal(saw["frames"], list(frames), "frames that came")
+    equal((status, told["attested"]), (1, False), "what node:ping says")
+    contains(told["reason"], reason, "why, by node:ping")
+    alpha.wait_log(reason, since)
+    act = alpha.wait_event("peer.refused", since, reason=reason,
+                           role="client", outcome="denied")
+    equal(act["address"], told["address"], "the address recorded")
+    return saw, act
+
+
+@both("who may come is attested, answered and recorded, whoever dials")
+def may_come(house):
+    alpha, since = house.alpha, house.alpha.since()
+    saw = house.guest.connect(alpha.address, then="ping", wait=300)
+    equal(saw["frames"][:2], [WELCOME, PONG], "frames")
+    alpha.wait_event("peer.attested", since, peer="guest", role="server",
+                     purpose="mesh", key=house.guest.identity)
+    since = alpha.since()
+    saw, status, told = house.guest.answer(alpha, wait=300)
+    equal((status, told["attested"], told["peer"]), (0, True, "guest"),
+          "node:ping")
+    alpha.wait_event("peer.attested", since, peer="guest", role="client")
+    equal(alpha.events("peer.refused", since), [], "refusals")
+
+
+# Who it is. (what, whose key, alert, reason, options)
+
+IDENTITIES = (
+    ("a node that the registry does not know", "nobody", 48, UNKNOWN, {}),
+    ("a node that was revoked", "gone", 44, REVOKED, {}),
+    ("a node whose entry has expired", "late", 45, EXPIRED, {}),
+    ("a known name with another key", "other", 42, "not by the key", {}),
+    ("another node's name", "guest", 42, "not by the key",
+     {"name": "late"}),
+)
+
+# What it shows, whoever dials.
+EVIDENCE = (
+    ("evidence for another challenge", 42, "another challenge",
+     {"lie": "nonce"}),
+    ("another session's leaf", 42, "another session's", {"lie": "prover"}),
+    ("evidence for another purpose", 42,
+     "is for purpose registry, and this is mesh", {"purpose": 5}),
+    ("evidence for a file transfer", 42,
+     "is for purpose sft, and this is mesh", {"purpose": 2}),
+    ("evidence for another peer", 42, "the leaf is for late",
+     {"peer": "late"}),
+    ("our own name", 42, "our own name", {"name": "alpha", "peer": "-"}),
+    ("a leaf whose key it does not have", 51, "", {"lie": "keymismatch"}),
+    ("a certificate that is no leaf", 42, "no leaf certificate",
+     {"lie": "notleaf"}),
+    ("two certificates", 42, "more than one certificate",
+     {"lie": "twocerts"}),
+    ("other capabilities than it has", 49, "other capabilities",
+     {"caps": "0x3"}),
+    ("another registry", 49, "its registry is another one",
+     {"head": "77" * 32}),
+)
+
+
+def points_of_evidence():
+    for what, who, alert, reason, options in IDENTITIES:
+        @both("refused when it comes: " + what)
+        def _(house, who=who, alert=alert, reason=reason, options=options):
+            saw, act = comes(house, getattr(house, who), alert, reason,
+                             **options)
+            equal(saw["bytes"], 0, "bytes of data that came")
+            equal(act["peer"], options.get("name", getattr(house, who).name),
+                  "who it said it is")
+            house.unharmed()
+
+        @both("refused when it is dialled: " + what)
+        def _(house, who=who, alert=alert, reason=reason, options=options):
+            saw, _ = is_dialled(house, getattr(house, who), alert, reason,
+                                **options)
+            ok(not saw["handshake"], "the handshake is over")
+            equal(saw["bytes"], 0, "bytes of data that came")
+    for what, alert, reason, options in EVIDENCE:
+        @both("refused when it comes: " + what)
+        def _(house, alert=alert, reason=reason, options=options):
+            saw, _ = comes(house, house.guest, alert, reason, **options)
+            equal(saw["bytes"], 0, "bytes of data that came")
+
+        @both("refused when it is dialled: " + what)
+        def _(house, alert=alert, reason=reason, options=options):
+            saw, _ = is_dialled(house, house.guest, alert, reason, **options)
+            ok(not saw["handshake"], "the handshake is over")
+            equal(saw["bytes"], 0, "bytes of data that came")
+
+
+points_of_evidence()
+
+
+@both("refused: evidence that does not say for whom it is")
+def for_nobody(house):
+    comes(house, house.guest, 42, "does not say for whom", peer="-")
+
+
+@both("refused: evidence in the verifier's own role")
+def own_role(house):
+    comes(house, house.guest, 42, "speaks as server, as we do", role=2)
+    is_dialled(house, house.guest, 42, "speaks as client, as we do", role=1,
+               peer="alpha")
+
+
+@both("refused: a leaf of an earlier session, with its key")
+def replayed(house):
+    kept = os.path.join(house.alpha.top, "kept")
+    house.guest.connect(house.alpha.address, keep=kept, wait=300)
+    comes(house, house.guest, 42, "another challenge", show=kept)
+    house.guest.answer(house.alpha, keep=kept, wait=300)
+    is_dialled(house, house.guest, 42, "another challenge", show=kept)
+
+
+@both("refused: the node's own leaf shown to it, also in answer to its own "
+      "challenge")
+def reflected(house):
+    comes(house, house.guest, 42, "another challenge", lie="reflect")
+    # By a second connection, the leaf is for this very challenge.
+    is_dialled(house, house.guest, 42, "our own name", lie="mirror",
+               via=house.alpha.address)
+
+
+@both("refused: another node's true leaf, relayed by who has not its key")
+def relayed(house):
+    alpha, since = house.alpha, house.alpha.since()
+    beta = member(alpha, "beta", address=False).start()
+    house.guest.knows(alpha)
+    saw, status, told = house.guest.answer(alpha, lie="mirror",
+                                           via=beta.address)
+    ok(not saw["handshake"], "the handshake is over")
+    equal((saw["alert"], saw["frames"]), (51, []), "alert and frames")
+    equal((status, told["attested"]), (1, False), "what node:ping says")
+    alpha.wait_event("peer.refused", since, role="client",
+                     address=told["address"])
+    equal(alpha.links(), [], "links")
+
+
+# TLS
+
+COMES_TLS = (
+    ("no client certificate", 116, "it has no certificate",
+     {"lie": "nocert"}),
+    ("no challenge", 40, "does not challenge us", {"lie": "noext"}),
+    ("a challenge of another version", 47, "another version of our extension",
+     {"lie": "badext"}),
+    ("no protocol", 120, "does not say what it wants", {"lie": "noalpn"}),
+    ("another protocol", 120, "nothing that we speak", {"alpn": "h2"}),
+    ("a join where no invite is open", 120, "nothing that we speak",
+     {"alpn": "claw-join/1", "purpose": 4}),
+    ("TLS 1.2", 70, "TLS 1.2 only", {"lie": "tls12"}),
+    ("resumption", 40, "tries to resume", {"lie": "psk"}),
+    ("0-RTT data", 40, "tries to resume", {"lie": "early"}),
+    ("plain HTTP", None, "speaks plain HTTP", {"lie": "http"}),
+    ("bytes that are no TLS", None, "speaks no TLS", {"lie": "garbage"}),
+    ("a record that is none", None, "", {"lie": "record"}),
+    ("silence", None, "not over within 1500 ms", {"lie": "silent"}),
+    ("an end in mid-handshake", None, "peer closed in mid-handshake",
+     {"lie": "midclose"}),
+)
+
+DIALLED_TLS = (
+    ("a server that asks for no certificate", 40, "asked for no certificate",
+     {"lie": "noask"}),
+    ("no challenge", 40, "does not challenge us", {"lie": "noext"}),
+    ("a challenge of another version", 47, "another version of our extension",
+     {"lie": "badext"}),
+    ("no protocol", 40, "did not agree to speak claw-mesh/1",
+     {"lie": "noalpn"}),
+    ("TLS 1.2", None, "speaks no TLS 1.3", {"lie": "tls12"}),
+    ("a ServerHello of TLS 1.2", 70, "speaks no TLS 1.3", {"lie": "hello12"}),
+    ("plain HTTP", None, "speaks plain HTTP", {"lie": "http"}),
+    ("bytes that are no TLS", None, "speaks no TLS", {"lie": "garbage"}),
+    ("a record that is none", None, "", {"lie": "record"}),
+    ("silence", None, "not over within 1500 ms", {"lie": "silent"}),
+    ("an end in mid-handshake", None, "closed before it said anything",
+     {"lie": "midclose"}),
+)
+
+
+def points_of_tls():
+    for what, alert, reason, options in COMES_TLS:
+        @both("refused when it comes: " + what)
+        def _(house, alert=alert, reason=reason, options=options):
+            alpha, since = house.alpha, house.alpha.since()
+            place = house.elsewhere()
+            saw = house.guest.connect(alpha.address, **options,
+                                      **{"from": place})
+            if alert is not None:
+                equal(saw["alert"], alert, "the alert that came")
+            equal((saw["bytes"], saw["frames"]), (0, []), "data that came")
+            alpha.wait_log(reason, since)
+            alpha.wait_event("peer.refused", since, reason=reason,
+                             address=place, role="server")
+            equal(alpha.events("peer.attested", since), [], "attested")
+            house.unharmed()
+    for what, alert, reason, options in DIALLED_TLS:
+        @both("refused when it is dialled: " + what)
+        def _(house, alert=alert, reason=reason, options=options):
+            alpha, since = house.alpha, house.alpha.since()
+            saw, status, told = house.guest.answer(alpha, **options)
+            if alert is not None:
+                equal(saw["alert"], alert, "the alert that came")
+            equal((saw["bytes"], saw["frames"]), (0, []), "data that came")
+            equal((status, told["attested"]), (1, False), "node:ping")
+            contains(told["reason"], reason, "why, by node:ping")
+            alpha.wait_log(reason, since)
+            alpha.wait_event("peer.refused", since, reason=reason,
+                             role="client", address=told["address"])
+            equal(alpha.events("peer.attested", since), [], "attested")
+
+
+points_of_tls()
+
+
+@both("a server that would resume later is left")
+def tickets(house):
+    alpha, since = house.alpha, house.alpha.since()
+    saw, status, told = house.guest.answer(alpha, lie="tickets", wait=800)
+    equal((status, told["attested"]), (1, False), "node:ping")
+    contains(told["reason"], "handshake that is over", "why")
+    ok(not ANSWERS & set(saw["frames"]), "it was answered: %r" % saw)
+    alpha.wait_log("handshake that is over", since)
+    alpha.wait_event("peer.refused", since, role="client",
+                     reason="handshake that is over")
+
+
+@both("plain openssl s_client is refused")
+def s_client(house):
+    alpha = house.alpha
+    for args, reason in (((), "does not challenge us"),
+                         (("-tls1_2",), "TLS 1.2 only"),
+                         (("-alpn", "claw-mesh/1"), "does not challenge us")):
+        since = alpha.since()
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", alpha.address, *args],
+            input="GET / HTTP/1.0\r\n\r\n", text=True, timeout=30,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ok(done.returncode != 0, "s_client says that it is connected")
+        contains(done.stderr, "alert", "what s_client says")
+        ok("BEGIN CERTIFICATE" not in done.stdout, "it was shown a leaf")
+        alpha.wait_log(reason, since)
+        alpha.wait_event("peer.refused", since, reason=reason)
+
+
+# WELCOME
+
+# What is sent, and what is said of it.
+WELCOMES = (
+    ("role", "another"), ("head", "another"), ("own", "another"),
+    ("peer", "another"), ("exporter", "another"),
+    ("type", "something before WELCOME"), ("short", "malformed"),
+    ("checkpoint", "malformed"), ("none", "no WELCOME within"),
+)
+
+
+def points_of_welcome():
+    for field, reason in WELCOMES:
+        @both("WELCOME that differs ends it, who came: " + field)
+        def _(house, field=field, reason=reason):
+            alpha, since = house.alpha, house.alpha.since()
+            place = house.elsewhere()
+            saw = house.guest.connect(alpha.address, welcome=field,
+                                      then="ping", **{"from": place})
+            equal(saw["frames"], [WELCOME], "frames that came")
+            ok(saw["end"] != "open", "it was left open")
+            alpha.wait_log(reason, since)
+            alpha.wait_event("peer.refused", since, reason=reason,
+                             address=place, role="server")
+            equal(alpha.links(), [], "links")
+
+        @both("WELCOME that differs ends it, who was dialled: " + field)
+        def _(house, field=field, reason=reason):
+            alpha, since = house.alpha, house.alpha.since()
+            saw, status, told = house.guest.answer(alpha, welcome=field,
+                                                   then="ping")
+            equal(saw["frames"], [], "frames that came")
+            ok(saw["end"] != "open", "it was left open")
+            equal((status, told["attested"]), (1, False), "node:ping")
+            contains(told["reason"], reason, "why, by node:ping")
+            alpha.wait_log(reason, since)
+            alpha.wait_event("peer.refused", since, reason=reason,
+                             address=told["address"], role="client")
+            equal(alpha.links(), [], "links")
+
+
+points_of_welcome()
+
+
+@both("nothing that is sent before WELCOME is acted on")
+def before_welcome(house):
+    alpha = house.alpha
+    for what in ("ping", "pull", "have", "join", "evidence", "bye", "huge"):
+        since = alpha.since()
+        saw = house.guest.connect(alpha.address, early=what, wait=1500,
+                                  **{"from": house.elsewhere()})
+        ok(set(saw["frames"]) <= {WELCOME}, "%s: %r came" % (what, saw))
+        ok(saw["end"] != "open", what + " left it open")
+        alpha.wait_event("peer.refused", since, reason="before WELCOME",
+                         role="server")
+        since = alpha.since()
+        saw, status, told = house.guest.answer(alpha, early=what, wait=1500)
+        equal((saw["frames"], status), ([], 1), what + " to who dialled")
+        alpha.wait_event("peer.refused", since, reason="before WELCOME",
+                         role="client")
+    equal(alpha.registry()["seq"], house.guest.seq, "the registry")
+
+
+@both("what a stranger sends with its handshake is never acted on")
+def stranger_talks(house):
+    alpha = house.alpha
+    for who in (house.nobody, house.gone, house.other):
+        for what in ("ping", "pull", "join"):
+            since = alpha.since()
+            saw = who.connect(alpha.address, early=what,
+                              **{"from": house.elsewhere()})
+            equal((saw["bytes"], saw["frames"]), (0, []), "data that came")
+            alpha.wait_event("peer.refused", since, peer=who.name)
+            equal(alpha.events("peer.attested", since), [], "attested")
+
+
+# Real nodes
+
+def two(house, name, **keywords):
+    """A member that has links with nobody until it is told to."""
+    return member(house.alpha, name, address=False, **keywords)
+
+
+def refuse_each_other(house, beta, alert, reason, says):
+    """beta dials: alpha refuses it, and both logs say why."""
+    alpha = house.alpha
+    here, there = alpha.since(), beta.since()
+    status, told = beta.ping(alpha.address)
+    equal((status, told["attested"], told["by_peer"], told["alert"]),
+          (1, False, True, alert), "what node:ping says")
+    alpha.wait_log(reason, here)
+    alpha.wait_event("peer.refused", here, reason=reason, peer=beta.name,
+                     role="server")
+    beta.wait_log(says, there)
+    beta.wait_event("peer.refused", there, reason=says, role="client")
+    equal((alpha.links(), beta.links()), ([], []), "links")
+
+
+@both("two nodes: revoked, both logs say so")
+def node_revoked(house):
+    beta = two(house, "beta1")
+    house.alpha.revoke("beta1")
+    beta.start()
+    refuse_each_other(house, beta, 44, REVOKED, "refused us")
+
+
+@both("two nodes: expired, both logs say so")
+def node_expired(house):
+    beta = two(house, "beta2", expires="1s")
+    time.sleep(1.1)
+    beta.start()
+    refuse_each_other(house, beta, 45, EXPIRED, "refused us")
+
+
+@both("two nodes: not yet joined, both logs say so")
+def node_unknown(house):
+    beta = Peer("beta3", house.alpha.as_user)
+    beta.believe(house.alpha)
+    beta.start()
+    refuse_each_other(house, beta, 48, UNKNOWN, "refused us")
+
+
+@both("two nodes: of two registries, both logs say so")
+def node_of_another_house(house):
+    beta = Peer("beta4", house.alpha.as_user).start()
+    refuse_each_other(house, beta, 48, UNKNOWN, "refused us")
+
+
+@both("two nodes: a stale registry at the prover, both logs say so")
+def node_stale(house):
+    alpha = Peer("old", house.alpha.as_user).start()
+    alpha.claw("registry:policy", "--soft", "1s", "--hard", "3s", check=True)
+    beta = member(alpha, "beta", address=False)
+    alpha.add("third", house.guest.identity)
+    time.sleep(4.5)
+    # Its own news is fresh; beta has lacked some for longer than it may.
+    alpha.add("fourth", house.nobody.identity)
+    beta.start()
+    here = alpha.since()
+    status, told = Impostor("third", 1).answer(alpha) and (0, {}) \
+        if False else beta.ping(alpha.address)
+    equal((status, told["attested"]), (1, False), "what node:ping says")
+    alpha.wait_event("peer.refused", here, role="server")
+
+
+if __name__ == "__main__":
+    main()
