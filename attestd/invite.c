@@ -140,7 +140,8 @@ invite_load(int dirfd)
 		    "invites.ndjson in the registry's folder cannot be read";
 	invite_dir = dirfd;
 	invite_count = (unsigned int)n;
-	look = evtimer_new(child_base(), on_look, NULL);
+	if (look == NULL)
+		look = evtimer_new(child_base(), on_look, NULL);
 	if (look == NULL)
 		fatalx("out of memory");
 	on_look(-1, 0, NULL);
