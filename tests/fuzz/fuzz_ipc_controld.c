@@ -103,11 +103,51 @@ ipc_step(uint8_t what)
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"node.show\"}",
 		("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"audit.note\","
 		 "\"params\":{\"text\":\"x\"}}"),
-		"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"audit.check\"}",
+		("{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"audit.check\""
+		 "}"),
 		"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"reload\"}",
 		"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"status\"}",
+		("{\"jsonrpc\":\"2.0\",\"id\":6,\"method\":\"node.ping\","
+		 "\"params\":{\"name\":\"a\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"node.why\",\""
+		 "params\":{\"name\":\"a\"}}"),
+		"{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"node.links\"}",
+		("{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"registry.show"
+		 "\"}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":10,\"method\":\"registry.lin"
+		 "es\"}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":11,\"method\":\"registry.imp"
+		 "ort\",\"params\":{\"lines\":\"x\\n\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"registry.upd"
+		 "ate\",\"params\":{\"op\":\"node-revoke\",\"operands\":{"
+		 "\"name\":\"a\"}}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":13,\"method\":\"registry.upd"
+		 "ate\",\"params\":{\"op\":\"resolve\",\"operands\":{\"cho"
+		 "sen\":\"00112233445566778899aabbccddeeff0011223344556677"
+		 "8899aabbccddeeff\"}}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":14,\"method\":\"registry.pro"
+		 "pose\",\"params\":{\"op\":\"policy\",\"operands\":{\"sof"
+		 "t_s\":1,\"hard_s\":2}}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":15,\"method\":\"registry.ins"
+		 "pect\",\"params\":{\"line\":\"x\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":16,\"method\":\"registry.sig"
+		 "n\",\"params\":{\"line\":\"x\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":17,\"method\":\"registry.sub"
+		 "mit\",\"params\":{\"line\":\"x\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":18,\"method\":\"invite.list"
+		 "\"}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":19,\"method\":\"invite.answe"
+		 "r\",\"params\":{\"name\":\"a\",\"yes\":true}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":20,\"method\":\"token.mint\""
+		 ",\"params\":{\"audience\":\"ed25519:11qYAYKxCrfVS_7TyWQH"
+		 "Og7hcvPapiMlrwIaaPcHURo\",\"leaf\":\"0011223344556677889"
+		 "9aabbccddeeff00112233445566778899aabbccddeeff\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":21,\"method\":\"token.check"
+		 "\",\"params\":{\"token\":\"a\",\"leaf\":\"00112233445566"
+		 "778899aabbccddeeff00112233445566778899aabbccddeeff\"}}"),
 	};
-	const char *line = lines[(what >> 3) % 5];
+	const char *line =
+	    lines[(what >> 3) % (sizeof(lines) / sizeof(lines[0]))];
 	struct request *r = calloc(1, sizeof(*r));
 	struct rpc_error e;
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controld/operands.h"
 #include "controld/rpc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -28,6 +29,36 @@ check_line(char *line)
 		abort();
 	json_decref(answer);
 	free(line);
+}
+
+/* Orders to the registry: no operand makes an update that has no form. */
+static void
+check_update(const struct rpc_request *r)
+{
+	static uint8_t bytes[REGUPDATE_BYTES_MAX];
+	static struct registry_update u;
+	char why[256] = "";
+
+	if (rpc_text(r, "op") == NULL ||
+	    !json_is_object(json_object_get(r->params, "operands")))
+		abort();
+	if (!operands_read(rpc_text(r, "op"),
+		json_object_get(r->params, "operands"), &u, why, sizeof(why))) {
+		if (why[0] == '\0')
+			abort();
+	} else if (regupdate_put(&u, bytes, sizeof(bytes)) <= 0)
+		abort();
+}
+
+static void
+check_invite(const struct rpc_request *r)
+{
+	uint8_t key[32];
+
+	if (!rpc_key(r, "ticket_key", key) || rpc_text(r, "name") == NULL ||
+	    strlen(rpc_text(r, "name")) > 63 ||
+	    rpc_number(r, "expiry", UINT64_MAX) > 9007199254740991)
+		abort();
 }
 
 static void
@@ -51,6 +82,42 @@ check_request(const struct rpc_request *r)
 		break;
 	case RPC_NODE_RESTART:
 		(void)rpc_flag(r, "graceful", true);
+		break;
+	case RPC_REGISTRY_UPDATE:
+	case RPC_REGISTRY_PROPOSE:
+		check_update(r);
+		break;
+	case RPC_INVITE_OPEN:
+		check_invite(r);
+		break;
+	case RPC_TOKEN_MINT:
+	case RPC_TOKEN_CHECK:
+		text = rpc_text(r, "leaf");
+		if (text == NULL || strlen(text) != 64)
+			abort();
+		break;
+	case RPC_REGISTRY_IMPORT:
+		text = rpc_text(r, "lines");
+		if (text == NULL || text[0] == '\0' || strlen(text) > 24576)
+			abort();
+		break;
+	case RPC_REGISTRY_INSPECT:
+	case RPC_REGISTRY_SIGN:
+	case RPC_REGISTRY_SUBMIT:
+		text = rpc_text(r, "line");
+		if (text == NULL || text[0] == '\0' || strlen(text) > 16384)
+			abort();
+		break;
+	case RPC_NODE_PING:
+	case RPC_NODE_WHY:
+	case RPC_INVITE_ANSWER:
+		text = rpc_text(r, "name");
+		if (text != NULL && strlen(text) > 63)
+			abort();
+		break;
+	case RPC_REGISTRY_LINES:
+		if (rpc_number(r, "from", 0) > 9007199254740991)
+			abort();
 		break;
 	default:
 		if (json_object_size(r->params) != 0)

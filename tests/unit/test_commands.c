@@ -75,8 +75,9 @@ every_verb_with_colons_and_with_spaces(void **state)
 	for (v = 0; v < VERB_MAX; v++) {
 		const struct cmd_verb_def *def = cmd_verb_def((enum cmd_verb)v);
 
-		snprintf(line, sizeof(line), "%s%s", def->name,
-		    def->min > 0 ? " x" : "");
+		assert_true(def->min <= 3 && def->max <= CMD_OPERANDS_MAX);
+		snprintf(line, sizeof(line), "%s%.*s", def->name,
+		    (int)(2 * def->min), " x x x");
 		assert_int_equal(parse(line), 0);
 		assert_int_equal(cmd.verb, v);
 		assert_int_equal(cmd.n_operands, def->min);

@@ -129,6 +129,59 @@ params_are_what_the_table_says(void **state)
 	rpc_clear(&request);
 }
 
+#define TYPED(method, params)                                                  \
+	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method                   \
+	"\",\"params\":" params "}"
+#define KEY "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+#define DID "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw"
+
+static void
+numbers_keys_lists_and_objects(void **state)
+{
+	uint8_t key[32];
+
+	(void)state;
+	assert_true(parse(TYPED("registry.lines", "{}")));
+	assert_true(rpc_number(&request, "from", 7) == 7);
+	assert_true(parse(TYPED("registry.lines", "{\"from\":12}")));
+	assert_true(rpc_number(&request, "from", 7) == 12);
+	assert_true(
+	    parse(TYPED("registry.lines", "{\"from\":9007199254740991}")));
+	REFUSED(TYPED("registry.lines", "{\"from\":9007199254740992}"),
+	    RPC_INVALID_PARAMS);
+	REFUSED(TYPED("registry.lines", "{\"from\":-1}"), RPC_INVALID_PARAMS);
+	REFUSED(TYPED("registry.lines", "{\"from\":1.0}"), RPC_INVALID_PARAMS);
+	REFUSED(TYPED("registry.lines", "{\"from\":\"1\"}"),
+	    RPC_INVALID_PARAMS);
+	assert_true(parse(TYPED("invite.open",
+	    "{\"name\":\"a\",\"ticket_key\":\"" KEY
+	    "\",\"expiry\":1,\"pinned\":\"" DID
+	    "\",\"capabilities\":[\"sft.send\"]}")));
+	assert_true(rpc_key(&request, "ticket_key", key));
+	assert_int_equal(key[0], 0xd7);
+	assert_true(rpc_key(&request, "pinned", key));
+	assert_false(rpc_key(&request, "name", key));
+	REFUSED(TYPED("invite.open",
+		    "{\"name\":\"a\",\"ticket_key\":\"" KEY
+		    "A\",\"expiry\":1}"),
+	    RPC_INVALID_PARAMS);
+	REFUSED(TYPED("invite.open",
+		    "{\"name\":\"a\",\"ticket_key\":\"" KEY
+		    "\",\"expiry\":1,\"capabilities\":[7]}"),
+	    RPC_INVALID_PARAMS);
+	REFUSED(TYPED("invite.open",
+		    "{\"name\":\"a\",\"ticket_key\":\"" KEY
+		    "\",\"expiry\":1,\"capabilities\":\"sft.send\"}"),
+	    RPC_INVALID_PARAMS);
+	assert_true(parse(TYPED("registry.update",
+	    "{\"op\":\"policy\",\"operands\":{\"soft_s\":1}}")));
+	REFUSED(TYPED("registry.update", "{\"op\":\"policy\",\"operands\":[]}"),
+	    RPC_INVALID_PARAMS);
+	REFUSED(TYPED("registry.update", "{\"op\":\"policy\"}"),
+	    RPC_INVALID_PARAMS);
+	rpc_clear(&request);
+}
+
 static void
 a_text_ends_where_the_table_says(void **state)
 {
@@ -204,6 +257,7 @@ main(void)
 		cmocka_unit_test(what_is_no_request_is_refused),
 		cmocka_unit_test(a_method_is_suggested),
 		cmocka_unit_test(params_are_what_the_table_says),
+		cmocka_unit_test(numbers_keys_lists_and_objects),
 		cmocka_unit_test(a_text_ends_where_the_table_says),
 		cmocka_unit_test(a_line_ends_where_the_manual_says),
 		cmocka_unit_test(answers_are_one_line),
