@@ -15,6 +15,7 @@
 
 #include "clawd/account.h"
 #include "clawd/newnode.h"
+#include "common/confkey.h"
 #include "common/identity.h"
 #include "common/log.h"
 
@@ -22,7 +23,7 @@ static int
 format_conf(const struct newnode *n, char *out, size_t size)
 {
 	char hex[65], folders[3 * CONF_TEXT_MAX] = "", listen[128] = "";
-	char peers[sizeof(n->peers) + 64] = "";
+	char list[CONF_QUOTED_MAX], peers[CONF_QUOTED_MAX + 64] = "";
 	int i;
 
 	for (i = 0; i < 32; i++)
@@ -40,8 +41,8 @@ format_conf(const struct newnode *n, char *out, size_t size)
 	if (n->peers[0] != '\0')
 		snprintf(peers, sizeof(peers),
 		    "  sync:\n"
-		    "    gossip_peers: \"%s\"\n",
-		    n->peers);
+		    "    gossip_peers: %s\n",
+		    confkey_write(CONF_KEY_SYNC_GOSSIP_PEERS, n->peers, list));
 	return snprintf(out, size,
 	    "# claw.yaml(5). Check a change with `claw config:check`, take it "
 	    "with `claw reload`.\n"

@@ -126,6 +126,8 @@ take_value(struct reading *r, enum conf_key key,
 		return;
 	if (node->kind == CONFYAML_SECTION) {
 		(void)snprintf(why, sizeof(why), "takes one value");
+	} else if (node->list && !conf_value_is_list(key)) {
+		(void)snprintf(why, sizeof(why), "takes one value and no list");
 	} else if (node->null) {
 		(void)snprintf(why, sizeof(why),
 		    "has no value; write one, or remove the line");
@@ -619,7 +621,8 @@ conf_print(const struct conf *c, FILE *f, bool origins)
 		path = conf_key_path((enum conf_key)i);
 		print_sections(f, before, path);
 		conf_value_text(c, (enum conf_key)i, text, sizeof(text));
-		(void)fprintf(f, "%s", confkey_quote(text, quoted));
+		(void)fprintf(f, "%s",
+		    confkey_write((enum conf_key)i, text, quoted));
 		if (origins) {
 			conf_origin_text(c, (enum conf_key)i, text,
 			    sizeof(text));

@@ -159,6 +159,9 @@ void conf_value_text(const struct conf *, enum conf_key, char *buf, size_t len);
 /* Whether the value is a number or a boolean in JSON too. */
 bool conf_value_is_plain(enum conf_key);
 
+/* Whether it is a list in the file, and texts with spaces between elsewhere. */
+bool conf_value_is_list(enum conf_key);
+
 /* "default", "claw.yaml:3" or "env CLAW_DATA". */
 void
 conf_origin_text(const struct conf *, enum conf_key, char *buf, size_t len);

@@ -78,8 +78,9 @@ replace_value(struct edit *ed, struct conf_errors *e, const struct conftext *t,
 	}
 	if (ed->at > 0 && t->buf[ed->at - 1] == ':')
 		edit_add(ed, " ", 1);
-	(void)confkey_quote(value, quoted);
-	if (node->quoted && quoted[0] != '"' && !conf_value_is_plain(key)) {
+	(void)confkey_write(key, value, quoted);
+	if (node->quoted && strchr("\"[", quoted[0]) == NULL &&
+	    !conf_value_is_plain(key)) {
 		edit_add(ed, "\"", 1);
 		edit_add(ed, quoted, strlen(quoted));
 		edit_add(ed, "\"", 1);
@@ -190,7 +191,7 @@ add_key(struct edit *ed, struct conf_errors *e, const struct conftext *t,
 	edit_indent(ed, indent);
 	edit_add(ed, rest, strlen(rest));
 	edit_add(ed, ": ", 2);
-	(void)confkey_quote(value, quoted);
+	(void)confkey_write(key, value, quoted);
 	edit_add(ed, quoted, strlen(quoted));
 	edit_add(ed, "\n", 1);
 	return 0;

@@ -557,6 +557,33 @@ confkey_quote(const char *text, char out[CONF_QUOTED_MAX])
 	return out;
 }
 
+const char *
+confkey_write(enum conf_key key, const char *text, char out[CONF_QUOTED_MAX])
+{
+	size_t o = 0, n;
+
+	if (!conf_value_is_list(key))
+		return confkey_quote(text, out);
+	out[o++] = '[';
+	while (*text != '\0' && o < CONF_QUOTED_MAX - 2) {
+		n = strcspn(text, " ");
+		o += (size_t)snprintf(out + o, CONF_QUOTED_MAX - o,
+		    "%s\"%.*s\"", o > 1 ? ", " : "", (int)n, text);
+		text += n + (text[n] == ' ');
+	}
+	if (o > CONF_QUOTED_MAX - 2)
+		o = CONF_QUOTED_MAX - 2;
+	out[o++] = ']';
+	out[o] = '\0';
+	return out;
+}
+
+bool
+conf_value_is_list(enum conf_key key)
+{
+	return keys[key].type == CONF_TYPE_ADDRS;
+}
+
 bool
 conf_value_is_plain(enum conf_key key)
 {

@@ -58,4 +58,8 @@ const char *confkey_variable(enum conf_key, char buf[CONF_ENV_MAX]);
  */
 const char *confkey_quote(const char *text, char out[CONF_QUOTED_MAX]);
 
+/* The same for the value of a key: a list in brackets where it takes one. */
+const char *
+confkey_write(enum conf_key key, const char *text, char out[CONF_QUOTED_MAX]);
+
 #endif

@@ -32,6 +32,7 @@ struct reader {
 	struct frame stack[CONFYAML_DEPTH];
 	unsigned int depth;
 	unsigned int ignored; /* open lists and sections nobody reads */
+	int list;	      /* node whose list is open, or -1 */
 	unsigned int documents;
 	bool stop;
 	int error;
@@ -260,6 +261,80 @@ take_value(struct reader *r, struct confyaml_node *node, yaml_event_t *ev)
 	    conftext_offset(r->t, node->end_line, mark_column(ev->end_mark));
 }
 
+static bool
+is_start(const yaml_event_t *ev)
+{
+	return ev->type == YAML_MAPPING_START_EVENT ||
+	    ev->type == YAML_SEQUENCE_START_EVENT;
+}
+
+/* Opens a list behind a key: its values are texts of which none has a space. */
+static void
+open_list(struct reader *r, int node, yaml_event_t *ev)
+{
+	struct confyaml_node *n = &r->y->nodes[node];
+
+	if (ev->data.sequence_start.style != YAML_FLOW_SEQUENCE_STYLE) {
+		complain(r, ev->start_mark,
+		    "a list stands on one line, as [\"one\", \"two\"]");
+		r->ignored = 1;
+		return;
+	}
+	n->value_line = mark_line(ev->start_mark);
+	n->value_column = mark_column(ev->start_mark);
+	n->at = conftext_offset(r->t, n->value_line, n->value_column);
+	n->text = strdup("");
+	n->list = n->quoted = true;
+	r->list = node;
+	if (n->text == NULL) {
+		r->error = -ENOMEM;
+		r->stop = true;
+	}
+}
+
+static void
+take_item(struct reader *r, yaml_event_t *ev)
+{
+	struct confyaml_node *n = &r->y->nodes[r->list];
+	const char *text = (const char *)ev->data.scalar.value;
+	char *longer;
+
+	if (ev->type != YAML_SCALAR_EVENT) {
+		complain(r, ev->start_mark, "a list holds values alone");
+		r->ignored = is_start(ev);
+		return;
+	}
+	if (strlen(text) != ev->data.scalar.length || text[0] == '\0' ||
+	    strpbrk(text, " \n") != NULL) {
+		complain(r, ev->start_mark,
+		    "a value of a list is not empty and has no space");
+		return;
+	}
+	if (asprintf(&longer, "%s%s%s", n->text, n->text[0] != '\0' ? " " : "",
+		text) == -1) {
+		r->error = -ENOMEM;
+		r->stop = true;
+		return;
+	}
+	free(n->text);
+	n->text = longer;
+}
+
+static void
+close_list(struct reader *r, yaml_event_t *ev)
+{
+	struct confyaml_node *n = &r->y->nodes[r->list];
+
+	r->list = -1;
+	n->end_line = mark_line(ev->end_mark);
+	if (n->end_line != n->value_line) {
+		complain(r, ev->start_mark, "a list stands on one line");
+		return;
+	}
+	n->kind = CONFYAML_VALUE;
+	n->end = conftext_offset(r->t, n->end_line, mark_column(ev->end_mark));
+}
+
 /* Opens a section behind a key (node >= 0) or the file's own (-1). */
 static void
 open_section(struct reader *r, int node, yaml_event_t *ev)
@@ -327,13 +402,6 @@ refuse_properties(struct reader *r, yaml_event_t *ev)
 		    "a tag; each key has one type, leave the tag out");
 }
 
-static bool
-is_start(const yaml_event_t *ev)
-{
-	return ev->type == YAML_MAPPING_START_EVENT ||
-	    ev->type == YAML_SEQUENCE_START_EVENT;
-}
-
 /* The outermost node: a section without a name, or nothing. */
 static void
 take_root(struct reader *r, yaml_event_t *ev)
@@ -383,8 +451,7 @@ take_keyed(struct reader *r, yaml_event_t *ev)
 	} else if (ev->type == YAML_SCALAR_EVENT) {
 		take_value(r, node, ev);
 	} else if (ev->type == YAML_SEQUENCE_START_EVENT) {
-		complain(r, ev->start_mark, "a list; no key takes one");
-		r->ignored = 1;
+		open_list(r, pending, ev);
 	}
 }
 
@@ -399,7 +466,9 @@ take_node(struct reader *r, yaml_event_t *ev)
 	refuse_properties(r, ev);
 	if (ev->type == YAML_ALIAS_EVENT)
 		complain(r, ev->start_mark, "an alias; write the value itself");
-	if (r->depth > 0)
+	if (r->list >= 0)
+		take_item(r, ev);
+	else if (r->depth > 0)
 		take_keyed(r, ev);
 	else if (ev->type != YAML_ALIAS_EVENT)
 		take_root(r, ev);
@@ -436,6 +505,8 @@ take_event(struct reader *r, yaml_event_t *ev)
 	case YAML_MAPPING_END_EVENT:
 		if (r->ignored > 0)
 			r->ignored--;
+		else if (r->list >= 0)
+			close_list(r, ev);
 		else
 			close_section(r, ev);
 		break;
@@ -470,7 +541,7 @@ int
 confyaml_read(struct confyaml *y, struct conf_errors *e,
     const struct conftext *t)
 {
-	struct reader r = { .y = y, .e = e, .t = t };
+	struct reader r = { .y = y, .e = e, .t = t, .list = -1 };
 	yaml_parser_t parser;
 	yaml_event_t ev;
 

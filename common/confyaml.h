@@ -27,8 +27,9 @@ struct confyaml_node {
 	unsigned int value_line, value_column; /* of the value */
 	unsigned int end_line;		       /* the last line it is on */
 	size_t at, end; /* bytes of a value, as written */
-	char *text;	/* the value itself */
+	char *text;	/* the value itself; a list's with spaces between */
 	bool quoted;
+	bool list; /* ["like", "this"], on one line */
 	bool null; /* nothing there, or ~ or null */
 	bool flow; /* a section in braces, or anything in one */
 };
