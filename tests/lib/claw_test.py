@@ -15,6 +15,7 @@ import atexit
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -220,6 +221,23 @@ def die_with_parent():
 # Nodes
 
 
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody has.
+
+    Below those that the kernel gives away, so that none of them is taken
+    between this and the node's start by who asked for no port in particular.
+    """
+    for unused in range(1000):
+        port = random.randrange(10240, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise Failure("no free port on 127.0.0.1")
+
+
 class Node:
     """A clawd of its own.
 
@@ -240,6 +258,7 @@ class Node:
         self.dir = os.path.join(self.top, "n")
         self.config = os.path.join(self.dir, "claw.yaml")
         self.log_path = os.path.join(self.top, "log")
+        self.listen = "127.0.0.1:%d" % free_port()
         self.env = {k: v for k, v in os.environ.items()
                     if not k.startswith("CLAW_") and k != "NOTIFY_SOCKET"}
         self.env.update(env or {})
@@ -251,7 +270,8 @@ class Node:
         os.chown(self.top, self.uid, -1)
         Node.alive.append(self)
         if init:
-            made = self.run("claw", "init", "--dir", self.dir, "--name", name)
+            made = self.run("claw", "init", "--dir", self.dir, "--name", name,
+                            "--listen", self.listen)
             if made.returncode != 0:
                 raise Failure("claw init: exit %d\n%s%s" % (
                     made.returncode, made.stdout, made.stderr))

@@ -50,6 +50,7 @@
 /* What the table means by these, said once more and in other words. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND FUTEX_CMD_MASK
+#define SOCKET_KIND (SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | 0x8)
 #define OPEN_UNNAMED (O_TMPFILE ^ O_DIRECTORY)
 #define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | OPEN_UNNAMED)
 
