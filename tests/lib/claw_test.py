@@ -32,6 +32,7 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd")
 WORKERS = ("verifyd", "linkd")
+POOL = 2  # of linkd, that wait for the next connection (mesh.pool)
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
@@ -364,9 +365,9 @@ class Node:
     def pid(self):
         return self.process.pid
 
-    def children(self):
-        """{name: pid} of the processes of the running node."""
-        found = {}
+    def running(self):
+        """[(name, pid)] of all processes that clawd has started."""
+        found = []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue
@@ -374,10 +375,28 @@ class Node:
                 with open("/proc/%s/stat" % entry) as f:
                     head, tail = f.read().rsplit(")", 1)
                 if int(tail.split()[1]) == self.pid:
-                    found[head.split("(", 1)[1]] = int(entry)
+                    found.append((head.split("(", 1)[1], int(entry)))
             except OSError:
                 continue
         return found
+
+    def children(self):
+        """{name: pid} of the suite: what runs as long as the node does."""
+        return {name: pid for name, pid in self.running()
+                if name in PROCESSES}
+
+    def everybody(self):
+        """{name: pid} of all of them: clawd, the suite and each worker."""
+        found = {"clawd": self.pid}
+        for name, pid in self.running():
+            if name != "clawd":  # one that has yet to execute its program
+                found[name if name in PROCESSES
+                      else "%s[%d]" % (name, pid)] = pid
+        return found
+
+    def workers(self, name="linkd"):
+        """Pids of the workers of that name; meshd keeps two linkd ready."""
+        return sorted(pid for who, pid in self.running() if who == name)
 
     def log(self):
         try:
