@@ -250,7 +250,7 @@ class Impostor:
             timeout=60)
         return seen(done.returncode, done.stdout, done.stderr)
 
-    def answer(self, node, purpose=None, **options):
+    def answer(self, node, **options):
         """Be dialled by a node: what was seen here, and what the operator who
         asked for it was told."""
         process = subprocess.Popen(

@@ -13,11 +13,11 @@ import os
 import subprocess
 import time
 
-from claw_test import (Failure, LONG, Node, ROOT, contains, diag, equal, main,
-                       ok, skip, test, tests, wait_for)
+from claw_test import (Node, ROOT, contains, diag, equal, main, ok, test,
+                       wait_for)
 from mesh_test import Impostor, Peer, member
 
-WELCOME, PING, PONG, LINES, CHALLENGE, JOINED, BYE = 1, 2, 3, 6, 7, 10, 11
+WELCOME, PONG, LINES, JOINED = 1, 3, 6, 10
 # What answers a request, or acts on one.
 ANSWERS = {PONG, LINES, JOINED}
 
@@ -245,9 +245,10 @@ def relayed(house):
     ok(not saw["handshake"], "the handshake is over")
     equal((saw["alert"], saw["frames"]), (51, []), "alert and frames")
     equal((status, told["attested"]), (1, False), "what node:ping says")
-    alpha.wait_event("peer.refused", since, role="client",
+    alpha.wait_event("peer.refused", since, role="client", peer="beta",
                      address=told["address"])
-    equal(alpha.links(), [], "links")
+    ok(told["address"] not in [link["address"] for link in alpha.links()],
+       "there is a link with who had not the key")
 
 
 # TLS
@@ -363,8 +364,8 @@ def s_client(house):
 WELCOMES = (
     ("role", "another"), ("head", "another"), ("own", "another"),
     ("peer", "another"), ("exporter", "another"),
-    ("type", "something before WELCOME"), ("short", "malformed"),
-    ("checkpoint", "malformed"), ("none", "no WELCOME within"),
+    ("type", "before WELCOME"), ("short", "before WELCOME"),
+    ("checkpoint", "malformed"),
 )
 
 
@@ -399,6 +400,13 @@ def points_of_welcome():
 
 
 points_of_welcome()
+
+
+@both("no WELCOME ends it, whoever dials")
+def no_welcome(house):
+    comes(house, house.guest, -1, "no WELCOME within", frames=[WELCOME],
+          welcome="none")
+    is_dialled(house, house.guest, -1, "no WELCOME within", welcome="none")
 
 
 @both("nothing that is sent before WELCOME is acted on")
@@ -440,19 +448,22 @@ def two(house, name, **keywords):
     return member(house.alpha, name, address=False, **keywords)
 
 
-def refuse_each_other(house, beta, alert, reason, says):
-    """beta dials: alpha refuses it, and both logs say why."""
+def refused_there(house, beta, alert, reason, says):
+    """beta dials and alpha refuses it: both logs and records say why."""
     alpha = house.alpha
     here, there = alpha.since(), beta.since()
     status, told = beta.ping(alpha.address)
     equal((status, told["attested"], told["by_peer"], told["alert"]),
           (1, False, True, alert), "what node:ping says")
+    contains(told["reason"], says, "why, by node:ping")
     alpha.wait_log(reason, here)
     alpha.wait_event("peer.refused", here, reason=reason, peer=beta.name,
                      role="server")
-    beta.wait_log(says, there)
-    beta.wait_event("peer.refused", there, reason=says, role="client")
-    equal((alpha.links(), beta.links()), ([], []), "links")
+    beta.wait_log("refused us: " + says, there)
+    beta.wait_event("peer.refused", there, reason="refused us: " + says,
+                    role="client")
+    ok(beta.name not in [link["peer"] for link in alpha.links()], "a link")
+    equal(beta.links(), [], "links")
 
 
 @both("two nodes: revoked, both logs say so")
@@ -460,7 +471,7 @@ def node_revoked(house):
     beta = two(house, "beta1")
     house.alpha.revoke("beta1")
     beta.start()
-    refuse_each_other(house, beta, 44, REVOKED, "refused us")
+    refused_there(house, beta, 44, REVOKED, "certificate revoked (alert 44)")
 
 
 @both("two nodes: expired, both logs say so")
@@ -468,7 +479,7 @@ def node_expired(house):
     beta = two(house, "beta2", expires="1s")
     time.sleep(1.1)
     beta.start()
-    refuse_each_other(house, beta, 45, EXPIRED, "refused us")
+    refused_there(house, beta, 45, EXPIRED, "certificate expired (alert 45)")
 
 
 @both("two nodes: not yet joined, both logs say so")
@@ -476,30 +487,58 @@ def node_unknown(house):
     beta = Peer("beta3", house.alpha.as_user)
     beta.believe(house.alpha)
     beta.start()
-    refuse_each_other(house, beta, 48, UNKNOWN, "refused us")
+    refused_there(house, beta, 48, UNKNOWN, "unknown CA (alert 48)")
 
 
-@both("two nodes: of two registries, both logs say so")
+@both("two nodes of two registries: who dials refuses, both logs say so")
 def node_of_another_house(house):
-    beta = Peer("beta4", house.alpha.as_user).start()
-    refuse_each_other(house, beta, 48, UNKNOWN, "refused us")
+    alpha = house.alpha
+    beta = Peer("beta4", alpha.as_user).start()
+    here, there = alpha.since(), beta.since()
+    status, told = beta.ping(alpha.address)
+    equal((status, told["attested"], told["by_peer"], told["alert"]),
+          (1, False, False, 48), "what node:ping says")
+    beta.wait_event("peer.refused", there, reason=UNKNOWN, peer="alpha",
+                    role="client")
+    beta.wait_log(UNKNOWN, there)
+    alpha.wait_log("refused us", here)
+    alpha.wait_event("peer.refused", here, reason="refused us",
+                     role="server")
 
 
-@both("two nodes: a stale registry at the prover, both logs say so")
-def node_stale(house):
+@both("a stale registry at the prover: refused; a node pulls, and is let in")
+def stale(house):
     alpha = Peer("old", house.alpha.as_user).start()
-    alpha.claw("registry:policy", "--soft", "1s", "--hard", "3s", check=True)
+    alpha.claw("registry:policy", "--soft", "1s", "--hard", "6s", check=True)
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
     beta = member(alpha, "beta", address=False)
-    alpha.add("third", house.guest.identity)
-    time.sleep(4.5)
-    # Its own news is fresh; beta has lacked some for longer than it may.
+    guest.knows(alpha)
+    alpha.add("third", house.other.identity)
+    time.sleep(7.1)
+    # Our own news is fresh; they have lacked some for longer than they may.
     alpha.add("fourth", house.nobody.identity)
+    since = alpha.since()
+    saw = guest.connect(alpha.address)
+    equal((saw["alert"], saw["bytes"]), (49, 0), "alert and data")
+    alpha.wait_log("its registry is stale", since)
+    alpha.wait_event("peer.refused", since, reason="its registry is stale",
+                     peer="guest", role="server")
     beta.start()
-    here = alpha.since()
-    status, told = Impostor("third", 1).answer(alpha) and (0, {}) \
-        if False else beta.ping(alpha.address)
-    equal((status, told["attested"]), (1, False), "what node:ping says")
-    alpha.wait_event("peer.refused", here, role="server")
+    alpha.add("fifth", house.late.identity)
+    since, there = alpha.since(), beta.since()
+    status, told = beta.ping(alpha.address)
+    diag("first: %d %r" % (status, told))
+    beta.wait_event("peer.refused", there, reason="had no news", peer="old",
+                    role="client")
+    beta.wait_log("had no news", there)
+    alpha.wait_log("refused us: access denied (alert 49)", since)
+    alpha.wait_event("peer.refused", since, reason="refused us",
+                     role="server")
+    wait_for(lambda: beta.registry()["seq"] == alpha.registry()["seq"],
+             what="the registry that is pulled")
+    alpha.add("sixth", house.gone.identity)
+    wait_for(lambda: beta.ping(alpha.address)[0] == 0, what="attested")
 
 
 if __name__ == "__main__":
