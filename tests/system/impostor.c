@@ -36,6 +36,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -1019,6 +1020,7 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "key") == 0)
 		return print_key(argv[2]);
+	signal(SIGPIPE, SIG_IGN);
 	get_options(argc, argv, &c);
 	fd = opt.client ? dial(argv[2]) : wait_for_caller(argv[2]);
 	if ((opt.lie >= HTTP && opt.lie < MIDCLOSE) ||
