@@ -197,6 +197,7 @@ static const struct chan_handlers from_clawd[] = {
 	{ MSG_GENESIS_SIGN, on_genesis_sign },
 	{ MSG_CHECKPOINT_KNOWN, on_checkpoint_known },
 	{ MSG_JOIN_BEGIN, keyd_on_join_begin },
+	{ MSG_REQUEST_SIGN, keyd_on_request_sign },
 	{ 0, NULL },
 };
 

@@ -53,7 +53,8 @@ usage(FILE *out)
 	fputs("usage: clawd [-n] [-f FILE]\n"
 	      "       clawd --init [--dir DIR] --name NAME "
 	      "[--listen ADDR:PORT]\n"
-	      "                    [--join TICKET|@FILE|-]\n"
+	      "                    [--join TICKET|@FILE|- | --request FILE |\n"
+	      "                    --complete FILE --genesis HASH]\n"
 	      "\n"
 	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
 	      "/claw/claw.yaml)\n"
@@ -87,7 +88,8 @@ hide_ticket(int argc, char **argv)
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, INSECURE };
+	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, REQUEST, COMPLETE,
+		GENESIS, INSECURE };
 	static const struct option longs[] = {
 		{ "file", required_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'n' },
@@ -98,6 +100,9 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "name", required_argument, NULL, NAME },
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "join", required_argument, NULL, JOIN },
+		{ "request", required_argument, NULL, REQUEST },
+		{ "complete", required_argument, NULL, COMPLETE },
+		{ "genesis", required_argument, NULL, GENESIS },
 #ifdef CLAW_SANITIZERS
 		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
 #endif
@@ -127,6 +132,15 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case JOIN:
 			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
+			break;
+		case REQUEST:
+			o->new_node.request = optarg;
+			break;
+		case COMPLETE:
+			o->new_node.complete = optarg;
+			break;
+		case GENESIS:
+			o->new_node.genesis = optarg;
 			break;
 		case INSECURE:
 			o->insecure = o->new_node.insecure = true;
