@@ -17,7 +17,7 @@ from claw_test import (Node, ROOT, contains, diag, equal, main, ok, test,
                        wait_for)
 from mesh_test import Impostor, Peer, member
 
-WELCOME, PONG, LINES, JOINED = 1, 3, 6, 10
+WELCOME, PONG, LINES, JOINED, BYE = 1, 3, 6, 10, 11
 # What answers a request, or acts on one.
 ANSWERS = {PONG, LINES, JOINED}
 
@@ -439,6 +439,110 @@ def stranger_talks(house):
             equal((saw["bytes"], saw["frames"]), (0, []), "data that came")
             alpha.wait_event("peer.refused", since, peer=who.name)
             equal(alpha.events("peer.attested", since), [], "attested")
+
+
+# The registry's own links
+
+PULL = {"alpn": "claw-registry/1", "purpose": 5, "then": "pull"}
+
+
+@both("who has expired may pull the registry, and do nothing else")
+def may_pull(house):
+    alpha = house.alpha
+    for who in (house.late, house.guest):
+        saw = who.connect(alpha.address, **PULL, wait=500)
+        equal(saw["frames"], [WELCOME, LINES], "frames that came")
+    for what in ("have", "join", "evidence"):
+        saw = house.late.connect(alpha.address, wait=1500,
+                                 **dict(PULL, then=what))
+        equal(saw["frames"], [WELCOME, BYE], what + ": frames that came")
+        equal(saw["end"], "closed", what + ": the end")
+    equal(alpha.links(), [], "links")
+
+
+@both("refused though it would but pull: who is unknown, revoked, or another")
+def may_not_pull(house):
+    for who, alert, reason in ((house.nobody, 48, UNKNOWN),
+                               (house.gone, 44, REVOKED),
+                               (house.other, 42, "not by the key")):
+        comes(house, who, alert, reason, **PULL)
+    comes(house, house.guest, 42, "is for purpose mesh, and this is registry",
+          **dict(PULL, purpose=1))
+    comes(house, house.guest, 42, "is for purpose registry, and this is mesh",
+          **dict(PULL, alpn="claw-mesh/1"))
+
+
+# A session under way
+
+AGAIN = (
+    ("nonce", "another challenge"), ("prover", "another session's"),
+    ("key", "another key than this session's"),
+    ("name", "guest was dialled, late answered"),
+    ("purpose", "is for purpose registry, and this is mesh"),
+    ("peer", "the leaf is for late"), ("replay", "another challenge"),
+)
+
+
+@both("who is challenged again has to prove itself again")
+def again(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
+    guest.knows(alpha)
+    for number, (lie, reason) in enumerate((("", None),) + AGAIN):
+        since = alpha.since()
+        process = guest.begin(alpha.address, again=lie, wait=4000)
+        alpha.wait_links("guest")
+        # The registry moves, and so both attest again.
+        alpha.add("more%d" % number, Impostor("more", 100 + number).identity)
+        if reason is None:
+            wait_for(lambda: len(alpha.events("peer.attested", since)) == 2,
+                     what="the second record")
+            alpha.wait_links("guest")
+            process.terminate()
+            process.communicate()
+        else:
+            saw = guest.end(process)
+            ok(saw["end"] != "open", "%s left it open" % lie)
+            equal(saw["frames"][-1:], [BYE], lie + ": what it was told")
+            alpha.wait_event("peer.refused", since, reason=reason,
+                             peer="late" if lie == "name" else "guest")
+            alpha.wait_log(reason, since)
+            equal(len(alpha.events("peer.attested", since)), 1, "attested")
+        alpha.wait_links()
+
+
+@both("who is challenged again and says nothing is left")
+def again_silent(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
+    guest.knows(alpha)
+    process = guest.begin(alpha.address, again="silent", wait=15000)
+    alpha.wait_links("guest")
+    alpha.add("more", house.nobody.identity)
+    saw = guest.end(process)
+    equal((saw["end"], saw["frames"][-1:]), ("closed", [BYE]), "the end")
+    alpha.wait_links()
+
+
+@both("who is revoked has no session any more")
+def ended(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
+    guest.knows(alpha)
+    process = guest.begin(alpha.address, wait=15000)
+    alpha.wait_links("guest")
+    since = alpha.since()
+    alpha.revoke("guest")
+    saw = guest.end(process)
+    equal((saw["end"], saw["frames"][-1:]), ("closed", [BYE]), "the end")
+    alpha.wait_event("peer.ended", since, peer="guest", reason=REVOKED,
+                     role="server", outcome="denied")
+    alpha.wait_log(REVOKED, since)
+    saw = guest.connect(alpha.address)
+    equal((saw["alert"], saw["bytes"]), (44, 0), "when it comes again")
 
 
 # Real nodes
