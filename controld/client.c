@@ -130,6 +130,9 @@ put_line(struct client *c, char *line)
 	/* Half an answer would be worse than none. */
 	if (line == NULL || bufferevent_write(c->bev, line, strlen(line)) != 0)
 		c->closing = true;
+	/* Cookies came that way, and tokens go. */
+	if (line != NULL)
+		explicit_bzero(line, strlen(line));
 	free(line);
 }
 
@@ -214,6 +217,7 @@ read_lines(struct client *c)
 	    (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF)) != NULL) {
 		c->partial = false;
 		take_request(c, line, len);
+		explicit_bzero(line, len);
 		free(line);
 	}
 	if (!c->closing && may_ask(c) &&
