@@ -8,7 +8,8 @@
  *
  *	clawd -f FILE        run the node in the foreground
  *	clawd -n -f FILE     check the configuration, print nothing if it is
- *good clawd --init ...     make a new node (what `claw init` runs)
+ *	                     good
+ *	clawd --init ...     make a new node (what `claw init` runs)
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -88,8 +89,17 @@ hide_ticket(int argc, char **argv)
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, REQUEST, COMPLETE,
-		GENESIS, INSECURE };
+	enum {
+		INIT = 256,
+		DIR,
+		NAME,
+		LISTEN,
+		JOIN,
+		REQUEST,
+		COMPLETE,
+		GENESIS,
+		INSECURE
+	};
 	static const struct option longs[] = {
 		{ "file", required_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'n' },
