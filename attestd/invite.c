@@ -130,18 +130,31 @@ added(const struct invite *v)
 	    NULL;
 }
 
+/* Other authorities have yet to sign what ours has. */
+static bool
+is_proposed(const struct invite *v)
+{
+	uint32_t have, need;
+
+	return v->proposal[0] != '\0' &&
+	    registry_signed(attestd.registry, v->proposal, strlen(v->proposal),
+		&have, &need, NULL) == NULL;
+}
+
 /* The permit has gone with the keyd that had it. */
 static void
 close_lost(struct invite *v)
 {
+	const char *why = v->proposal[0] != '\0' ?
+	    "the registry has moved on since it was signed" :
+	    "the node was restarted";
+
 	v->state = INVITE_IS_CLOSED;
 	(void)save();
-	log_warnx("the invite for %s is closed: the node was restarted since; "
-		  "invite again",
-	    v->name);
+	log_warnx("the invite for %s is closed: %s; invite again", v->name,
+	    why);
 	(void)record(AUDIT_INVITE_CLOSED, AUDIT_FAILED, v,
-	    v->has_keys ? v->identity : NULL, NULL, "the node was restarted",
-	    NULL, NULL);
+	    v->has_keys ? v->identity : NULL, NULL, why, NULL, NULL);
 }
 
 static void
@@ -155,8 +168,8 @@ on_permit_shown(struct chan *c, struct msg *m, void *arg)
 		return;
 	if (!msg_get_PERMIT_SHOWN(&m->body, &shown))
 		fatalx("malformed PERMIT_SHOWN");
-	if (shown.there == 0 && takes_joiners(v) && !v->busy &&
-	    added(v) == NULL)
+	if (shown.there == 0 && takes_joiners(v) && !is_proposed(v) &&
+	    !v->busy && added(v) == NULL)
 		close_lost(v);
 }
 
@@ -323,7 +336,7 @@ on_update(const struct chain_result *result, void *arg)
 	} else if (result->code == EPERM) {
 		close_lost(v);
 		answer(a, REFUSED, 0,
-		    "the inviter was restarted since; its operator has to "
+		    "the invite is void by now; the inviter's operator has to "
 		    "invite again");
 	} else {
 		log_warnx("%s was not added: %s", v->name, result->why);
@@ -338,16 +351,9 @@ add(struct asker *a)
 	static struct registry_update u;
 	struct invite *v = a->invite;
 	const struct registry_node *n = added(v);
-	uint32_t have, need;
 
 	if (n != NULL) {
 		on_joined(a, n);
-		return;
-	}
-	if (v->proposal[0] != '\0' &&
-	    registry_signed(attestd.registry, v->proposal, strlen(v->proposal),
-		&have, &need, NULL) == NULL) {
-		answer(a, WAITS, 0, "other authorities have yet to sign");
 		return;
 	}
 	memset(&u, 0, sizeof(u));
@@ -553,6 +559,9 @@ invite_on_join(struct chan *c, struct msg *m)
 	}
 	if (added(v) != NULL)
 		answer_joiner(c, m->id, ADDED, added(v)->added_seq, "");
+	else if (is_proposed(v))
+		answer_joiner(c, m->id, WAITS, 0,
+		    "other authorities have yet to sign");
 	else
 		use(asker_new(c, m, v), address);
 }
@@ -755,6 +764,12 @@ invite_on_answer(struct chan *c, struct msg *m)
 	}
 	if (want.yes == 0) {
 		withdraw(c, m, v);
+		return;
+	}
+	if (is_proposed(v)) {
+		chan_refuse(c, m, EAGAIN, true,
+		    "this node has said yes; other authorities have yet to "
+		    "sign");
 		return;
 	}
 	v->state = INVITE_IS_USED;

@@ -642,8 +642,11 @@ authorities(void **state)
 	start_again();
 	/* The signature is kept, another is not asked for. */
 	assert_int_equal(join(JOINER), 1);
-	assert_null(strchr(steps, 'u'));
+	assert_string_equal(steps, "");
 	assert_true(on_disk("\"proposal\":"));
+	say("beta", true);
+	assert_true(refused);
+	assert_int_equal(join(JOINER), 1);
 }
 
 static void
