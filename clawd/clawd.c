@@ -87,7 +87,7 @@ hide_ticket(int argc, char **argv)
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, INSECURE };
+	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, NO_RECOVERY, INSECURE };
 	static const struct option longs[] = {
 		{ "file", required_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'n' },
@@ -98,6 +98,7 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "name", required_argument, NULL, NAME },
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "join", required_argument, NULL, JOIN },
+		{ "no-recovery", no_argument, NULL, NO_RECOVERY },
 #ifdef CLAW_SANITIZERS
 		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
 #endif
@@ -127,6 +128,9 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case JOIN:
 			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
+			break;
+		case NO_RECOVERY:
+			o->new_node.no_recovery = true;
 			break;
 		case INSECURE:
 			o->insecure = o->new_node.insecure = true;
