@@ -53,7 +53,7 @@ usage(FILE *out)
 	fputs("usage: clawd [-n] [-f FILE]\n"
 	      "       clawd --init [--dir DIR] --name NAME "
 	      "[--listen ADDR:PORT]\n"
-	      "                    [--join TICKET|@FILE|-]\n"
+	      "                    [--join TICKET|@FILE|-] [--no-recovery]\n"
 	      "\n"
 	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
 	      "/claw/claw.yaml)\n"
@@ -87,7 +87,7 @@ hide_ticket(int argc, char **argv)
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, NO_RECOVERY, INSECURE };
+	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, WITHOUT_CODE, INSECURE };
 	static const struct option longs[] = {
 		{ "file", required_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'n' },
@@ -98,7 +98,7 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "name", required_argument, NULL, NAME },
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "join", required_argument, NULL, JOIN },
-		{ "no-recovery", no_argument, NULL, NO_RECOVERY },
+		{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
 #ifdef CLAW_SANITIZERS
 		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
 #endif
@@ -129,7 +129,7 @@ parse_options(int argc, char **argv, struct options *o)
 		case JOIN:
 			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
 			break;
-		case NO_RECOVERY:
+		case WITHOUT_CODE:
 			o->new_node.no_recovery = true;
 			break;
 		case INSECURE:

@@ -160,15 +160,40 @@ rotate_on_keep(struct chan *c, struct msg *m)
 	forget(NEW_NEXT);
 }
 
+/* What a key file that has no name any more held. */
+static void
+overwrite(int fd)
+{
+	static const uint8_t zeros[256];
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 || st.st_size > (off_t)sizeof(zeros) ||
+	    pwrite(fd, zeros, (size_t)st.st_size, 0) != st.st_size ||
+	    fsync(fd) == -1)
+		log_warn("the old keys could not be overwritten");
+}
+
 /* A crash in between may have left the first one done. */
 static bool
 publish(const char *name)
 {
 	char from[CONF_TEXT_MAX + 32], to[CONF_TEXT_MAX + 32];
+	bool ok = false;
+	int old;
 
-	return path_of(name, ROTATING, from, sizeof(from)) &&
-	    path_of(name, "", to, sizeof(to)) &&
-	    (rename(from, to) == 0 || errno == ENOENT) && sync_folder();
+	if (!path_of(name, ROTATING, from, sizeof(from)) ||
+	    !path_of(name, "", to, sizeof(to)))
+		return false;
+	if (access(from, F_OK) == -1 && errno == ENOENT)
+		return true;
+	old = open(to, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (rename(from, to) == 0 && sync_folder())
+		ok = true;
+	if (ok && old != -1)
+		overwrite(old);
+	if (old != -1)
+		close(old);
+	return ok;
 }
 
 void
