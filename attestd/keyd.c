@@ -203,6 +203,7 @@ static const struct chan_handlers from_clawd[] = {
 	{ MSG_NEXT_CREATE, keyd_on_next_create },
 	{ MSG_NEXT_FILE, keyd_on_next_file },
 	{ MSG_ROTATING_FILE, keyd_on_rotating_file },
+	{ MSG_REQUEST_SIGN, keyd_on_request_sign },
 	{ 0, NULL },
 };
 

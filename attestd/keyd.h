@@ -44,6 +44,7 @@ void keyd_controld_gone(struct chan *c);
 
 /* keyd_join.c: clawd's and linkd's, while this node joins */
 void keyd_on_join_begin(struct chan *c, struct msg *m);
+void keyd_on_request_sign(struct chan *c, struct msg *m);
 void keyd_on_join_sign(struct chan *c, struct msg *m);
 /* A leaf that was just issued: a JOIN can only be of its session. */
 void keyd_join_leaf(uint32_t session, const uint8_t *leaf, size_t len);

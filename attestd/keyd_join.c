@@ -101,3 +101,19 @@ keyd_on_join_sign(struct chan *c, struct msg *m)
 	done.join_len = (uint16_t)n;
 	(void)chan_send_JOIN_SIGNED(c, m->id, -1, &done);
 }
+
+void
+keyd_on_request_sign(struct chan *c, struct msg *m)
+{
+	struct msg_REQUEST_SIGNED done;
+	struct msg_REQUEST_SIGN want;
+
+	if (!msg_get_REQUEST_SIGN(&m->body, &want))
+		fatalx("malformed REQUEST_SIGN");
+	if (statement_request(want.node, done.signature) != 0) {
+		keyd_refuse(c, m, EINVAL, "there are no keys, or no such name");
+		return;
+	}
+	counter_add(COUNTER_SIGNATURES, 1);
+	(void)chan_send_REQUEST_SIGNED(c, m->id, -1, &done);
+}

@@ -552,15 +552,13 @@ sessions_on_failed(struct chan *c, struct msg *m)
 {
 	struct session *s = find(child_session(c));
 	struct msg_LINK_FAILED failed;
-	char why[JUDGE_REASON_MAX + 32];
 
 	if (!msg_get_LINK_FAILED(&m->body, &failed))
 		fatalx("malformed LINK_FAILED");
 	if (s == NULL || !s->open)
 		return;
-	snprintf(why, sizeof(why), "%s%s",
-	    failed.by_peer != 0 ? "refused us: " : "", failed.reason);
-	(void)record_refusal(s, s->purpose, s->peer, why, NULL, NULL);
+	/* Whose doing it was, the reason says. */
+	(void)record_refusal(s, s->purpose, s->peer, failed.reason, NULL, NULL);
 }
 
 /* Sessions under way. */

@@ -17,6 +17,7 @@
 #include "attestd/statement.h"
 #include "common/b64.h"
 #include "common/capability.h"
+#include "common/joinreq.h"
 #include "common/note.h"
 #include "common/ticket.h"
 
@@ -183,6 +184,25 @@ statement_join(const struct statement_node *node, const uint8_t *seed,
 	wbuf_init(&w, out, size);
 	r = join_put(&w, &j);
 	return r != 0 ? r : (ssize_t)w.len;
+}
+
+int
+statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN])
+{
+	uint8_t text[JOINREQ_SIGNED_MAX];
+	struct joinreq j = { .name = "" };
+	ssize_t n;
+	int r;
+
+	snprintf(j.name, sizeof(j.name), "%s", node);
+	r = keystore_public(KEY_IDENTITY, j.identity);
+	if (r == 0)
+		r = keystore_public(KEY_SEALING, j.sealing);
+	if (r != 0)
+		return r;
+	n = joinreq_signed_bytes(&j, text, sizeof(text));
+	return n < 0 ? (int)n :
+		       keystore_sign(KEY_IDENTITY, text, (size_t)n, sig);
 }
 
 int

@@ -59,6 +59,9 @@ ssize_t statement_leaf(const struct statement_node *node, struct evidence *ev,
 ssize_t statement_join(const struct statement_node *node, const uint8_t *seed,
     const struct join_binding *binding, uint8_t *out, size_t size);
 
+/* A request to join by file (joinreq.h). */
+int statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN]);
+
 /* An update of the registry, by the authority key or the key for `fresh`. */
 int statement_update(const struct registry_update *u,
     struct registry_signature *out);

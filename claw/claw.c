@@ -287,13 +287,19 @@ hand_over_ticket(const char *join)
 int
 init_run(const struct cmd *c)
 {
+	static const struct {
+		enum cmd_flag flag;
+		const char *name;
+	} by_file[] = { { FLAG_INIT_REQUEST, "--request" },
+		{ FLAG_INIT_COMPLETE, "--complete" },
+		{ FLAG_INIT_GENESIS, "--genesis" } };
 	const char *name = cmd_value(c, FLAG_INIT_NAME);
 	const char *dir = cmd_value(c, FLAG_INIT_DIR);
 	const char *listen = cmd_value(c, FLAG_INIT_LISTEN);
 	const char *join = cmd_value(c, FLAG_INIT_JOIN);
 	char clawd[PATH_MAX];
-	const char *argv[13];
-	size_t n = 0;
+	const char *argv[21];
+	size_t i, n = 0;
 
 	if (join != NULL && strcmp(join, "-") != 0 && join[0] != '@') {
 		if (!hand_over_ticket(join))
@@ -321,6 +327,11 @@ init_run(const struct cmd *c)
 		argv[n++] = "--join";
 		argv[n++] = join;
 	}
+	for (i = 0; i < sizeof(by_file) / sizeof(by_file[0]); i++)
+		if (cmd_value(c, by_file[i].flag) != NULL) {
+			argv[n++] = by_file[i].name;
+			argv[n++] = cmd_value(c, by_file[i].flag);
+		}
 	if (dir != NULL) {
 		argv[n++] = "--dir";
 		argv[n++] = dir;

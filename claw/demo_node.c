@@ -12,9 +12,11 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -212,13 +214,35 @@ clean_env(char *const envp[], char *env[static ENV_MAX])
 	return k;
 }
 
+/* Nobody else is to reach the demo's node, and it is to be in nobody's way. */
+static bool
+free_address(char out[static 32])
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+	} addr = { .in = { .sin_family = AF_INET,
+		       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(addr.in);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool good;
+
+	good = fd != -1 && bind(fd, &addr.any, len) == 0 &&
+	    getsockname(fd, &addr.any, &len) == 0;
+	if (fd != -1)
+		close(fd);
+	snprintf(out, 32, "127.0.0.1:%u",
+	    (unsigned int)ntohs(addr.in.sin_port));
+	return good || complain("a port of 127.0.0.1");
+}
+
 bool
 demo_init(struct demo_node *n, char *const envp[])
 {
 	char *env[ENV_MAX];
-	char dir[DEMO_PATH_MAX + 8];
+	char dir[DEMO_PATH_MAX + 8], address[32];
 	const char *const argv[] = { n->clawd, "--init", "--dir", dir, "--name",
-		"demo",
+		"demo", "--listen", address,
 #ifdef CLAW_SANITIZERS
 		"--insecure-no-sandbox",
 #endif
@@ -227,6 +251,8 @@ demo_init(struct demo_node *n, char *const envp[])
 	pid_t pid;
 
 	snprintf(dir, sizeof(dir), "%s/n", n->top);
+	if (!free_address(address))
+		return false;
 	(void)clean_env(envp, env);
 	pid = start(n, argv, env);
 	if (pid == -1 || waitpid(pid, &status, 0) != pid)

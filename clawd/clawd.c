@@ -8,7 +8,8 @@
  *
  *	clawd -f FILE        run the node in the foreground
  *	clawd -n -f FILE     check the configuration, print nothing if it is
- *good clawd --init ...     make a new node (what `claw init` runs)
+ *	                     good
+ *	clawd --init ...     make a new node (what `claw init` runs)
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -53,7 +54,9 @@ usage(FILE *out)
 	fputs("usage: clawd [-n] [-f FILE]\n"
 	      "       clawd --init [--dir DIR] --name NAME "
 	      "[--listen ADDR:PORT]\n"
-	      "                    [--join TICKET|@FILE|-] [--no-recovery]\n"
+	      "                    [--join TICKET|@FILE|- | --request FILE |\n"
+	      "                    --complete FILE --genesis HASH]\n"
+	      "                    [--no-recovery]\n"
 	      "\n"
 	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
 	      "/claw/claw.yaml)\n"
@@ -87,7 +90,18 @@ hide_ticket(int argc, char **argv)
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum { INIT = 256, DIR, NAME, LISTEN, JOIN, WITHOUT_CODE, INSECURE };
+	enum {
+		INIT = 256,
+		DIR,
+		NAME,
+		LISTEN,
+		JOIN,
+		REQUEST,
+		COMPLETE,
+		GENESIS,
+		WITHOUT_CODE,
+		INSECURE
+	};
 	static const struct option longs[] = {
 		{ "file", required_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'n' },
@@ -99,6 +113,9 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "join", required_argument, NULL, JOIN },
 		{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
+		{ "request", required_argument, NULL, REQUEST },
+		{ "complete", required_argument, NULL, COMPLETE },
+		{ "genesis", required_argument, NULL, GENESIS },
 #ifdef CLAW_SANITIZERS
 		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
 #endif
@@ -131,6 +148,15 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case WITHOUT_CODE:
 			o->new_node.no_recovery = true;
+			break;
+		case REQUEST:
+			o->new_node.request = optarg;
+			break;
+		case COMPLETE:
+			o->new_node.complete = optarg;
+			break;
+		case GENESIS:
+			o->new_node.genesis = optarg;
 			break;
 		case INSECURE:
 			o->insecure = o->new_node.insecure = true;

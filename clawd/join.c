@@ -16,7 +16,9 @@
  *	clawd		keys/node.key, claw.yaml, in this order: a node exists
  *			when its configuration does
  *
- * The same command goes on wherever it was interrupted.
+ * The same command goes on wherever it was interrupted. By file (--request,
+ * --complete) it is the same without a session: somebody carries the request
+ * there and the registry back.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,6 +42,7 @@
 #include "common/chan.h"
 #include "common/evidence.h"
 #include "common/identity.h"
+#include "common/joinreq.h"
 #include "common/log.h"
 #include "common/ticket.h"
 
@@ -87,7 +90,15 @@ static struct {
 	char why[512]; /* the last thing that went wrong */
 	int status;
 	bool joined;
-} my = { .key_fd = -1, .next_fd = -1, .socket_fd = -1, .status = EX_TEMPFAIL };
+	/* By file: */
+	struct joinreq request;
+	bool requested;
+	FILE *lines;
+	struct chan *as_linkd;
+} my = { .key_fd = -1,
+	.next_fd = -1,
+	.socket_fd = -1,
+	.status = EX_TEMPFAIL };
 
 static void start_linkd(void);
 static void next_address(void);
@@ -231,6 +242,35 @@ keep_key(void)
 }
 
 static void
+on_request_signed(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_REQUEST_SIGNED done;
+
+	(void)c;
+	(void)arg;
+	if (given_up(m))
+		return;
+	if (!msg_get_REQUEST_SIGNED(&m->body, &done))
+		fatalx("malformed REQUEST_SIGNED");
+	memcpy(my.request.sig, done.signature, sizeof(my.request.sig));
+	my.requested = true;
+	leave(EXIT_SUCCESS, NULL);
+}
+
+static void
+sign_request(struct chan *c)
+{
+	struct msg_REQUEST_SIGN want = { 0 };
+
+	snprintf(want.node, sizeof(want.node), "%s", my.nn.name);
+	snprintf(my.request.name, sizeof(my.request.name), "%s", my.nn.name);
+	memcpy(my.request.identity, my.identity, 32);
+	memcpy(my.request.sealing, my.sealing, 32);
+	(void)chan_send_REQUEST_SIGN(c,
+	    chan_ask(c, MSG_REQUEST_SIGN, on_request_signed, NULL), -1, &want);
+}
+
+static void
 on_keys(struct chan *c, struct msg *m, void *arg)
 {
 	struct msg_JOIN_BEGIN begin;
@@ -248,16 +288,22 @@ on_keys(struct chan *c, struct msg *m, void *arg)
 		leave(EX_CANTCREAT, "its keys could not be kept");
 		return;
 	}
-	memcpy(begin.seed, my.ticket.seed, sizeof(begin.seed));
-	(void)chan_send_JOIN_BEGIN(c, 0, -1, &begin);
-	explicit_bzero(&begin, sizeof(begin));
-	explicit_bzero(my.ticket.seed, sizeof(my.ticket.seed));
 	ticket_words(my.nn.genesis, my.identity, words);
 	identity_text(my.identity, key);
+	if (my.nn.opts->request != NULL) {
+		sign_request(c);
+		return;
+	}
 	printf("joining as %s, %s; the inviter sees the same six words:\n"
 	       "  %s\n",
 	    my.nn.name, key, words);
 	fflush(stdout);
+	if (my.nn.opts->join != NULL) {
+		memcpy(begin.seed, my.ticket.seed, sizeof(begin.seed));
+		(void)chan_send_JOIN_BEGIN(c, 0, -1, &begin);
+		explicit_bzero(&begin, sizeof(begin));
+		explicit_bzero(my.ticket.seed, sizeof(my.ticket.seed));
+	}
 	configure_keyd();
 }
 
@@ -753,6 +799,68 @@ on_link_down(struct chan *c, struct msg *m)
 		my.status = down.alert != 0 ? EX_NOPERM : EX_TEMPFAIL;
 }
 
+/* The registry from a file, as a linkd would bring it. */
+
+static void offer_lines(void);
+
+static void
+on_taken(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_REGISTRY_TAKEN taken;
+	char text[256];
+
+	(void)c;
+	(void)arg;
+	if (refused(m, text)) {
+		leave(EX_DATA, text);
+		return;
+	}
+	if (!msg_get_REGISTRY_TAKEN(&m->body, &taken))
+		fatalx("malformed REGISTRY_TAKEN");
+	if (taken.why[0] != '\0') {
+		snprintf(my.why, sizeof(my.why), "%s: %s", my.nn.opts->complete,
+		    taken.why);
+		leave(EX_DATA, my.why);
+		return;
+	}
+	offer_lines();
+}
+
+/*
+ * As many whole lines as fit; nothing of them is looked at but where they end
+ * and whether they are rotations, which have another place.
+ */
+static void
+offer_lines(void)
+{
+	static char bytes[LINES_MAX];
+	struct msg_REGISTRY_OFFER offer = { .lines = (uint8_t *)bytes };
+	long from = ftell(my.lines);
+	size_t n = fread(bytes, 1, sizeof(bytes), my.lines), used = 0;
+	const char *end;
+	bool turn;
+
+	while ((end = memchr(bytes + used, '\n', n - used)) != NULL) {
+		turn = strncmp(bytes + used, "{\"r\":", 5) == 0;
+		if (used > 0 && turn != (offer.rotations != 0))
+			break;
+		offer.rotations = turn;
+		used = (size_t)(end - bytes) + 1;
+	}
+	if (n > 0 && used == 0) {
+		leave(EX_DATA, "the file is no registry: a line does not end");
+		return;
+	}
+	if (n == 0 || fseek(my.lines, from + (long)used, SEEK_SET) == -1) {
+		check(on_pulled_checked);
+		return;
+	}
+	offer.lines_len = (uint16_t)used;
+	(void)chan_send_REGISTRY_OFFER(my.as_linkd,
+	    chan_ask(my.as_linkd, MSG_REGISTRY_OFFER, on_taken, NULL), -1,
+	    &offer);
+}
+
 /* Everything is there to begin with. */
 
 static void
@@ -762,16 +870,35 @@ on_first_checked(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	(void)arg;
-	if (refused(m, text))
-		next_address();
-	else
+	if (!refused(m, text))
 		finish(); /* an earlier attempt came that far */
+	else if (my.nn.opts->complete != NULL)
+		offer_lines();
+	else
+		next_address();
 }
 
 static void
 attestd_ready(void)
 {
 	check(on_first_checked);
+}
+
+static void
+stand_for_linkd(void)
+{
+	struct msg_PEER peer = { .proc = PROC_LINKD, .session = 1 };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
+		fatal("socketpair");
+	(void)chan_send_PEER(my.attestd.chan, 0, pair[0], &peer);
+	close(pair[0]);
+	my.as_linkd = chan_new(my.base, pair[1], PROC_LINKD, PROC_ATTESTD, &ops,
+	    &my.attestd);
+	if (my.as_linkd == NULL)
+		fatalx("out of memory");
+	chan_set_when(my.as_linkd, WHEN_RUN);
 }
 
 static void
@@ -782,6 +909,8 @@ keyd_ready(void)
 		return;
 	connect_pair(&my.attestd, &my.keyd, 0);
 	connect_pair(&my.attestd, NULL, 0);
+	if (my.nn.opts->complete != NULL)
+		stand_for_linkd();
 }
 
 /* Files. */
@@ -829,6 +958,11 @@ open_keys(void)
 			   "claw init without --join was interrupted. Bring "
 			   "it back, or remove the folder and begin again",
 		    key, my.nn.file);
+		return false;
+	}
+	if (my.nn.opts->complete != NULL) {
+		log_errorx("%s is missing: the keys are made with --request",
+		    joining);
 		return false;
 	}
 	my.key_is_new = true;
@@ -995,6 +1129,51 @@ take_ticket(const struct init_opts *opts)
 	return 0;
 }
 
+/* By file. */
+
+static int
+take_file(const struct init_opts *opts)
+{
+	if (opts->name == NULL) {
+		log_errorx("a node that joins by file needs --name");
+		return EX_DATA;
+	}
+	snprintf(my.name, sizeof(my.name), "%s", opts->name);
+	my.nn.name = my.name;
+	if (opts->complete == NULL)
+		return 0;
+	if (opts->genesis == NULL ||
+	    conf_hash_bytes(opts->genesis, my.nn.genesis) != 0) {
+		log_errorx("--complete needs --genesis sha256:HASH, the hash "
+			   "that claw registry:show prints there; get it from "
+			   "a person, not with the file");
+		return EX_DATA;
+	}
+	my.lines = fopen(opts->complete, "re");
+	if (my.lines == NULL)
+		log_warn("%s", opts->complete);
+	return my.lines == NULL ? EX_DATA : 0;
+}
+
+static int
+write_request(void)
+{
+	const char *to = my.nn.opts->request;
+	char text[JOINREQ_TEXT_MAX];
+	FILE *f;
+	bool ok;
+
+	if (joinreq_format(&my.request, text, sizeof(text)) < 0)
+		return EX_CONFIG;
+	f = strcmp(to, "-") == 0 ? stdout : fopen(to, "we");
+	ok = f != NULL && fprintf(f, "%s\n", text) > 0 && fflush(f) == 0;
+	if (f != NULL && f != stdout)
+		ok = fclose(f) == 0 && ok;
+	if (!ok)
+		log_warn("%s", to);
+	return ok ? EXIT_SUCCESS : EX_CANTCREAT;
+}
+
 /* Runs until something ends it. */
 static void
 run(void)
@@ -1008,6 +1187,8 @@ run(void)
 	if (start(&my.keyd, PROC_KEYD, keyd_ready))
 		event_base_dispatch(my.base);
 	event_del(my.again);
+	if (my.as_linkd != NULL)
+		chan_free(my.as_linkd);
 	end_helper(&my.linkd);
 	end_helper(&my.attestd);
 	end_helper(&my.keyd);
@@ -1021,7 +1202,7 @@ join_node(const struct init_opts *opts)
 
 	signal(SIGPIPE, SIG_IGN);
 	my.nn.opts = opts;
-	status = take_ticket(opts);
+	status = opts->join != NULL ? take_ticket(opts) : take_file(opts);
 	if (status != 0)
 		return status;
 	if (!newnode_plan(&my.nn))
@@ -1029,6 +1210,8 @@ join_node(const struct init_opts *opts)
 	if (!newnode_make(&my.nn) || !open_keys())
 		return EX_CANTCREAT;
 	run();
+	if (my.requested)
+		return write_request();
 	if (!my.joined)
 		return my.status;
 	if (!publish_registry() || !publish_keys() ||

@@ -45,7 +45,7 @@
 #define SOCKET_KIND 0xf /* type without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 #define INT_MASK 0xffffffffU /* the kernel looks at 32 bits of an int */
-#define MAX_CONDITIONS 2
+#define MAX_CONDITIONS 3
 
 /* (argument & mask) == value; own_pid: value is getpid(). mask 0: no more. */
 struct condition {

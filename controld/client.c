@@ -130,6 +130,9 @@ put_line(struct client *c, char *line)
 	/* Half an answer would be worse than none. */
 	if (line == NULL || bufferevent_write(c->bev, line, strlen(line)) != 0)
 		c->closing = true;
+	/* Cookies came that way, and tokens go. */
+	if (line != NULL)
+		explicit_bzero(line, strlen(line));
 	free(line);
 }
 

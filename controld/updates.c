@@ -6,7 +6,12 @@
  * update; then attestd has it signed and takes it, or says how many more must
  * sign. A permit whose order came to nothing is ended at once. What needs no
  * signature of ours (a proposal, a look at one) needs none of this.
+ *
+ * An update names the one before it, so orders are carried out one after the
+ * other: of two at a time one would follow what is no head any more.
  */
+#include <sys/queue.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +26,8 @@
 
 /* One request, over all the steps that it takes. */
 struct job {
+	TAILQ_ENTRY(job) entry; /* while it waits for its turn */
+	void (*begin)(struct job *);
 	struct request *request;
 	struct registry_update update;
 	uint32_t permit;
@@ -28,6 +35,46 @@ struct job {
 	char line[REGISTRY_LINE_MAX + 1];
 	size_t len;
 };
+
+static struct {
+	TAILQ_HEAD(, job) waiting;
+	struct job *current; /* the order that is carried out */
+} my = { .waiting = TAILQ_HEAD_INITIALIZER(my.waiting) };
+
+/* A job may be over before begin() returns: the loop stays one. */
+static void
+next_turn(void)
+{
+	static bool looking;
+	struct job *j;
+
+	if (looking)
+		return;
+	looking = true;
+	while (my.current == NULL && (j = TAILQ_FIRST(&my.waiting)) != NULL) {
+		TAILQ_REMOVE(&my.waiting, j, entry);
+		my.current = j;
+		j->begin(j);
+	}
+	looking = false;
+}
+
+static void
+job_in_turn(struct job *j, void (*begin)(struct job *))
+{
+	j->begin = begin;
+	TAILQ_INSERT_TAIL(&my.waiting, j, entry);
+	next_turn();
+}
+
+static void
+job_end(struct job *j)
+{
+	if (my.current == j)
+		my.current = NULL;
+	free(j);
+	next_turn();
+}
 
 static struct job *
 job_new(struct request *r)
@@ -47,7 +94,7 @@ good(struct job *j, struct msg *m, const char *who)
 {
 	if (pass_good(j->request, m, who))
 		return true;
-	free(j);
+	job_end(j);
 	return false;
 }
 
@@ -93,7 +140,7 @@ on_updated(struct chan *c, struct msg *m, void *arg)
 	if (!msg_get_REGISTRY_UPDATED(&m->body, &done))
 		fatalx("malformed REGISTRY_UPDATED");
 	answer_updated(j->request, &done);
-	free(j);
+	job_end(j);
 }
 
 /* False: the request has been answered. */
@@ -154,7 +201,7 @@ on_permitted(struct chan *c, struct msg *m, void *arg)
 	sent = j->len > 0 ? send_cosign(j) : send_update(j, false, on_updated);
 	if (!sent) {
 		end_permit(j);
-		free(j);
+		job_end(j);
 	}
 }
 
@@ -170,7 +217,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		return;
 	if (pass_draining()) {
 		pass_unavailable(j->request, "controld is being replaced");
-		free(j);
+		job_end(j);
 		return;
 	}
 	want.op = (uint8_t)j->update.op;
@@ -180,7 +227,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		fatalx("an update without a digest");
 	id = pass_ask(j->request, PROC_KEYD, MSG_PERMIT, on_permitted, j);
 	if (id == 0)
-		free(j);
+		job_end(j);
 	else
 		(void)chan_send_PERMIT(child_peer(PROC_KEYD), id, -1, &want);
 }
@@ -199,9 +246,14 @@ order(struct job *j)
 	const char *subject = operands_subject(&j->update);
 	registry_hash digest;
 
+	if (pass_draining()) {
+		pass_unavailable(j->request, "controld is being replaced");
+		job_end(j);
+		return;
+	}
 	if (regupdate_digest(&j->update, digest) != 0) {
 		pass_fail(j->request, RPC_REGISTRY, "too large an update");
-		free(j);
+		job_end(j);
 		return;
 	}
 	pass_order(j->request, &rec);
@@ -213,7 +265,7 @@ order(struct job *j)
 		    subject);
 	auditrec_bytes(&rec, AUDIT_ATTR_SHA256, digest, sizeof(digest));
 	if (!pass_record(j->request, &rec, on_recorded, j))
-		free(j);
+		job_end(j);
 }
 
 /* A proposal: what it would do, then the order to sign it. */
@@ -243,7 +295,7 @@ on_inspected(struct chan *c, struct msg *m, void *arg)
 			sizeof(u.resolve.chosen)) != 0))) {
 		pass_fail(j->request, RPC_FAILED,
 		    "attestd shows another update than was asked for");
-		free(j);
+		job_end(j);
 		child_violation(c, m, "not the update that was asked for");
 		return;
 	}
@@ -264,7 +316,7 @@ inspect(struct job *j, chan_done *done)
 	    pass_ask(j->request, PROC_ATTESTD, MSG_REGISTRY_INSPECT, done, j);
 
 	if (id == 0)
-		free(j);
+		job_end(j);
 	else
 		(void)chan_send_REGISTRY_INSPECT(child_peer(PROC_ATTESTD), id,
 		    -1, &want);
@@ -285,13 +337,19 @@ job_of_line(struct request *r)
 	return j;
 }
 
+static void
+begin_sign(struct job *j)
+{
+	inspect(j, on_inspected);
+}
+
 void
 updates_sign(struct request *r)
 {
 	struct job *j = job_of_line(r);
 
 	if (j != NULL)
-		inspect(j, on_inspected);
+		job_in_turn(j, begin_sign);
 }
 
 static void
@@ -316,7 +374,7 @@ on_shown(struct chan *c, struct msg *m, void *arg)
 		    json_pack("{s:o, s:i, s:i}", "update", update, "signatures",
 			(int)done.signatures, "threshold",
 			(int)done.threshold));
-	free(j);
+	job_end(j);
 }
 
 void
@@ -342,7 +400,7 @@ job_of_operands(struct request *r)
 		sizeof(why)))
 		return j;
 	pass_fail(r, RPC_INVALID_PARAMS, "%s", why);
-	free(j);
+	job_end(j);
 	return NULL;
 }
 
@@ -364,17 +422,22 @@ on_resolve(struct chan *c, struct msg *m, void *arg)
 	inspect(j, on_inspected);
 }
 
+static void
+begin_order(struct job *j)
+{
+	if (j->update.op != REGISTRY_RESOLVE)
+		order(j);
+	else if (!send_update(j, true, on_resolve))
+		job_end(j);
+}
+
 void
 updates_order(struct request *r)
 {
 	struct job *j = job_of_operands(r);
 
-	if (j == NULL)
-		return;
-	if (j->update.op != REGISTRY_RESOLVE)
-		order(j);
-	else if (!send_update(j, true, on_resolve))
-		free(j);
+	if (j != NULL)
+		job_in_turn(j, begin_order);
 }
 
 void
@@ -383,5 +446,5 @@ updates_propose(struct request *r)
 	struct job *j = job_of_operands(r);
 
 	if (j != NULL && !send_update(j, true, on_updated))
-		free(j);
+		job_end(j);
 }

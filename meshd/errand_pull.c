@@ -103,8 +103,8 @@ on_pulled(struct chan *c, struct msg *m, void *arg)
 		return;
 	snprintf(peer, sizeof(peer), "%s", p->peer);
 	if (m == NULL || m->type == MSG_REFUSED) {
-		if (m != NULL)
-			end(p); /* else down() or the timer */
+		if (m != NULL || p->conn == NULL)
+			end(p); /* else down() does */
 		return;
 	}
 	if (!msg_get_LINK_PULLED(&m->body, &done))

@@ -26,7 +26,8 @@ def new_node(top=None):
     if top is not None:
         node.dir = os.path.join(top, "n")
         node.config = os.path.join(node.dir, "claw.yaml")
-    made = node.run("claw", "init", "--dir", node.dir, "--name", node.name)
+    made = node.run("claw", "init", "--dir", node.dir, "--name", node.name,
+                    "--listen", node.listen)
     found = re.search(r"ed25519:[\w-]+", made.stdout)
     if made.returncode != 0 or found is None:
         raise Failure("claw init: " + made.stdout + made.stderr)

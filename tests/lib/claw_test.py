@@ -15,6 +15,7 @@ import atexit
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,6 +32,7 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd")
 WORKERS = ("verifyd", "linkd")
+POOL = 2  # of linkd, that wait for the next connection (mesh.pool)
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
@@ -220,6 +222,23 @@ def die_with_parent():
 # Nodes
 
 
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody has.
+
+    Below those that the kernel gives away, so that none of them is taken
+    between this and the node's start by who asked for no port in particular.
+    """
+    for unused in range(1000):
+        port = random.randrange(10240, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise Failure("no free port on 127.0.0.1")
+
+
 class Node:
     """A clawd of its own.
 
@@ -240,6 +259,7 @@ class Node:
         self.dir = os.path.join(self.top, "n")
         self.config = os.path.join(self.dir, "claw.yaml")
         self.log_path = os.path.join(self.top, "log")
+        self.listen = "127.0.0.1:%d" % free_port()
         self.env = {k: v for k, v in os.environ.items()
                     if not k.startswith("CLAW_") and k != "NOTIFY_SOCKET"}
         self.env.update(env or {})
@@ -251,7 +271,8 @@ class Node:
         os.chown(self.top, self.uid, -1)
         Node.alive.append(self)
         if init:
-            made = self.run("claw", "init", "--dir", self.dir, "--name", name)
+            made = self.run("claw", "init", "--dir", self.dir, "--name", name,
+                            "--listen", self.listen)
             if made.returncode != 0:
                 raise Failure("claw init: exit %d\n%s%s" % (
                     made.returncode, made.stdout, made.stderr))
@@ -344,9 +365,9 @@ class Node:
     def pid(self):
         return self.process.pid
 
-    def children(self):
-        """{name: pid} of the processes of the running node."""
-        found = {}
+    def running(self):
+        """[(name, pid)] of all processes that clawd has started."""
+        found = []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue
@@ -354,10 +375,28 @@ class Node:
                 with open("/proc/%s/stat" % entry) as f:
                     head, tail = f.read().rsplit(")", 1)
                 if int(tail.split()[1]) == self.pid:
-                    found[head.split("(", 1)[1]] = int(entry)
+                    found.append((head.split("(", 1)[1], int(entry)))
             except OSError:
                 continue
         return found
+
+    def children(self):
+        """{name: pid} of the suite: what runs as long as the node does."""
+        return {name: pid for name, pid in self.running()
+                if name in PROCESSES}
+
+    def everybody(self):
+        """{name: pid} of all of them: clawd, the suite and each worker."""
+        found = {"clawd": self.pid}
+        for name, pid in self.running():
+            if name != "clawd":  # one that has yet to execute its program
+                found[name if name in PROCESSES
+                      else "%s[%d]" % (name, pid)] = pid
+        return found
+
+    def workers(self, name="linkd"):
+        """Pids of the workers of that name; meshd keeps two linkd ready."""
+        return sorted(pid for who, pid in self.running() if who == name)
 
     def log(self):
         try:

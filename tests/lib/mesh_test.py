@@ -259,15 +259,25 @@ class Impostor:
                       if value is not None})
         return ["%s=%s" % item for item in given.items()]
 
+    def begin(self, address, **options):
+        """Dial a node, and stay; end() says what was seen."""
+        return subprocess.Popen(
+            [self.tool, "connect", address, *self.arguments(options)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def end(self, process):
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        return seen(process.returncode, out, err)
+
     def connect(self, address, **options):
         """Dial a node; what was seen."""
-        done = subprocess.run(
-            [self.tool, "connect", address, *self.arguments(options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            timeout=60)
-        return seen(done.returncode, done.stdout, done.stderr)
+        return self.end(self.begin(address, **options))
 
-    def answer(self, node, purpose=None, **options):
+    def answer(self, node, **options):
         """Be dialled by a node: what was seen here, and what the operator who
         asked for it was told."""
         process = subprocess.Popen(

@@ -633,7 +633,7 @@ suitekit_init_node(const char *libexec, const char *dir)
 {
 	char clawd[PATH_MAX];
 	const char *const argv[] = { clawd, "--init", "--dir", dir, "--name",
-		"node1", NULL };
+		"node1", "--listen", "127.0.0.1:7946", NULL };
 
 	snprintf(clawd, sizeof(clawd), "%s/../../sbin/clawd", libexec);
 	return run(argv) == 0 ? 0 : -1;

@@ -23,8 +23,9 @@
  *	welcome=	field of WELCOME that differs; "none": it sends none
  *	early=		frame that it sends before any WELCOME
  *	then=		frame that it sends when both have said WELCOME
- *	keep=FILE	keeps the leaf that it shows, with its key
- *	show=FILE	shows the leaf that was kept
+ *	again=		what is wrong when it is challenged again: nonce,
+ *prover, key, name, purpose, peer, replay; "silent" keep=FILE	keeps the leaf
+ *that it shows, with its key show=FILE	shows the leaf that was kept
  *	via=ADDR:PORT	for mirror: whose leaf it shows as its own
  *	from=ADDR	where it dials from
  *	wait=MS		for the end; 3000
@@ -36,6 +37,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -63,6 +65,8 @@
 #define FRAMES_MAX 64
 #define PING 2
 #define PONG 3
+#define CHALLENGE 7
+#define EVIDENCE 8
 
 enum lie {
 	HONEST,
@@ -125,12 +129,14 @@ static struct {
 	struct evidence ev;
 	uint64_t caps;
 	bool peer_given;
-	const char *alpn, *welcome, *early, *then, *keep, *show, *via, *from;
+	const char *alpn, *welcome, *early, *then, *again, *keep, *show, *via,
+	    *from;
 	int wait_ms;
 } opt = { .alpn = "claw-mesh/1",
 	.welcome = "",
 	.early = "",
 	.then = "",
+	.again = "",
 	.wait_ms = 3000 };
 
 /* One connection; a mirror has two. */
@@ -177,6 +183,13 @@ report(void)
 }
 
 /* Evidence. */
+
+static void
+get_name(const char *value, char out[EVIDENCE_NAME_SIZE])
+{
+	snprintf(out, EVIDENCE_NAME_SIZE, "%s",
+	    strcmp(value, "-") == 0 ? "" : value);
+}
 
 static void
 fresh_key(struct conn *c)
@@ -783,6 +796,43 @@ say_welcome(struct conn *c)
 		(void)put(c, out, (size_t)n);
 }
 
+/* The leaf that answers a challenge within a session, or would. */
+static void
+prove_again(struct conn *c, const uint8_t challenge[32])
+{
+	uint8_t out[FRAME_HEAD_LEN + EVIDENCE_CERT_MAX], *p;
+	struct evidence theirs, ev = opt.ev;
+	EVP_PKEY *other = EVP_EC_gen("P-256");
+	X509 *x;
+	int len;
+
+	memcpy(ev.verifier_nonce, challenge, 32);
+	if (peer_evidence(c->ssl, &theirs))
+		memcpy(ev.peer, theirs.name, sizeof(ev.peer));
+	ev.verifier_nonce[0] ^= strcmp(opt.again, "nonce") == 0;
+	ev.prover_nonce[0] ^= strcmp(opt.again, "prover") == 0;
+	p = ev.spki;
+	if (strcmp(opt.again, "key") == 0 &&
+	    i2d_PUBKEY(other, &p) != EVIDENCE_SPKI_LEN)
+		die("key");
+	if (strcmp(opt.again, "name") == 0)
+		get_name("late", ev.name);
+	if (strcmp(opt.again, "peer") == 0)
+		get_name("late", ev.peer);
+	if (strcmp(opt.again, "purpose") == 0)
+		ev.purpose = EVIDENCE_REGISTRY;
+	x = strcmp(opt.again, "replay") == 0 ? X509_dup(c->leaf) : issue(&ev);
+	len = i2d_X509(x, NULL);
+	p = out + FRAME_HEAD_LEN;
+	if (len <= 0 || len > EVIDENCE_CERT_MAX || i2d_X509(x, &p) != len)
+		die("leaf");
+	frame_head_put(out, EVIDENCE, (uint32_t)len);
+	if (strcmp(opt.again, "silent") != 0)
+		(void)put(c, out, FRAME_HEAD_LEN + (size_t)len);
+	X509_free(x);
+	EVP_PKEY_free(other);
+}
+
 /* After the handshake: until the other end is done with us. */
 static void
 talk(struct conn *c)
@@ -807,7 +857,8 @@ talk(struct conn *c)
 		if (type == PING) {
 			frame[0] = PONG;
 			(void)put(c, frame, len);
-		}
+		} else if (type == CHALLENGE)
+			prove_again(c, frame + FRAME_HEAD_LEN);
 	}
 }
 
@@ -913,13 +964,6 @@ get_lie(const char *name)
 }
 
 static void
-get_name(const char *value, char out[EVIDENCE_NAME_SIZE])
-{
-	snprintf(out, EVIDENCE_NAME_SIZE, "%s",
-	    strcmp(value, "-") == 0 ? "" : value);
-}
-
-static void
 get_option(const char *key, const char *value, uint8_t nonce[32])
 {
 	const struct {
@@ -927,8 +971,9 @@ get_option(const char *key, const char *value, uint8_t nonce[32])
 		const char **out;
 	} texts[] = { { "alpn", &opt.alpn }, { "welcome", &opt.welcome },
 		{ "early", &opt.early }, { "then", &opt.then },
-		{ "keep", &opt.keep }, { "show", &opt.show },
-		{ "via", &opt.via }, { "from", &opt.from } };
+		{ "again", &opt.again }, { "keep", &opt.keep },
+		{ "show", &opt.show }, { "via", &opt.via },
+		{ "from", &opt.from } };
 	uint8_t seed[32];
 	size_t i;
 
@@ -1019,6 +1064,7 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "key") == 0)
 		return print_key(argv[2]);
+	signal(SIGPIPE, SIG_IGN);
 	get_options(argc, argv, &c);
 	fd = opt.client ? dial(argv[2]) : wait_for_caller(argv[2]);
 	if ((opt.lie >= HTTP && opt.lie < MIDCLOSE) ||

@@ -292,6 +292,7 @@ static bool
 add_node_keys(const char *path, const uint8_t **wrap)
 {
 	static uint8_t file[NODE_KEY_LEN];
+	uint8_t fresh[SEED];
 
 	if (!read_file(path, file, sizeof(file)) ||
 	    memcmp(file, "clawkey1", 8) != 0)
@@ -300,6 +301,8 @@ add_node_keys(const char *path, const uint8_t **wrap)
 	add_x25519("sealing", file + 8 + SEED);
 	add_secret("wrapping", file + 8 + 2 * SEED);
 	*wrap = file + 8 + 2 * SEED;
+	derive(*wrap, "claw/fresh-key/v1", fresh);
+	add_ed25519("fresh", fresh);
 	return true;
 }
 

@@ -103,7 +103,7 @@ class Writer(threading.Thread):
 
 def kill_something(node, who):
     if who == "all":
-        victims = [node.pid, *node.children().values()]
+        victims = list(node.everybody().values())
     elif who == "clawd":
         victims = [node.pid]
     else:

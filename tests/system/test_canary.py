@@ -82,7 +82,7 @@ def metrics(node):
 
 def processes(node):
     """Arguments and environment, as /proc and ps tell them."""
-    for pid in dict(node.children(), clawd=node.pid).values():
+    for pid in node.everybody().values():
         for name in ("cmdline", "environ", "comm"):
             if name == "environ" and (pid == node.pid or not ROOT):
                 continue  # clawd's own, as whoever started it set it

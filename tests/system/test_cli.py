@@ -164,8 +164,12 @@ def as_json():
     with Node() as node:
         for args in (("status",), ("doctor",), ("api:ping",), ("node:show",),
                      ("config:show",), ("config:show", "--origin"),
-                     ("config:check",), ("audit:vkey",), ("metrics:print",), ("version",), ("audit:note", "x"),
-                     ("reload",)):
+                     ("config:check",), ("audit:vkey",), ("metrics:print",),
+                     ("version",), ("audit:note", "x"), ("reload",),
+                     ("registry:show",), ("node:why", node.name),
+                     ("node:links",), ("invite:list",),
+                     ("registry:propose", "policy", "soft_s=1", "hard_s=2"),
+                     ("registry:policy", "--soft", "12h", "--hard", "7d")):
             done = node.claw(*args, "--json")
             equal((done.returncode, done.stderr), (0, ""), args)
             equal(done.stdout.count("\n"), 1, "one line: %s" % (args,))

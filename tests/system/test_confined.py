@@ -6,8 +6,11 @@ and namespaces of its own for each."""
 
 import os
 
-from claw_test import (PROCESSES, Node, account_uid, equal, main, need_root,
-                       ok, test)
+from claw_test import (POOL, PROCESSES, Node, account_uid, equal,
+                       main, need_root, ok, test, wait_for)
+
+# Who reaches the network: meshd alone, and it parses nothing of it.
+NETWORKED = ("meshd",)
 
 
 def status_of(pid):
@@ -26,15 +29,41 @@ def descriptors(pid):
             for fd in os.listdir(folder)}
 
 
+def kind(name):
+    """The process that a name of Node.everybody() is: linkd[123] is linkd."""
+    return name.split("[")[0]
+
+
+def pool_is_ready(node):
+    links = node.workers()
+    return len(links) == POOL and all(
+        status_of(pid)["Seccomp"] == "2" for pid in links)
+
+
+def check_namespaces(node, children):
+    for space in ("net", "ipc", "uts"):
+        alone = {name: pid for name, pid in children.items()
+                 if space != "net" or name not in NETWORKED}
+        seen = {namespace(pid, space) for pid in alone.values()}
+        equal(len(seen), len(alone), space + " namespaces")
+        ok(namespace(node.pid, space) not in seen, space + " is clawd's")
+    for name in NETWORKED:
+        equal(namespace(children[name], "net"), namespace(node.pid, "net"),
+              name + " has the machine's network")
+
+
 def check_layers(node):
-    children = node.children()
-    equal(sorted(children), sorted(PROCESSES), "processes of the node")
+    wait_for(lambda: pool_is_ready(node), 10, "the pool of linkd")
+    children = node.everybody()
+    del children["clawd"]
+    equal(sorted(kind(name) for name in children),
+          sorted(PROCESSES + POOL * ("linkd",)), "processes of the node")
     for name, pid in children.items():
         status = status_of(pid)
         equal(status["NoNewPrivs"], "1", name + " NoNewPrivs")
         equal(status["Seccomp"], "2", name + " Seccomp")
-        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
-            equal(int(status[kind], 16), 0, "%s %s" % (name, kind))
+        for caps in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            equal(int(status[caps], 16), 0, "%s %s" % (name, caps))
         equal(status["TracerPid"], "0", name + " TracerPid")
         equal(status["Threads"], "1", name + " threads")
     return children
@@ -46,10 +75,7 @@ def as_user():
         children = check_layers(node)
         if os.getuid() != 0:
             return # their /proc is root's: they are not dumpable
-        for kind in ("net", "ipc", "uts"):
-            seen = {namespace(pid, kind) for pid in children.values()}
-            equal(len(seen), len(children), kind + " namespaces")
-            ok(namespace(node.pid, kind) not in seen, kind + " is clawd's")
+        check_namespaces(node, children)
 
 
 @test("root's node: a user and namespaces of its own for each process")
@@ -59,14 +85,11 @@ def as_root():
         children = check_layers(node)
         for name, pid in children.items():
             status = status_of(pid)
-            equal(status["Uid"].split(), [str(account_uid(name))] * 4,
+            equal(status["Uid"].split(), [str(account_uid(kind(name)))] * 4,
                   name + " users")
             equal(status["Groups"].strip(), "", name + " groups")
             equal(int(status["CapBnd"], 16), 0, name + " CapBnd")
-        for kind in ("net", "ipc", "uts"):
-            seen = {namespace(pid, kind) for pid in children.values()}
-            equal(len(seen), len(children), kind + " namespaces")
-            ok(namespace(node.pid, kind) not in seen, kind + " is clawd's")
+        check_namespaces(node, children)
 
 
 @test("no process holds a descriptor that its tables do not name")
@@ -74,7 +97,8 @@ def held():
     need_root()
     allowed = ("socket:", "anon_inode:", "pipe:")
     with Node(as_user=False) as node:
-        for name, pid in node.children().items():
+        children = check_layers(node)
+        for name, pid in children.items():
             for fd, what in descriptors(pid).items():
                 if fd < 3 or what.startswith(allowed):
                     continue
@@ -87,11 +111,13 @@ def held():
 @test("a worker is started for one job, confined like the others, and ends")
 def worker():
     with Node() as node:
-        before = node.children()
+        wait_for(lambda: pool_is_ready(node), 10, "the pool of linkd")
+        before = node.everybody()
         done = node.claw("audit:check", "--json", check=True)
         ok('"sound": true' in done.stdout or '"sound":true' in done.stdout,
            done.stdout)
-        equal(node.children(), before, "processes after the check")
+        wait_for(lambda: not node.workers("verifyd"), 5, "verifyd's end")
+        equal(node.everybody(), before, "processes after the check")
         tail = node.claw("audit:tail", check=True).stdout
         ok("audit.checked" in tail, "the check is recorded")
 

@@ -11,16 +11,13 @@ import os
 import re
 import time
 
-from claw_test import LONG, ROOT, Node, diag, main, need_root, ok, test
+from claw_test import (LONG, POOL, ROOT, Node, diag, main, need_root, ok,
+                       test, wait_for)
 
 SECONDS = 30 if LONG else 5
 CPU_PERCENT = 0.1 if LONG else 1.0
 PSS_KB = 40 * 1024 if LONG else 80 * 1024
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-def everybody(node):
-    return dict(node.children(), clawd=node.pid)
 
 
 def cpu_ns(pid):
@@ -49,7 +46,8 @@ def idle():
     for as_user in modes():
         with Node(as_user=as_user) as node:
             time.sleep(2)  # the first checkpoint is signed and written
-            pids = everybody(node)
+            wait_for(lambda: len(node.workers()) == POOL, 10, "the pool")
+            pids = node.everybody()
             before = {name: (cpu_ns(pid), wakeups(pid))
                       for name, pid in pids.items()}
             time.sleep(SECONDS)
@@ -77,8 +75,10 @@ def memory():
     for as_user in modes():
         with Node(as_user=as_user) as node:
             node.claw("status", check=True)
+            wait_for(lambda: len(node.workers()) == POOL, 10, "the pool")
+            time.sleep(0.5)
             sizes = {name: pss_kb(pid)
-                     for name, pid in everybody(node).items()}
+                     for name, pid in node.everybody().items()}
             total = sum(sizes.values())
             diag("%s: %.1f MB PSS: %s" % (
                 "one user" if as_user else "users of their own", total / 1024,

@@ -415,6 +415,49 @@ def pubkey():
     whole(b)
 
 
+@test("by file, with no connection at all: a request there, the registry back; "
+      "a wrong hash or another node's registry makes no node")
+def by_file():
+    a, b = new_inviter(), new_joiner()
+    started = ["claw", "init", "--dir", b.dir, "--name", "beta"]
+    for _ in range(2):  # the second time with the same keys
+        done = b.run(*started, "--request", "-")
+        equal(done.returncode, 0, done.stderr)
+        text = done.stdout.splitlines()[-1]
+        want = json.loads(text)
+    with open(path(b, "data", "keys", "node.key.joining"), "rb") as f:
+        keys = f.read()
+    no_node(b)
+    exported = os.path.join(b.top, "registry")
+    genesis = json.loads(a.claw("registry:show", "--json",
+                                check=True).stdout)["genesis"]
+    if not genesis.startswith("sha256:"):
+        genesis = "sha256:" + genesis
+
+    def complete(genesis):
+        with open(exported, "w") as f:
+            f.write(a.claw("registry:export", "-", check=True).stdout)
+        os.chmod(exported, 0o644)
+        return b.run(*started, "--complete", exported, "--genesis", genesis)
+
+    done = complete(genesis)
+    equal(done.returncode, 65, done.stdout + done.stderr)
+    contains(done.stderr, "does not name beta", "before node:add")
+    no_node(b)
+    a.claw("node:add", "beta", want["identity"], "--sealing", want["sealing"],
+           check=True)
+    done = complete("sha256:" + "0" * 64)
+    equal(done.returncode, 65, done.stdout + done.stderr)
+    no_node(b)
+    done = complete(genesis)
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    with open(path(b, "data", "keys", "node.key"), "rb") as f:
+        equal(f.read(), keys, "keys")
+    b.start()
+    done = b.claw("node:ping", a.address)
+    equal(done.returncode, 0, done.stdout + done.stderr)
+
+
 # Cut off
 
 

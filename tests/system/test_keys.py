@@ -16,14 +16,14 @@ import subprocess
 import tempfile
 import time
 
-from claw_test import (LONG, NOBODYS_UID, PROCESSES, ROOT, Failure, Node,
-                       account_uid, binary, diag, equal, main,
+from claw_test import (LONG, NOBODYS_UID, POOL, PROCESSES, ROOT, WORKERS,
+                       Failure, Node, account_uid, binary, diag, equal, main,
                        need_root, ok, reachable, skip, test, wait_for)
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 RACES = 50 if LONG else 3
 NOTES = 25
-SIBLINGS = [p for p in PROCESSES if p != "keyd"]
+SIBLINGS = [p for p in PROCESSES + WORKERS if p != "keyd"]
 # What the C library and libevent hold at rest, beside channels.
 EVENT_LOOP = ("anon_inode:[eventpoll]", "anon_inode:[eventfd]",
               "anon_inode:[timerfd]", "pipe:")
@@ -64,13 +64,16 @@ def data(node):
 
 
 def everybody(node):
-    return dict(node.children(), clawd=node.pid)
+    return node.everybody()
 
 
-def keyd_alone(node, when, keys=("identity", "sealing", "wrapping", "log"),
-               rests=True):
+KEYS = ("identity", "sealing", "wrapping", "fresh", "log")
+
+
+def keyd_alone(node, when, keys=KEYS, rests=True, may=()):
     """Scan all processes: the keys named are in keyd and nothing is anywhere
-    else; while it rests, in locked memory that no core holds. The forms."""
+    else; while it rests, in locked memory that no core holds. The forms.
+    The authority key is not there unless keys or may name it."""
     pids = everybody(node)
     hits = found(keyscan(data(node), *pids.values()))
     for process, key, form, flags, mapping in hits:
@@ -81,7 +84,7 @@ def keyd_alone(node, when, keys=("identity", "sealing", "wrapping", "log"),
     for key in keys:
         ok(any(hit[1] == key for hit in hits),
            "%s: keyscan does not find the %s key in keyd" % (when, key))
-    ok(all(hit[1] != "authority" for hit in hits),
+    ok("authority" in keys + may or all(hit[1] != "authority" for hit in hits),
        "%s: the authority key is open" % when)
     return {hit[2] for hit in hits}
 
@@ -113,6 +116,33 @@ def in_use(node):
     equal(done.returncode, 0, "notes")
     keyd_alone(node, "after use")
     diag("%d scans during %d notes" % (scans, NOTES))
+
+
+@test("the authority key is open while an invite is, in keyd's locked memory "
+      "alone, and is forgotten with it")
+@both
+def authority(node):
+    keyd_alone(node, "before the invite")
+    node.claw("node:invite", "guest", check=True)
+    keyd_alone(node, "an invite is open", KEYS + ("authority",))
+    use(node)
+    keyd_alone(node, "after use", KEYS + ("authority",))
+    node.claw("invite:close", "guest", check=True)
+    keyd_alone(node, "the invite is closed")
+
+
+@test("the authority key is gone when the order that needed it is done")
+@both
+def one_order(node):
+    done = subprocess.Popen(
+        [binary("claw"), "-f", node.config, "registry:policy",
+         "--soft", "20h", "--hard", "10d"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, env=node.env, **node.credentials())
+    while done.poll() is None:
+        keyd_alone(node, "while it is signed", rests=False,
+                   may=("authority",))
+    equal(done.returncode, 0, "registry:policy")
+    keyd_alone(node, "after the order")
 
 
 @test("keys are in keyd alone after reload and graceful restart")
@@ -147,13 +177,13 @@ def init_watched(as_user):
     os.chown(node.dir, node.uid, -1)
     answer = keyscan("-i", data(node), node.uid if as_user else 0,
                      binary("clawd"), "--init", "--dir", node.dir,
-                     "--name", node.name)
+                     "--name", node.name, "--listen", node.listen)
     looks = int(re.search(r"^looked (\d+)$", answer, re.M).group(1))
     hits = found(answer)
     ok(looks >= 10, "only %d looks" % looks)
     for process, key, form, flags, mapping in hits:
         ok(process == "keyd", "%s's %s in %s" % (key, form, process))
-    for key in ("identity", "sealing", "wrapping", "authority"):
+    for key in ("identity", "sealing", "wrapping", "fresh", "authority"):
         ok(any(hit[1] == key for hit in hits),
            "%s was not seen in keyd while it was made" % key)
     loose = {hit[1:] for hit in hits if hit[3] != "lo+dd"}
@@ -245,6 +275,8 @@ def gcore_finds_nothing(node):
 @both
 def descriptors(node):
     use(node)
+    wait_for(lambda: len(node.workers()) == POOL, 10, "the pool of linkd")
+    time.sleep(0.5)
     pid = node.children()["keyd"]
     sockets = 0
     for number in os.listdir("/proc/%d/fd" % pid):
@@ -257,7 +289,8 @@ def descriptors(node):
             sockets += 1
         else:
             ok(to.startswith(EVENT_LOOP), "descriptor %s is %s" % (number, to))
-    equal(sockets, 2, "channels: clawd's and auditd's")
+    # clawd's, auditd's, attestd's, controld's, meshd's; a link's each.
+    equal(sockets, 5 + POOL, "channels")
 
 
 @test("keyd's secrets cannot be swapped out or dumped, and are few")

@@ -13,11 +13,11 @@ import os
 import subprocess
 import time
 
-from claw_test import (Failure, LONG, Node, ROOT, contains, diag, equal, main,
-                       ok, skip, test, tests, wait_for)
+from claw_test import (Node, ROOT, contains, diag, equal, main, ok, test,
+                       wait_for)
 from mesh_test import Impostor, Peer, member
 
-WELCOME, PING, PONG, LINES, CHALLENGE, JOINED, BYE = 1, 2, 3, 6, 7, 10, 11
+WELCOME, PONG, LINES, JOINED, BYE = 1, 3, 6, 10, 11
 # What answers a request, or acts on one.
 ANSWERS = {PONG, LINES, JOINED}
 
@@ -245,9 +245,10 @@ def relayed(house):
     ok(not saw["handshake"], "the handshake is over")
     equal((saw["alert"], saw["frames"]), (51, []), "alert and frames")
     equal((status, told["attested"]), (1, False), "what node:ping says")
-    alpha.wait_event("peer.refused", since, role="client",
+    alpha.wait_event("peer.refused", since, role="client", peer="beta",
                      address=told["address"])
-    equal(alpha.links(), [], "links")
+    ok(told["address"] not in [link["address"] for link in alpha.links()],
+       "there is a link with who had not the key")
 
 
 # TLS
@@ -347,7 +348,8 @@ def s_client(house):
                          (("-alpn", "claw-mesh/1"), "does not challenge us")):
         since = alpha.since()
         done = subprocess.run(
-            ["openssl", "s_client", "-connect", alpha.address, *args],
+            ["openssl", "s_client", "-bind", house.elsewhere() + ":0",
+             "-connect", alpha.address, *args],
             input="GET / HTTP/1.0\r\n\r\n", text=True, timeout=30,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         ok(done.returncode != 0, "s_client says that it is connected")
@@ -363,8 +365,8 @@ def s_client(house):
 WELCOMES = (
     ("role", "another"), ("head", "another"), ("own", "another"),
     ("peer", "another"), ("exporter", "another"),
-    ("type", "something before WELCOME"), ("short", "malformed"),
-    ("checkpoint", "malformed"), ("none", "no WELCOME within"),
+    ("type", "before WELCOME"), ("short", "before WELCOME"),
+    ("checkpoint", "malformed"),
 )
 
 
@@ -401,6 +403,13 @@ def points_of_welcome():
 points_of_welcome()
 
 
+@both("no WELCOME ends it, whoever dials")
+def no_welcome(house):
+    comes(house, house.guest, -1, "no WELCOME within", frames=[WELCOME],
+          welcome="none")
+    is_dialled(house, house.guest, -1, "no WELCOME within", welcome="none")
+
+
 @both("nothing that is sent before WELCOME is acted on")
 def before_welcome(house):
     alpha = house.alpha
@@ -433,6 +442,110 @@ def stranger_talks(house):
             equal(alpha.events("peer.attested", since), [], "attested")
 
 
+# The registry's own links
+
+PULL = {"alpn": "claw-registry/1", "purpose": 5, "then": "pull"}
+
+
+@both("who has expired may pull the registry, and do nothing else")
+def may_pull(house):
+    alpha = house.alpha
+    for who in (house.late, house.guest):
+        saw = who.connect(alpha.address, **PULL, wait=500)
+        equal(saw["frames"], [WELCOME, LINES], "frames that came")
+    for what in ("have", "join", "evidence"):
+        saw = house.late.connect(alpha.address, wait=1500,
+                                 **dict(PULL, then=what))
+        equal(saw["frames"], [WELCOME, BYE], what + ": frames that came")
+        equal(saw["end"], "closed", what + ": the end")
+    equal(alpha.links(), [], "links")
+
+
+@both("refused though it would but pull: who is unknown, revoked, or another")
+def may_not_pull(house):
+    for who, alert, reason in ((house.nobody, 48, UNKNOWN),
+                               (house.gone, 44, REVOKED),
+                               (house.other, 42, "not by the key")):
+        comes(house, who, alert, reason, **PULL)
+    comes(house, house.guest, 42, "is for purpose mesh, and this is registry",
+          **dict(PULL, purpose=1))
+    comes(house, house.guest, 42, "is for purpose registry, and this is mesh",
+          **dict(PULL, alpn="claw-mesh/1"))
+
+
+# A session under way
+
+AGAIN = (
+    ("nonce", "another challenge"), ("prover", "another session's"),
+    ("key", "another key than this session's"),
+    ("name", "guest was dialled, late answered"),
+    ("purpose", "is for purpose registry, and this is mesh"),
+    ("peer", "the leaf is for late"), ("replay", "another challenge"),
+)
+
+
+@both("who is challenged again has to prove itself again")
+def again(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
+    guest.knows(alpha)
+    for number, (lie, reason) in enumerate((("", None),) + AGAIN):
+        since = alpha.since()
+        process = guest.begin(alpha.address, again=lie, wait=4000)
+        alpha.wait_links("guest")
+        # The registry moves, and so both attest again.
+        alpha.add("more%d" % number, Impostor("more", 100 + number).identity)
+        if reason is None:
+            wait_for(lambda: len(alpha.events("peer.attested", since)) == 2,
+                     what="the second record")
+            alpha.wait_links("guest")
+            process.terminate()
+            process.communicate()
+        else:
+            saw = guest.end(process)
+            ok(saw["end"] != "open", "%s left it open" % lie)
+            equal(saw["frames"][-1:], [BYE], lie + ": what it was told")
+            alpha.wait_event("peer.refused", since, reason=reason,
+                             peer="late" if lie == "name" else "guest")
+            alpha.wait_log(reason, since)
+            equal(len(alpha.events("peer.attested", since)), 1, "attested")
+        alpha.wait_links()
+
+
+@both("who is challenged again and says nothing is left")
+def again_silent(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
+    guest.knows(alpha)
+    process = guest.begin(alpha.address, again="silent", wait=15000)
+    alpha.wait_links("guest")
+    alpha.add("more", house.nobody.identity)
+    saw = guest.end(process)
+    equal((saw["end"], saw["frames"][-1:]), ("closed", [BYE]), "the end")
+    alpha.wait_links()
+
+
+@both("who is revoked has no session any more")
+def ended(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
+    guest.knows(alpha)
+    process = guest.begin(alpha.address, wait=15000)
+    alpha.wait_links("guest")
+    since = alpha.since()
+    alpha.revoke("guest")
+    saw = guest.end(process)
+    equal((saw["end"], saw["frames"][-1:]), ("closed", [BYE]), "the end")
+    alpha.wait_event("peer.ended", since, peer="guest", reason=REVOKED,
+                     role="server", outcome="denied")
+    alpha.wait_log(REVOKED, since)
+    saw = guest.connect(alpha.address)
+    equal((saw["alert"], saw["bytes"]), (44, 0), "when it comes again")
+
+
 # Real nodes
 
 def two(house, name, **keywords):
@@ -440,19 +553,22 @@ def two(house, name, **keywords):
     return member(house.alpha, name, address=False, **keywords)
 
 
-def refuse_each_other(house, beta, alert, reason, says):
-    """beta dials: alpha refuses it, and both logs say why."""
+def refused_there(house, beta, alert, reason, says):
+    """beta dials and alpha refuses it: both logs and records say why."""
     alpha = house.alpha
     here, there = alpha.since(), beta.since()
     status, told = beta.ping(alpha.address)
     equal((status, told["attested"], told["by_peer"], told["alert"]),
           (1, False, True, alert), "what node:ping says")
+    contains(told["reason"], says, "why, by node:ping")
     alpha.wait_log(reason, here)
     alpha.wait_event("peer.refused", here, reason=reason, peer=beta.name,
                      role="server")
-    beta.wait_log(says, there)
-    beta.wait_event("peer.refused", there, reason=says, role="client")
-    equal((alpha.links(), beta.links()), ([], []), "links")
+    beta.wait_log("refused us: " + says, there)
+    beta.wait_event("peer.refused", there, reason="refused us: " + says,
+                    role="client")
+    ok(beta.name not in [link["peer"] for link in alpha.links()], "a link")
+    equal(beta.links(), [], "links")
 
 
 @both("two nodes: revoked, both logs say so")
@@ -460,7 +576,7 @@ def node_revoked(house):
     beta = two(house, "beta1")
     house.alpha.revoke("beta1")
     beta.start()
-    refuse_each_other(house, beta, 44, REVOKED, "refused us")
+    refused_there(house, beta, 44, REVOKED, "certificate revoked (alert 44)")
 
 
 @both("two nodes: expired, both logs say so")
@@ -468,7 +584,7 @@ def node_expired(house):
     beta = two(house, "beta2", expires="1s")
     time.sleep(1.1)
     beta.start()
-    refuse_each_other(house, beta, 45, EXPIRED, "refused us")
+    refused_there(house, beta, 45, EXPIRED, "certificate expired (alert 45)")
 
 
 @both("two nodes: not yet joined, both logs say so")
@@ -476,30 +592,57 @@ def node_unknown(house):
     beta = Peer("beta3", house.alpha.as_user)
     beta.believe(house.alpha)
     beta.start()
-    refuse_each_other(house, beta, 48, UNKNOWN, "refused us")
+    refused_there(house, beta, 48, UNKNOWN, "unknown CA (alert 48)")
 
 
-@both("two nodes: of two registries, both logs say so")
+@both("two nodes of two registries: who dials refuses, both logs say so")
 def node_of_another_house(house):
-    beta = Peer("beta4", house.alpha.as_user).start()
-    refuse_each_other(house, beta, 48, UNKNOWN, "refused us")
+    alpha = house.alpha
+    beta = Peer("beta4", alpha.as_user).start()
+    here, there = alpha.since(), beta.since()
+    status, told = beta.ping(alpha.address)
+    equal((status, told["attested"], told["by_peer"], told["alert"]),
+          (1, False, False, 48), "what node:ping says")
+    beta.wait_event("peer.refused", there, reason=UNKNOWN, peer="alpha",
+                    role="client")
+    beta.wait_log(UNKNOWN, there)
+    alpha.wait_log("refused us", here)
+    alpha.wait_event("peer.refused", here, reason="refused us",
+                     role="server")
 
 
-@both("two nodes: a stale registry at the prover, both logs say so")
-def node_stale(house):
+@both("a stale registry at the prover: refused; a node pulls, and is let in")
+def stale(house):
     alpha = Peer("old", house.alpha.as_user).start()
-    alpha.claw("registry:policy", "--soft", "1s", "--hard", "3s", check=True)
+    alpha.claw("registry:policy", "--soft", "1s", "--hard", "6s", check=True)
+    guest = Impostor("guest", 1)
+    alpha.add("guest", guest.identity)
     beta = member(alpha, "beta", address=False)
-    alpha.add("third", house.guest.identity)
-    time.sleep(4.5)
-    # Its own news is fresh; beta has lacked some for longer than it may.
+    guest.knows(alpha)
+    alpha.add("third", house.other.identity)
+    time.sleep(7.1)
+    # Our own news is fresh; they have lacked some for longer than they may.
     alpha.add("fourth", house.nobody.identity)
+    since = alpha.since()
+    saw = guest.connect(alpha.address)
+    equal((saw["alert"], saw["bytes"]), (49, 0), "alert and data")
+    alpha.wait_log("its registry is stale", since)
+    alpha.wait_event("peer.refused", since, reason="its registry is stale",
+                     peer="guest", role="server")
+    # beta dials by itself: the registry names an address of the other's.
+    since = alpha.since()
     beta.start()
-    here = alpha.since()
-    status, told = Impostor("third", 1).answer(alpha) and (0, {}) \
-        if False else beta.ping(alpha.address)
-    equal((status, told["attested"]), (1, False), "what node:ping says")
-    alpha.wait_event("peer.refused", here, role="server")
+    beta.wait_event("peer.refused", reason="had no news", peer="old",
+                    role="client")
+    beta.wait_log("had no news")
+    alpha.wait_log("refused us: access denied (alert 49)", since)
+    alpha.wait_event("peer.refused", since, reason="refused us",
+                     role="server")
+    alpha.add("fifth", house.late.identity)
+    wait_for(lambda: beta.registry()["seq"] == alpha.registry()["seq"],
+             what="the registry that is pulled")
+    alpha.add("sixth", house.gone.identity)
+    wait_for(lambda: beta.ping(alpha.address)[0] == 0, what="attested")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import subprocess
 import threading
 import time
 
-from claw_test import (LONG, PROCESSES, ROOT, Failure, Node, contains,
+from claw_test import (LONG, POOL, PROCESSES, ROOT, Failure, Node, contains,
                        diag, equal, main, need_root, ok, reachable, test,
                        wait_for)
 
@@ -32,7 +32,7 @@ STALLED = 5    # seconds of silence, and then two to the next question
 
 # What stands in policy/supervision.def, written without looking at it.
 STOPS_SUITE = ("keyd", "auditd")
-STOP_ORDER = ("controld", "attestd", "auditd", "keyd")
+STOP_ORDER = ("meshd", "controld", "attestd", "auditd", "keyd")
 
 FAULTS = {
     "SIGKILL": "killed by SIGKILL",
@@ -79,6 +79,16 @@ def descriptors(node):
             for name in PROCESSES + ("clawd",)}
 
 
+def pool_is_full(node):
+    """Two linkd wait, and whoever has channels to them has those and no more."""
+    wait_for(lambda: len(node.workers()) == POOL, 10, "the pool of linkd")
+    before = None
+    while before != descriptors(node):
+        before = descriptors(node)
+        time.sleep(0.2)
+    return before
+
+
 def new_log(node, start):
     with open(node.log_path, errors="replace") as f:
         f.seek(start)
@@ -117,8 +127,12 @@ def check_replaced(process, before, after):
 
 def check_stop_order(process, text):
     done = re.findall(r'msg="(\w+)\[\d+\] has finished"', text)
-    equal(tuple(done), tuple(p for p in STOP_ORDER if p != process),
+    equal(tuple(p for p in done if p != "linkd"),
+          tuple(p for p in STOP_ORDER if p != process),
           "%s lost: the order of the stop" % process)
+    # A worker is its broker's: no linkd outlives what serves it.
+    equal(done[:done.count("linkd")], ["linkd"] * done.count("linkd"),
+          "%s lost: the links come first" % process)
 
 
 def one_round(node, process, fault):
@@ -148,7 +162,7 @@ def rounds(node, process, fault, count, times):
     for _ in range(count):
         time.sleep(LASTED)
         if before is None:
-            before = descriptors(node)
+            before = pool_is_full(node)
         times.append(one_round(node, process, fault))
     wait_for(lambda: descriptors(node) == before, 5,
              "descriptors as before (%s, %s)" % (before, descriptors(node)))
@@ -292,10 +306,10 @@ def orphans():
             node.start(wait=crash == 0)
             if crash != 0:
                 time.sleep(random.random() * 0.15)
-            pids = list(node.children().values())
+            pids = [pid for _, pid in node.running()]
             node.kill()
             wait_for(gone(pids), 1, "the end of all processes")
-            equal(node.children(), {}, "children of the dead clawd")
+            equal(node.running(), [], "children of the dead clawd")
         node.start()
         contains([r["event"] for r in records(node)], "node.unclean",
                  "the record of the crash")
@@ -319,6 +333,56 @@ def both_at_once():
             for name in (first, second):
                 wait_for(lambda: ended(node, pids[name]), 10,
                          "the record of " + name)
+
+
+# Workers
+
+
+@test("meshd dies: its links end with it, and the new one has its own")
+def links_of_meshd():
+    need_root()
+    with Node() as node:
+        pool_is_full(node)
+        suite, links = node.children(), node.workers()
+        os.kill(suite["meshd"], signal.SIGKILL)
+        wait_for(gone(links), 10, "the end of the old one's links")
+        wait_for(lambda: whole(node), 10, "all processes")
+        held = pool_is_full(node)
+        equal(set(node.workers()) & set(links), set(), "links that stayed")
+        now = node.children()
+        for name in PROCESSES:
+            equal(now[name] == suite[name], name != "meshd",
+                  "whether %s was kept" % name)
+        # Nobody keeps a channel to who is gone.
+        mark = os.path.getsize(node.log_path)
+        time.sleep(LASTED)
+        os.kill(now["meshd"], signal.SIGKILL)
+        wait_for(lambda: 'msg="meshd is ready"' in new_log(node, mark), 10,
+                 "meshd")
+        wait_for(lambda: len(node.workers()) == POOL and
+                 descriptors(node) == held, 10, "descriptors as before")
+
+
+@test("a linkd dies: the others and the suite go on, and another takes its "
+      "place; it is on record")
+def one_link():
+    need_root()
+    with Node() as node:
+        held = pool_is_full(node)
+        for fault, how in FAULTS.items():
+            suite, links = node.children(), node.workers()
+            strike(fault, links[0])
+            wait_for(lambda: links[0] not in node.workers() and
+                     len(node.workers()) == POOL, 15, "another linkd")
+            ok(links[1] in node.workers(), "%s: the other linkd" % fault)
+            equal(node.children(), suite, "%s: the suite" % fault)
+            record = wait_for(lambda: ended(node, links[0]), 10,
+                              "%s: its record" % fault)[0]
+            equal(record["process"], "linkd", "process on record")
+            equal(record["reason"], how, fault)
+            wait_for(lambda: descriptors(node) == held, 10,
+                     "%s: descriptors as before" % fault)
+        equal(node.claw("api:ping").returncode, 0, "answer")
 
 
 # Orders
@@ -353,7 +417,7 @@ def graceful():
     with Node() as node:
         stop = threading.Event()
         acknowledged, refused = [], []
-        held = descriptors(node) if ROOT else None
+        held = pool_is_full(node) if ROOT else None
 
         def load(number):
             i = 0
@@ -394,8 +458,9 @@ def graceful():
         ends = [r for r in records(node) if r["event"] == "process.ended"]
         equal(ends, [], "ends nobody asked for")
         if ROOT:
-            wait_for(lambda: descriptors(node) == held, 5,
-                     "descriptors as before")
+            wait_for(lambda: descriptors(node) == held, 10,
+                     "descriptors as before: %s, %s" % (
+                         held, descriptors(node)))
         diag("%d notes acknowledged, %d told to try again" % (
             len(acknowledged), len(refused)))
 
@@ -450,12 +515,14 @@ def notify():
 @test("two nodes live on one machine, and know nothing of each other")
 def two_nodes():
     with Node("east") as east, Node("west") as west:
-        both = [set(n.children().values()) for n in (east, west)]
+        for node in (east, west):
+            pool_is_full(node)
+        both = [{pid for _, pid in n.running()} for n in (east, west)]
         equal(both[0] & both[1], set(), "processes in common")
         os.kill(east.children()["keyd"], signal.SIGKILL)
         wait_for(lambda: east.log().count("node east is ready") == 2, 20,
                  "the other's restart")
-        equal(set(west.children().values()), both[1], "west")
+        equal({pid for _, pid in west.running()}, both[1], "west")
         for node in (east, west):
             equal(node.status()["node"]["name"] if isinstance(
                 node.status().get("node"), dict) else node.name, node.name,

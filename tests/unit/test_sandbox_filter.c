@@ -50,12 +50,14 @@
 /* What the table means by these, said once more and in other words. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND FUTEX_CMD_MASK
+#define SOCKET_KIND (SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | 0x8)
 #define OPEN_UNNAMED (O_TMPFILE ^ O_DIRECTORY)
 #define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | OPEN_UNNAMED)
 
 #define NUMBERS 1024
 #define X32_BIT 0x40000000U
-#define MAX_VALUES 256
+#define MAX_VALUES 512
+#define CONDITIONS 3
 
 #if defined(__x86_64__)
 #define NATIVE AUDIT_ARCH_X86_64
@@ -123,7 +125,7 @@ static const struct line {
 	uint32_t procs;
 	int error; /* 0: allowed */
 	bool later;
-	struct cond cond[2];
+	struct cond cond[CONDITIONS];
 } lines[] = {
 #define ALLOW(call, procs, cond, why) { #call, procs, 0, false, { cond } },
 #define REFUSE(call, procs, error, why)                                        \
@@ -169,6 +171,17 @@ holds(const struct cond *c, const uint64_t *args)
 	return false;
 }
 
+static bool
+holds_all(const struct line *l, const uint64_t *args)
+{
+	size_t i;
+
+	for (i = 0; i < CONDITIONS; i++)
+		if (!holds(&l->cond[i], args))
+			return false;
+	return true;
+}
+
 /* The table's own answer; fails the test where two lines disagree. */
 static uint32_t
 table_says(enum proc self, bool later, int nr, const uint64_t *args)
@@ -180,8 +193,7 @@ table_says(enum proc self, bool later, int nr, const uint64_t *args)
 	for (i = 0; i < NLINES; i++) {
 		if (numbers[i] != nr || lines[i].later != later ||
 		    (lines[i].procs & PROC_BIT(self)) == 0 ||
-		    !holds(&lines[i].cond[0], args) ||
-		    !holds(&lines[i].cond[1], args))
+		    !holds_all(&lines[i], args))
 			continue;
 		one = lines[i].error == 0 ?
 		    SECCOMP_RET_ALLOW :
@@ -284,7 +296,7 @@ values_of(int nr, uint64_t *v)
 	v[n++] = (uint64_t)getpid();
 	v[n++] = (uint64_t)getpid() + 1;
 	for (i = 0; i < NLINES; i++)
-		for (j = 0; numbers[i] == nr && j < 2; j++) {
+		for (j = 0; numbers[i] == nr && j < CONDITIONS; j++) {
 			if (n + 8 > MAX_VALUES)
 				return n;
 			x = lines[i].cond[j].a;
@@ -307,7 +319,7 @@ satisfy(const struct line *l, uint64_t *args)
 	size_t i;
 
 	memset(args, 0, 6 * sizeof(*args));
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < CONDITIONS; i++) {
 		c = &l->cond[i];
 		if (c->op == OP_INT_IS || c->op == OP_ALL_OF)
 			args[c->arg] |= c->a;
@@ -436,6 +448,25 @@ struct forbidden {
 	uint64_t args[6];
 };
 
+static void
+refuses(enum proc p, const struct forbidden *no, size_t count)
+{
+	struct seccomp_data data = { .arch = NATIVE };
+	struct sock_filter *f;
+	size_t i, n;
+
+	assert_int_equal(sandbox_filter_compile(p, SANDBOX_FIRST, &f, &n), 0);
+	for (i = 0; i < count; i++) {
+		data.nr = seccomp_syscall_resolve_name(no[i].call);
+		if (data.nr < 0)
+			continue;
+		memcpy(data.args, no[i].args, sizeof(data.args));
+		if (filter_says(f, n, &data) == SECCOMP_RET_ALLOW)
+			fail_msg("%s may call %s", proc_name(p), no[i].call);
+	}
+	free(f);
+}
+
 /* Said without the table: what must never be allowed, whatever it says. */
 static void
 never(void **state)
@@ -451,9 +482,17 @@ never(void **state)
 		{ "clone3", { 0 } },
 		{ "fork", { 0 } },
 		{ "vfork", { 0 } },
-		{ "socket", { AF_UNIX } },
+		{ "socket", { AF_UNIX, SOCK_STREAM } },
+		{ "socket", { AF_UNIX, SOCK_SEQPACKET } },
+		{ "socket", { AF_INET, SOCK_STREAM, IPPROTO_SCTP } },
+		{ "socket", { AF_INET, SOCK_DGRAM } },
+		{ "socket", { AF_INET6, SOCK_DGRAM } },
+		{ "socket", { AF_INET, SOCK_RAW } },
+		{ "socket", { AF_INET6, SOCK_RAW | SOCK_NONBLOCK } },
+		{ "socket", { AF_NETLINK, SOCK_RAW } },
+		{ "socket", { AF_PACKET, SOCK_RAW } },
+		{ "socket", { AF_VSOCK, SOCK_STREAM } },
 		{ "socketpair", { AF_UNIX } },
-		{ "connect", { 0 } },
 		{ "bind", { 0 } },
 		{ "listen", { 0 } },
 		{ "ptrace", { 0 } },
@@ -508,28 +547,22 @@ never(void **state)
 		{ "mknodat", { 0 } },
 		{ "fchmod", { 0 } },
 	};
-	struct seccomp_data data = { .arch = NATIVE };
-	struct sock_filter *f;
+	/* What meshd alone may: reach other machines over TCP. */
+	static const struct forbidden others[] = {
+		{ "socket", { AF_INET, SOCK_STREAM } },
+		{ "socket", { AF_INET6, SOCK_STREAM } },
+		{ "connect", { 0 } },
+	};
 	unsigned int p;
-	size_t i, n;
 
 	(void)state;
 	for (p = 0; p < PROC_MAX; p++) {
 		if ((P_ALL & PROC_BIT(p)) == 0)
 			continue;
-		assert_int_equal(
-		    sandbox_filter_compile((enum proc)p, SANDBOX_FIRST, &f, &n),
-		    0);
-		for (i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
-			data.nr = seccomp_syscall_resolve_name(no[i].call);
-			if (data.nr < 0)
-				continue;
-			memcpy(data.args, no[i].args, sizeof(data.args));
-			if (filter_says(f, n, &data) == SECCOMP_RET_ALLOW)
-				fail_msg("%s may call %s",
-				    proc_name((enum proc)p), no[i].call);
-		}
-		free(f);
+		refuses((enum proc)p, no, sizeof(no) / sizeof(no[0]));
+		if (p != PROC_MESHD)
+			refuses((enum proc)p, others,
+			    sizeof(others) / sizeof(others[0]));
 	}
 }
 
