@@ -588,6 +588,7 @@ sessions_review(void)
 	struct session *s;
 
 	memcpy(moved.head, registry_head(attestd.registry), sizeof(moved.head));
+	registry_turns(attestd.registry, moved.turns);
 	TAILQ_FOREACH(s, &my.all, entry) {
 		if (!s->attested || s->chan == NULL || s->unproven)
 			continue;
