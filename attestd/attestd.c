@@ -58,6 +58,8 @@ commit(void)
 {
 	staged.registry = attestd.registry;
 	attestd = staged;
+	if (attestd.registry != NULL && !registry_empty(attestd.registry))
+		rotation_self();
 }
 
 uint64_t
@@ -137,6 +139,7 @@ start(void)
 		why = invite_load(DESC_REGISTRY_DIR);
 	if (why != NULL)
 		fatalx("%s", why);
+	rotation_self();
 	log_info("registry verified: sequence %llu, %u of %u authorities",
 	    (unsigned long long)registry_seq(attestd.registry),
 	    registry_set(attestd.registry)->threshold,
@@ -169,6 +172,8 @@ peer_down(struct chan *c)
 		sessions_worker(c, false);
 	else if (chan_peer(c) == PROC_MESHD)
 		sessions_meshd_gone();
+	else
+		rotation_gone(c);
 }
 
 static void
@@ -209,6 +214,8 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_REGISTRY_UPDATE, chain_on_update },
 	{ MSG_REGISTRY_COSIGN, chain_on_cosign },
 	{ MSG_REGISTRY_INSPECT, chain_on_inspect },
+	{ MSG_ROTATION_PLACE, rotation_on_place },
+	{ MSG_ROTATION_TAKE, rotation_on_take },
 	{ MSG_WHY, rights_on_why },
 	{ MSG_TOKEN_MINT, rights_on_mint },
 	{ MSG_TOKEN_CHECK, rights_on_check },

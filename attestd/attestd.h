@@ -10,6 +10,7 @@
  *	invite.c    invites, and who joins by them
  *	joining.c   the other end: this node joins and does not exist yet
  *	witness.c   what peers' logs looked like when they were last shown
+ *	rotation.c  this node's own rotation of its keys
  *	rights.c    capability tokens; what the registry says of a name
  */
 #ifndef CLAW_ATTESTD_ATTESTD_H
@@ -69,6 +70,8 @@ struct chain_result {
 };
 typedef void chain_done(const struct chain_result *result, void *arg);
 void chain_update(struct registry_update *u, chain_done *done, void *arg);
+/* One rotation, durable when this returns. NULL, or why it is not taken. */
+const char *chain_turn(const char *line, size_t len);
 void chain_on_read(struct chan *c, struct msg *m);
 void chain_on_offer(struct chan *c, struct msg *m);
 void chain_on_update(struct chan *c, struct msg *m);
@@ -118,6 +121,13 @@ size_t witness_of(const char *peer, uint8_t out[2048]);
 /* What a peer's WELCOME said. NULL, or what of it is malformed. */
 const char *witness_take(const char *peer, const void *theirs,
     size_t theirs_len, const void *ours, size_t ours_len);
+
+/* rotation.c */
+/* Which of our keys the registry has now: attestd.identity. */
+void rotation_self(void);
+void rotation_on_place(struct chan *c, struct msg *m);
+void rotation_on_take(struct chan *c, struct msg *m);
+void rotation_gone(const struct chan *c);
 
 /* rights.c */
 void rights_on_why(struct chan *c, struct msg *m);

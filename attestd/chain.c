@@ -109,9 +109,11 @@ tell_keyd(struct chan *keyd)
 
 	memcpy(head.head, registry_head(attestd.registry), sizeof(head.head));
 	self = registry_node(attestd.registry, attestd.node);
-	if (self != NULL && !self->revoked &&
-	    memcmp(self->identity, attestd.identity, 32) == 0)
-		head.capabilities = self->capabilities;
+	if (self != NULL && !self->revoked) {
+		memcpy(head.identity, self->identity, sizeof(head.identity));
+		if (memcmp(self->identity, attestd.identity, 32) == 0)
+			head.capabilities = self->capabilities;
+	}
 	(void)chan_send_KEYD_HEAD(keyd, 0, -1, &head);
 }
 
@@ -272,7 +274,21 @@ publish(void)
 		fatalx("%s", why);
 	if (!back)
 		note_floor();
+	rotation_self();
 	tell_all();
+}
+
+const char *
+chain_turn(const char *line, size_t len)
+{
+	bool taken;
+	const char *why = take_rotation(line, len, &taken);
+
+	if (taken)
+		publish();
+	return why != NULL || taken ?
+	    why :
+	    "the registry has a rotation with this number";
 }
 
 /* Lines of peers and files. */
@@ -282,22 +298,26 @@ chain_on_offer(struct chan *c, struct msg *m)
 {
 	struct msg_REGISTRY_TAKEN done = { 0 };
 	struct msg_REGISTRY_OFFER want;
-	const char *line, *end, *last, *why = NULL;
+	const char *line, *end, *last, *one, *why = NULL;
 	bool taken;
 
 	if (!msg_get_REGISTRY_OFFER(&m->body, &want))
 		fatalx("malformed REGISTRY_OFFER");
 	line = (const char *)want.lines;
 	last = line + want.lines_len;
-	while (why == NULL && line < last) {
+	while (line < last) {
 		end = memchr(line, '\n', (size_t)(last - line));
-		if (end == NULL) {
-			why = "a line that does not end";
+		one = end == NULL ? "a line that does not end" :
+		    want.rotations != 0 ?
+				    take_rotation(line, (size_t)(end - line),
+					&taken) :
+				    take(line, (size_t)(end - line), &taken);
+		if (why == NULL)
+			why = one;
+		/* Lines of the chain follow from each other; of the others
+		 * one that does not fit says nothing of the next. */
+		if (end == NULL || (one != NULL && want.rotations == 0))
 			break;
-		}
-		why = want.rotations != 0 ?
-		    take_rotation(line, (size_t)(end - line), &taken) :
-		    take(line, (size_t)(end - line), &taken);
 		done.taken += taken ? 1 : 0;
 		line = end + 1;
 	}
@@ -307,6 +327,7 @@ chain_on_offer(struct chan *c, struct msg *m)
 		publish();
 	done.seq = registry_seq(attestd.registry);
 	memcpy(done.head, registry_head(attestd.registry), sizeof(done.head));
+	registry_turns(attestd.registry, done.turns);
 	(void)chan_send_REGISTRY_TAKEN(c, m->id, -1, &done);
 }
 

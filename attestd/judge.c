@@ -145,6 +145,7 @@ standing_of(const struct registry *r, const struct judge_session *s,
 {
 	const struct registry_node *node = registry_node(r, j->ev.name);
 	static const registry_key nobody;
+	enum registry_standing standing;
 
 	/* Unknown, or known in one of two histories alone. */
 	if (node == NULL)
@@ -160,7 +161,11 @@ standing_of(const struct registry *r, const struct judge_session *s,
 	j->until_s = s->now_s + JUDGE_SESSION_S;
 	if (node->expiry_s != 0 && node->expiry_s < j->until_s)
 		j->until_s = node->expiry_s;
-	return registry_standing(r, j->ev.name, j->key, s->now_s);
+	standing = registry_standing(r, j->ev.name, j->key, s->now_s);
+	if (standing == REGISTRY_OLD_KEY_OK &&
+	    s->now_s + JUDGE_OLD_KEY_S < j->until_s)
+		j->until_s = s->now_s + JUDGE_OLD_KEY_S;
+	return standing;
 }
 
 /* The time of an update; the line is verified and canonical. */
@@ -225,9 +230,19 @@ registry_allows(const struct registry *r, const struct judge_session *s,
 	 */
 	if (pull && j->until_s != 0 && standing != REGISTRY_REVOKED)
 		return true;
+	/*
+	 * Whom we dialled for its lines may have rotated its keys since we
+	 * heard of it last. Nothing is told to it, and its lines show it.
+	 */
+	if (pull && s->role == EVIDENCE_CLIENT &&
+	    standing == REGISTRY_WRONG_KEY) {
+		j->unproven = true;
+		j->until_s = s->now_s + JUDGE_PULL_S;
+		return true;
+	}
 	j->alert =
 	    judge_standing(standing, j->ev.name, j->reason, sizeof(j->reason));
-	if (j->ev.seq > registry_seq(r))
+	if (j->ev.seq > registry_seq(r) || standing == REGISTRY_WRONG_KEY)
 		j->newer = true;
 	if (j->alert != ATLS_ACCEPT)
 		return false;

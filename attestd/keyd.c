@@ -10,14 +10,15 @@
  *	clawd    creates keys and a registry's first line (claw init only)
  *	auditd   log keys and checkpoints, each consistent with the last
  *	         (keyd_log.c)
- *	controld permits: one update of the registry, one invite
+ *	controld permits: one update of the registry, one invite; a rotation
+ *	         of the node's keys, with the recovery code (keyd_rotate.c)
  *	attestd  updates that a permit covers, tokens (keyd_registry.c)
  *	meshd    which role a session has
  *	linkd    its session's leaf certificate (keyd_session.c); a joiner's
  *	         JOIN (keyd_join.c)
  *
- * keyd waits for nobody: every request is answered at once, but for the one
- * that needs the authority key's file.
+ * keyd waits for nobody: every request is answered at once, but for those
+ * that need files of clawd's.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -91,8 +92,9 @@ keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why)
 static void
 answer_public(struct chan *c, struct msg *m)
 {
-	struct msg_KEY_PUBLIC pub;
+	struct msg_KEY_PUBLIC pub = { 0 };
 
+	(void)keystore_next(pub.next);
 	if (keystore_public(KEY_IDENTITY, pub.identity) != 0 ||
 	    keystore_public(KEY_SEALING, pub.sealing) != 0)
 		fatalx("keys loaded and not there");
@@ -177,6 +179,7 @@ peer_down(struct chan *c)
 	switch (chan_peer(c)) {
 	case PROC_CONTROLD:
 		keyd_controld_gone(c);
+		keyd_rotate_gone(c);
 		break;
 	case PROC_MESHD:
 		session_end_unclaimed();
@@ -197,6 +200,9 @@ static const struct chan_handlers from_clawd[] = {
 	{ MSG_GENESIS_SIGN, on_genesis_sign },
 	{ MSG_CHECKPOINT_KNOWN, on_checkpoint_known },
 	{ MSG_JOIN_BEGIN, keyd_on_join_begin },
+	{ MSG_NEXT_CREATE, keyd_on_next_create },
+	{ MSG_NEXT_FILE, keyd_on_next_file },
+	{ MSG_ROTATING_FILE, keyd_on_rotating_file },
 	{ MSG_REQUEST_SIGN, keyd_on_request_sign },
 	{ 0, NULL },
 };
@@ -211,6 +217,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_PERMIT_SHOW, keyd_on_permit_show },
 	{ MSG_UPDATE_SIGN, keyd_on_update_sign },
 	{ MSG_TOKEN_SIGN, keyd_on_token_sign },
+	{ MSG_ROTATE, keyd_on_rotate },
 	{ MSG_KEYD_HEAD, keyd_on_head },
 	{ MSG_SESSION_ROLE, keyd_on_session_role },
 	{ MSG_SESSION_PEER, keyd_on_session_peer },

@@ -50,6 +50,15 @@ void keyd_on_join_sign(struct chan *c, struct msg *m);
 /* A leaf that was just issued: a JOIN can only be of its session. */
 void keyd_join_leaf(uint32_t session, const uint8_t *leaf, size_t len);
 
+/* keyd_rotate.c: clawd's and controld's; what attestd says of us */
+void keyd_on_next_create(struct chan *c, struct msg *m);
+void keyd_on_next_file(struct chan *c, struct msg *m);
+void keyd_on_rotating_file(struct chan *c, struct msg *m);
+void keyd_on_rotate(struct chan *c, struct msg *m);
+void keyd_rotate_gone(const struct chan *controld);
+/* The identity that the registry has for this node now. */
+void keyd_rotate_head(const uint8_t identity[32]);
+
 /* keyd_session.c: meshd's, attestd's and linkd's */
 void keyd_on_session_role(struct chan *c, struct msg *m);
 void keyd_on_session_peer(struct chan *c, struct msg *m);

@@ -299,4 +299,5 @@ keyd_on_head(struct chan *c, struct msg *m)
 	keyd.seq = head.seq;
 	memcpy(keyd.head, head.head, sizeof(keyd.head));
 	keyd.capabilities = head.capabilities;
+	keyd_rotate_head(head.identity);
 }

@@ -3,8 +3,8 @@
  * keystore.c - the node's private keys, in locked memory, in keyd alone.
  *
  * Seeds live in OpenSSL's secure heap (locked, out of cores and swap), and so
- * do the EVP_PKEYs made from them: see set_key(). What a computation leaves on
- * the stack is wiped when it is done: see wipe_stack().
+ * do the EVP_PKEYs made from them: see keystore_set(). What a computation leaves on
+ * the stack is wiped when it is done: see keystore_wipe_stack().
  */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #include "attestd/keystore.h"
+#include "attestd/keystore_int.h"
 #include "common/log.h"
 
-#define SEED_LEN 32
 #define NONCE_LEN 12
 #define TAG_LEN 16
 #define SECURE_HEAP_BYTES 65536
@@ -30,7 +30,6 @@
 
 /* node.key: magic, three seeds, SHA-256 over all before it. */
 #define FILE_MAGIC "clawkey1"
-#define MAGIC_LEN 8
 #define FILE_BODY_LEN (MAGIC_LEN + 3 * SEED_LEN)
 #define FILE_LEN (FILE_BODY_LEN + 32)
 /* authority.key: magic, then a sealed seed. */
@@ -72,8 +71,8 @@ keystore_init(void)
  * OpenSSL's curve and hash code in assembly spills words of keys to the stack
  * and leaves them there; the stack is neither locked nor kept out of cores.
  */
-__attribute__((noinline)) static void
-wipe_stack(void)
+__attribute__((noinline)) void
+keystore_wipe_stack(void)
 {
 	uint8_t below[WIPE_BYTES];
 
@@ -85,17 +84,19 @@ wipe_stack(void)
  * duplicating a key puts the copy into the secure one. So the duplicate is
  * kept, and the import is freed, which wipes it.
  */
-static int
-set_key(enum key_id id, const uint8_t seed[SEED_LEN])
+int
+keystore_set(enum key_id id, const uint8_t seed[SEED_LEN])
 {
-	int type = id == KEY_SEALING ? EVP_PKEY_X25519 : EVP_PKEY_ED25519;
+	int type = id == KEY_SEALING || id == KEY_NEW_SEALING ?
+	    EVP_PKEY_X25519 :
+	    EVP_PKEY_ED25519;
 	EVP_PKEY *import, *key = NULL;
 
 	import = EVP_PKEY_new_raw_private_key(type, NULL, seed, SEED_LEN);
 	if (import != NULL)
 		key = EVP_PKEY_dup(import);
 	EVP_PKEY_free(import);
-	wipe_stack();
+	keystore_wipe_stack();
 	if (key == NULL)
 		return -EINVAL;
 	EVP_PKEY_free(ks.key[id]);
@@ -103,8 +104,8 @@ set_key(enum key_id id, const uint8_t seed[SEED_LEN])
 	return 0;
 }
 
-static int
-write_all(int fd, const uint8_t *p, size_t n)
+int
+keystore_write(int fd, const uint8_t *p, size_t n)
 {
 	ssize_t w;
 
@@ -116,8 +117,8 @@ write_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-static int
-digest(const uint8_t *p, size_t n, uint8_t out[32])
+int
+keystore_digest(const uint8_t *p, size_t n, uint8_t out[32])
 {
 	return EVP_Digest(p, n, out, NULL, ks.sha256, NULL) == 1 ? 0 : -EINVAL;
 }
@@ -132,9 +133,9 @@ make_fresh(void)
 	int r = seed == NULL ? -ENOMEM : derive(FRESH_LABEL, seed);
 
 	if (r == 0)
-		r = set_key(KEY_FRESH, seed);
+		r = keystore_set(KEY_FRESH, seed);
 	OPENSSL_secure_clear_free(seed, SEED_LEN);
-	wipe_stack();
+	keystore_wipe_stack();
 	return r;
 }
 
@@ -143,9 +144,9 @@ take_file(const uint8_t *file)
 {
 	int r;
 
-	r = set_key(KEY_IDENTITY, file + MAGIC_LEN);
+	r = keystore_set(KEY_IDENTITY, file + MAGIC_LEN);
 	if (r == 0)
-		r = set_key(KEY_SEALING, file + MAGIC_LEN + SEED_LEN);
+		r = keystore_set(KEY_SEALING, file + MAGIC_LEN + SEED_LEN);
 	if (r != 0)
 		return r;
 	memcpy(ks.wrap, file + MAGIC_LEN + 2 * SEED_LEN, SEED_LEN);
@@ -163,9 +164,9 @@ keystore_create(int fd)
 	memcpy(file, FILE_MAGIC, MAGIC_LEN);
 	r = -EIO;
 	if (RAND_priv_bytes(file + MAGIC_LEN, 3 * SEED_LEN) != 1 ||
-	    digest(file, FILE_BODY_LEN, file + FILE_BODY_LEN) != 0)
+	    keystore_digest(file, FILE_BODY_LEN, file + FILE_BODY_LEN) != 0)
 		goto out;
-	r = write_all(fd, file, FILE_LEN);
+	r = keystore_write(fd, file, FILE_LEN);
 	if (r == 0)
 		r = take_file(file);
 out:
@@ -173,8 +174,9 @@ out:
 	return r;
 }
 
-int
-keystore_load(int fd)
+/* A key file, checked; take says what becomes of it. */
+static int
+load(int fd, int (*take)(const uint8_t *file))
 {
 	uint8_t *file = OPENSSL_secure_zalloc(FILE_LEN + 1);
 	uint8_t sum[32];
@@ -189,57 +191,132 @@ keystore_load(int fd)
 		have += (size_t)n;
 	r = -EBADMSG;
 	if (have != FILE_LEN || memcmp(file, FILE_MAGIC, MAGIC_LEN) != 0 ||
-	    digest(file, FILE_BODY_LEN, sum) != 0 ||
+	    keystore_digest(file, FILE_BODY_LEN, sum) != 0 ||
 	    memcmp(sum, file + FILE_BODY_LEN, sizeof(sum)) != 0)
 		goto out;
-	r = take_file(file);
+	r = take(file);
 out:
 	OPENSSL_secure_clear_free(file, FILE_LEN + 1);
 	return r;
 }
 
-/* A key of its own for each label, from the wrapping key. */
+int
+keystore_load(int fd)
+{
+	return load(fd, take_file);
+}
+
+/* Its wrapping key is the one that there is. */
 static int
-derive(const char *label, uint8_t out[SEED_LEN])
+take_revealed(const uint8_t *file)
+{
+	int r = keystore_set(KEY_REVEALED, file + MAGIC_LEN);
+
+	return r != 0 ?
+	    r :
+	    keystore_set(KEY_NEW_SEALING, file + MAGIC_LEN + SEED_LEN);
+}
+
+int
+keystore_load_revealed(int fd)
+{
+	return load(fd, take_revealed);
+}
+
+int
+keystore_write_revealed(int fd, const uint8_t seed[SEED_LEN])
+{
+	uint8_t *file = OPENSSL_secure_zalloc(FILE_LEN);
+	int r = -ENOMEM;
+
+	if (file == NULL)
+		return r;
+	memcpy(file, FILE_MAGIC, MAGIC_LEN);
+	memcpy(file + MAGIC_LEN, seed, SEED_LEN);
+	memcpy(file + MAGIC_LEN + 2 * SEED_LEN, ks.wrap, SEED_LEN);
+	r = -EIO;
+	if (RAND_priv_bytes(file + MAGIC_LEN + SEED_LEN, SEED_LEN) == 1 &&
+	    keystore_digest(file, FILE_BODY_LEN, file + FILE_BODY_LEN) == 0)
+		r = keystore_write(fd, file, FILE_LEN);
+	if (r == 0)
+		r = take_revealed(file);
+	OPENSSL_secure_clear_free(file, FILE_LEN);
+	return r;
+}
+
+static void
+move(enum key_id to, enum key_id from)
+{
+	EVP_PKEY_free(ks.key[to]);
+	ks.key[to] = ks.key[from];
+	ks.key[from] = NULL;
+}
+
+int
+keystore_take_revealed(void)
+{
+	if (ks.key[KEY_REVEALED] == NULL || ks.key[KEY_NEW_SEALING] == NULL)
+		return -ENOKEY;
+	move(KEY_IDENTITY, KEY_REVEALED);
+	move(KEY_SEALING, KEY_NEW_SEALING);
+	return 0;
+}
+
+/* A key of its own for each label. */
+static int
+derive_from(uint8_t *secret, size_t secret_len, const uint8_t *salt,
+    size_t salt_len, const char *label, uint8_t out[SEED_LEN])
 {
 	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(ks.hkdf);
-	OSSL_PARAM params[4];
+	OSSL_PARAM params[5], *p = params;
 	char digest_name[] = "SHA256", info[64];
+	uint8_t with[SEED_LEN];
 	size_t len = strlen(label);
 	int ok;
 
-	if (ctx == NULL || len > sizeof(info))
+	if (ctx == NULL || len > sizeof(info) || salt_len > sizeof(with))
 		return -ENOMEM;
 	memcpy(info, label, len);
-	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
+	*p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
 	    digest_name, 0);
-	params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-	    ks.wrap, SEED_LEN);
-	params[2] =
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, len);
-	params[3] = OSSL_PARAM_construct_end();
+	*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, secret,
+	    secret_len);
+	if (salt_len > 0) {
+		memcpy(with, salt, salt_len);
+		*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
+		    with, salt_len);
+	}
+	*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
+	    len);
+	*p = OSSL_PARAM_construct_end();
 	ok = EVP_KDF_derive(ctx, out, SEED_LEN, params);
 	EVP_KDF_CTX_free(ctx);
 	return ok == 1 ? 0 : -EINVAL;
 }
 
+/* From the wrapping key. */
+static int
+derive(const char *label, uint8_t out[SEED_LEN])
+{
+	return derive_from(ks.wrap, SEED_LEN, NULL, 0, label, out);
+}
+
 /*
- * One AEAD step over a seed: version, nonce, 32 bytes, tag; the label and the
- * name are authenticated with it. encrypt says which way.
+ * One AEAD step over a seed: version, nonce, 32 bytes, tag; the name is
+ * authenticated with it. encrypt says which way.
  */
 static int
-aead(bool encrypt, const char *label, const char *name, uint8_t *sealed,
-    uint8_t *seed)
+aead_with(const uint8_t key[SEED_LEN], bool encrypt, const char *name,
+    uint8_t *sealed, uint8_t *seed)
 {
-	uint8_t *key = OPENSSL_secure_zalloc(SEED_LEN);
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	uint8_t *nonce = sealed + 1, *body = nonce + NONCE_LEN;
 	uint8_t *tag = body + SEED_LEN;
 	const uint8_t *ad = (const uint8_t *)name;
 	int n, r = -EBADMSG;
 
-	if (key == NULL || ctx == NULL || derive(label, key) != 0)
-		goto out;
+	if (ctx == NULL)
+		return -ENOMEM;
 	if (EVP_CipherInit_ex2(ctx, ks.cipher, key, nonce, encrypt ? 1 : 0,
 		NULL) != 1 ||
 	    EVP_CipherUpdate(ctx, NULL, &n, ad, (int)strlen(name)) != 1)
@@ -257,8 +334,41 @@ aead(bool encrypt, const char *label, const char *name, uint8_t *sealed,
 	r = 0;
 out:
 	EVP_CIPHER_CTX_free(ctx);
+	keystore_wipe_stack();
+	return r;
+}
+
+/* Under a key that follows from the wrapping key and the label. */
+static int
+aead(bool encrypt, const char *label, const char *name, uint8_t *sealed,
+    uint8_t *seed)
+{
+	uint8_t *key = OPENSSL_secure_zalloc(SEED_LEN);
+	int r = key == NULL ? -ENOMEM : derive(label, key);
+
+	if (r == 0)
+		r = aead_with(key, encrypt, name, sealed, seed);
 	OPENSSL_secure_clear_free(key, SEED_LEN);
-	wipe_stack();
+	return r;
+}
+
+int
+keystore_seal_by(bool encrypt, uint8_t *secret, size_t secret_len,
+    const uint8_t *salt, size_t salt_len, const char *label, uint8_t *sealed,
+    uint8_t *seed)
+{
+	uint8_t *key = OPENSSL_secure_zalloc(SEED_LEN);
+	int r = -ENOMEM;
+
+	if (key == NULL)
+		return r;
+	sealed[0] = SEALED_VERSION;
+	r = encrypt && RAND_bytes(sealed + 1, NONCE_LEN) != 1 ?
+	    -EIO :
+	    derive_from(secret, secret_len, salt, salt_len, label, key);
+	if (r == 0)
+		r = aead_with(key, encrypt, label, sealed, seed);
+	OPENSSL_secure_clear_free(key, SEED_LEN);
 	return r;
 }
 
@@ -278,7 +388,7 @@ create_sealed(enum key_id id, const char *label, const char *name,
 	    RAND_bytes(out + 1, NONCE_LEN) == 1)
 		r = aead(true, label, name, out, seed);
 	if (r == 0)
-		r = set_key(id, seed);
+		r = keystore_set(id, seed);
 	OPENSSL_secure_clear_free(seed, SEED_LEN);
 	return r;
 }
@@ -292,7 +402,7 @@ keystore_create_authority(int fd)
 	memcpy(file, AUTHORITY_MAGIC, MAGIC_LEN);
 	r = create_sealed(KEY_AUTHORITY, AUTHORITY_LABEL, "authority",
 	    file + MAGIC_LEN);
-	return r != 0 ? r : write_all(fd, file, sizeof(file));
+	return r != 0 ? r : keystore_write(fd, file, sizeof(file));
 }
 
 /* The key of a sealed seed; -EBADMSG if it was not sealed so, or here. */
@@ -311,7 +421,7 @@ open_sealed(enum key_id id, const char *label, const char *name,
 		return -ENOMEM;
 	r = aead(false, label, name, copy, seed);
 	if (r == 0)
-		r = set_key(id, seed);
+		r = keystore_set(id, seed);
 	OPENSSL_secure_clear_free(seed, SEED_LEN);
 	return r;
 }
@@ -367,7 +477,7 @@ keystore_sign(enum key_id id, const void *msg, size_t len,
 	EVP_MD_CTX *ctx;
 	int ok;
 
-	if (ks.key[id] == NULL || id == KEY_SEALING)
+	if (ks.key[id] == NULL || id == KEY_SEALING || id == KEY_NEW_SEALING)
 		return -ENOKEY;
 	ctx = EVP_MD_CTX_new();
 	ok = ctx != NULL &&
@@ -375,6 +485,6 @@ keystore_sign(enum key_id id, const void *msg, size_t len,
 	    EVP_DigestSign(ctx, sig, &sig_len, msg, len) == 1 &&
 	    sig_len == KEY_SIGNATURE_LEN;
 	EVP_MD_CTX_free(ctx);
-	wipe_stack();
+	keystore_wipe_stack();
 	return ok ? 0 : -EIO;
 }

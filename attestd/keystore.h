@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/recovery.h"
+
 #define KEY_PUBLIC_LEN 32
 #define KEY_SIGNATURE_LEN 64
 #define KEYSTORE_SEALED_LEN 61 /* version, nonce, seed, tag */
@@ -22,6 +24,8 @@ enum key_id {
 	KEY_AUTHORITY, /* Ed25519: the registry's; only while a permit is */
 	KEY_FRESH,     /* Ed25519: an authority's daily word that it lives */
 	KEY_LOG,       /* Ed25519: checkpoints of the open shard */
+	KEY_REVEALED,  /* Ed25519: the identity to be, during a rotation */
+	KEY_NEW_SEALING, /* X25519: beside it */
 	KEY_MAX
 };
 
@@ -47,6 +51,38 @@ int keystore_create_log(const char *shard, uint8_t out[KEYSTORE_SEALED_LEN]);
 int keystore_open_log(const char *shard, const uint8_t *sealed, size_t len);
 
 void keystore_forget(enum key_id id);
+
+/* --- rotation (keystore_next.c) ------------------------------------------ */
+
+/*
+ * A next identity key, written to fd sealed by a recovery code that is made
+ * for it. The code in words; the caller wipes it.
+ */
+int keystore_create_next(int fd, char code[RECOVERY_TEXT_SIZE]);
+
+/* Reads from such a file which key it commits to; that needs no code. */
+int keystore_note_next(int fd);
+
+/* regupdate_next_hash() of the next key made or noted last; -ENOKEY: none. */
+int keystore_next(uint8_t hash[32]);
+
+/*
+ * Opens the file of the next key. It becomes KEY_REVEALED once
+ * keystore_write_revealed() has written it to a new node.key, with a new
+ * sealing key beside it. -EACCES: not by this code; -EINVAL: *word as
+ * recovery_parse() says; -EBADMSG: damaged, or no such file.
+ */
+int keystore_reveal(int fd, const char *code, unsigned int *word);
+int keystore_rotate_key(int fd);
+/* Another next key, sealed by the same code. Ends what reveal began. */
+int keystore_rotate_next(int fd);
+/* Nothing is revealed, and no code is known, any more. */
+void keystore_rotate_end(void);
+
+/* KEY_REVEALED and KEY_NEW_SEALING, of a file of keystore_rotate_key(). */
+int keystore_load_revealed(int fd);
+/* They take the place of those before, which are forgotten. -ENOKEY. */
+int keystore_take_revealed(void);
 
 /* 0, or -ENOKEY. */
 int keystore_public(enum key_id id, uint8_t out[KEY_PUBLIC_LEN]);

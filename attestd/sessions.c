@@ -30,6 +30,7 @@
 
 #define SESSIONS_MAX 1024
 #define REMEMBERED 64 /* refusals, for claw node:why */
+#define PULLS_PER_SECOND 20
 
 struct session {
 	TAILQ_ENTRY(session) entry;
@@ -44,6 +45,7 @@ struct session {
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
+	bool unproven; /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
 	uint8_t spki[EVIDENCE_SPKI_LEN];
@@ -61,6 +63,8 @@ static struct {
 		uint64_t at_ms;
 	} refused[REMEMBERED];
 	unsigned int next_refused;
+	unsigned int pulls; /* wanted in that second */
+	uint64_t pulls_s;
 } my = { .all = TAILQ_HEAD_INITIALIZER(my.all) };
 
 static struct session *
@@ -300,6 +304,7 @@ send_verdict(struct session *s)
 		.seq = registry_seq(attestd.registry) };
 
 	memcpy(v.head, registry_head(attestd.registry), sizeof(v.head));
+	registry_turns(attestd.registry, v.turns);
 	snprintf(v.peer, sizeof(v.peer), "%s", j->peer);
 	snprintf(v.reason, sizeof(v.reason), "%s", j->reason);
 	if (j->alert == ATLS_ACCEPT && s->attested) {
@@ -344,6 +349,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 	}
 	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN) {
 		s->attested = true;
+		s->unproven = j->unproven;
 		memcpy(s->peer, j->peer, sizeof(s->peer));
 		memcpy(s->key, j->key, sizeof(s->key));
 		memcpy(s->spki, j->ev.spki, sizeof(s->spki));
@@ -370,7 +376,14 @@ want_pull(const struct session *s, const char *peer)
 {
 	struct msg_PULL_WANTED want = { .session = s->id };
 	struct chan *meshd = child_peer(PROC_MESHD);
+	uint64_t now = attestd_boot();
 
+	/* Strangers can have this said as often as they like. */
+	if (now != my.pulls_s)
+		my.pulls = 0;
+	my.pulls_s = now;
+	if (my.pulls++ >= PULLS_PER_SECOND)
+		return;
 	snprintf(want.peer, sizeof(want.peer), "%s", peer);
 	if (meshd != NULL)
 		(void)chan_send_PULL_WANTED(meshd, 0, -1, &want);
@@ -402,9 +415,12 @@ record_attested(const struct session *s, const struct judgement *j)
 {
 	static struct auditrec rec;
 
-	auditrec_init(&rec, AUDIT_PEER_ATTESTED, AUDIT_SINGLE, AUDIT_OK);
+	auditrec_init(&rec,
+	    j->unproven ? AUDIT_REGISTRY_ASKED : AUDIT_PEER_ATTESTED,
+	    AUDIT_SINGLE, AUDIT_OK);
 	auditrec_text(&rec, AUDIT_ATTR_PEER, j->peer);
-	describe_key(&rec, j->key);
+	if (!j->unproven)
+		describe_key(&rec, j->key);
 	describe(&rec, s, j->ev.purpose);
 	auditrec_num(&rec, AUDIT_ATTR_SEQ, j->ev.seq);
 	return attestd_record(&rec, on_recorded, (void *)(uintptr_t)s->id);
@@ -577,8 +593,9 @@ sessions_review(void)
 	struct session *s;
 
 	memcpy(moved.head, registry_head(attestd.registry), sizeof(moved.head));
+	registry_turns(attestd.registry, moved.turns);
 	TAILQ_FOREACH(s, &my.all, entry) {
-		if (!s->attested || s->chan == NULL)
+		if (!s->attested || s->chan == NULL || s->unproven)
 			continue;
 		if (judge_standing(registry_standing(attestd.registry, s->peer,
 				       s->key, attestd_now()),

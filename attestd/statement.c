@@ -167,6 +167,7 @@ statement_join(const struct statement_node *node, const uint8_t *seed,
 	r = keystore_public(KEY_IDENTITY, j.identity);
 	if (r == 0)
 		r = keystore_public(KEY_SEALING, j.sealing);
+	(void)keystore_next(j.next_hash); /* all zero: none */
 	if (r == 0)
 		r = sign_by_ticket(seed, node->genesis, NULL, 0, &j);
 	if (r != 0)
@@ -217,6 +218,54 @@ statement_update(const struct registry_update *u,
 		return (int)n;
 	r = keystore_public(id, out->kid);
 	return r != 0 ? r : keystore_sign(id, text, (size_t)n, out->sig);
+}
+
+/* Keys and commitment of the rotation that is under way. */
+static int
+fill_rotation(const struct statement_node *node, struct registry_rotation *r)
+{
+	struct timespec now;
+	int e;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	r->v = REGISTRY_VERSION;
+	snprintf(r->name, sizeof(r->name), "%s", node->name);
+	r->time_s = (uint64_t)now.tv_sec;
+	r->has_next = true;
+	e = keystore_next(r->next);
+	if (e == 0)
+		e = keystore_public(KEY_REVEALED, r->identity);
+	if (e == 0)
+		e = keystore_public(KEY_NEW_SEALING, r->sealing);
+	return e;
+}
+
+ssize_t
+statement_rotation(const struct statement_node *node, uint64_t ksn,
+    const uint8_t prev[32], char *line, size_t size)
+{
+	static const enum key_id signer[] = { KEY_REVEALED, KEY_IDENTITY };
+	struct registry_rotation r = { .ksn = ksn };
+	struct registry_signature sig[2];
+	uint8_t text[REGUPDATE_SIGNED_MAX];
+	ssize_t n;
+	size_t i;
+	int e;
+
+	memcpy(r.prev, prev, sizeof(r.prev));
+	e = fill_rotation(node, &r);
+	if (e != 0)
+		return e;
+	n = regupdate_rotation_signed_bytes(&r, text, sizeof(text));
+	if (n < 0)
+		return n;
+	for (i = 0; i < 2 && e == 0; i++) {
+		e = keystore_public(signer[i], sig[i].kid);
+		if (e == 0)
+			e = keystore_sign(signer[i], text, (size_t)n,
+			    sig[i].sig);
+	}
+	return e != 0 ? e : regupdate_rotation_line(&r, sig, 2, line, size);
 }
 
 ssize_t
@@ -279,6 +328,7 @@ first_node(const struct msg_GENESIS_SIGN *m, const registry_hash genesis,
 	r = keystore_public(KEY_IDENTITY, u.node.identity);
 	if (r == 0)
 		r = keystore_public(KEY_SEALING, u.node.sealing);
+	u.node.has_next = keystore_next(u.node.next) == 0;
 	return r != 0 ? r : sign_line(&u, out, size);
 }
 

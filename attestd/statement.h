@@ -66,6 +66,13 @@ int statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN]);
 int statement_update(const struct registry_update *u,
     struct registry_signature *out);
 
+/*
+ * The line of the rotation that is under way, without newline: signed by the
+ * identity that it reveals, and by the present one. Length, or negative.
+ */
+ssize_t statement_rotation(const struct statement_node *node, uint64_t ksn,
+    const uint8_t prev[32], char *line, size_t size);
+
 /* A token over these claims; iss, sub, iat and jti are filled in here. */
 ssize_t statement_token(struct token_claims *claims, uint32_t seconds,
     char *out, size_t size);

@@ -299,7 +299,7 @@ init_run(const struct cmd *c)
 	const char *listen = cmd_value(c, FLAG_INIT_LISTEN);
 	const char *join = cmd_value(c, FLAG_INIT_JOIN);
 	char clawd[PATH_MAX];
-	const char *argv[20];
+	const char *argv[21];
 	size_t i, n = 0;
 
 	if (join != NULL && strcmp(join, "-") != 0 && join[0] != '@') {
@@ -341,6 +341,8 @@ init_run(const struct cmd *c)
 		argv[n++] = "--listen";
 		argv[n++] = listen;
 	}
+	if (cmd_value(c, FLAG_INIT_NO_RECOVERY) != NULL)
+		argv[n++] = "--no-recovery";
 #ifdef CLAW_SANITIZERS
 	argv[n++] = "--insecure-no-sandbox";
 #endif

@@ -184,6 +184,7 @@ node_add_run(const struct cmd *c)
 	const char *addresses[REGISTRY_ADDRESSES_MAX + 1];
 	const char *sealing = cmd_value(c, FLAG_ADD_SEALING);
 	const char *zone = cmd_value(c, FLAG_ADD_ZONE);
+	const char *next = cmd_value(c, FLAG_ADD_NEXT);
 	json_t *operands, *names, *list;
 	size_t i, n;
 
@@ -205,6 +206,8 @@ node_add_run(const struct cmd *c)
 	for (i = 0; i < n; i++)
 		(void)json_array_append_new(list, json_string(addresses[i]));
 	(void)json_object_set_new(operands, "addresses", list);
+	if (next != NULL)
+		(void)json_object_set_new(operands, "next", json_string(next));
 	if (zone != NULL)
 		(void)json_object_set_new(operands, "zone", json_string(zone));
 	if (!set_expiry(c, operands)) {

@@ -21,6 +21,7 @@
 #include "clawd/notify.h"
 #include "clawd/place.h"
 #include "clawd/record.h"
+#include "clawd/rotate.h"
 #include "clawd/suite.h"
 #include "common/log.h"
 #include "common/shardname.h"
@@ -40,6 +41,10 @@ static const struct chan_handlers handlers[] = {
 	{ MSG_CHECKPOINT_NOTED, on_checkpoint_noted },
 	{ MSG_REGISTRY_NOTED, on_registry_noted },
 	{ MSG_AUTHORITY_WANTED, on_authority_wanted },
+	{ MSG_ROTATE_FILE, rotate_on_file },
+	{ MSG_ROTATE_KEEP, rotate_on_keep },
+	{ MSG_ROTATE_DONE, rotate_on_done },
+	{ MSG_ROTATE_DROP, rotate_on_drop },
 	{ MSG_WORKER_START, worker_on_start },
 	{ MSG_RELOAD, order_on_reload },
 	{ MSG_RESTART, order_on_restart },
@@ -414,6 +419,7 @@ hand_over_key(struct instance *in)
 
 	if (kept_checkpoint(&known))
 		(void)chan_send_CHECKPOINT_KNOWN(in->chan, 0, -1, &known);
+	rotate_hand_over(in->chan);
 	if (!place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path)) ||
 	    (fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
 		log_warn("%s", path);

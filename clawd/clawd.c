@@ -56,6 +56,7 @@ usage(FILE *out)
 	      "[--listen ADDR:PORT]\n"
 	      "                    [--join TICKET|@FILE|- | --request FILE |\n"
 	      "                    --complete FILE --genesis HASH]\n"
+	      "                    [--no-recovery]\n"
 	      "\n"
 	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
 	      "/claw/claw.yaml)\n"
@@ -98,6 +99,7 @@ parse_options(int argc, char **argv, struct options *o)
 		REQUEST,
 		COMPLETE,
 		GENESIS,
+		WITHOUT_CODE,
 		INSECURE
 	};
 	static const struct option longs[] = {
@@ -110,6 +112,7 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "name", required_argument, NULL, NAME },
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "join", required_argument, NULL, JOIN },
+		{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
 		{ "request", required_argument, NULL, REQUEST },
 		{ "complete", required_argument, NULL, COMPLETE },
 		{ "genesis", required_argument, NULL, GENESIS },
@@ -142,6 +145,9 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case JOIN:
 			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
+			break;
+		case WITHOUT_CODE:
+			o->new_node.no_recovery = true;
 			break;
 		case REQUEST:
 			o->new_node.request = optarg;

@@ -32,12 +32,13 @@
 static struct {
 	struct event_base *base;
 	struct newnode nn;
-	int node_fd, authority_fd;
+	int node_fd, authority_fd, next_fd;
+	char code[RECOVERY_TEXT_SIZE]; /* wiped when it was shown */
 	uint8_t identity[32];
 	char line[LINES_SIZE]; /* genesis, and this node */
 	size_t line_len;
 	bool done;
-} job = { .node_fd = -1, .authority_fd = -1 };
+} job = { .node_fd = -1, .authority_fd = -1, .next_fd = -1 };
 
 static void
 give_up(const char *what)
@@ -65,7 +66,8 @@ refused(const struct msg *m)
 	return true;
 }
 
-/* The conversation with keyd: HELLO, node key, authority key, genesis. */
+/* The conversation with keyd: HELLO, next key, node key, authority key,
+ * genesis. */
 
 static void
 on_genesis(struct chan *c, struct msg *m, void *arg)
@@ -128,9 +130,34 @@ on_node_key(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
-on_hello(struct chan *c, struct msg *m)
+create_key(struct chan *c)
 {
 	struct msg_KEY_CREATE create = { 0 };
+
+	(void)chan_send_KEY_CREATE(c,
+	    chan_ask(c, MSG_KEY_CREATE, on_node_key, NULL), job.node_fd,
+	    &create);
+}
+
+static void
+on_next_key(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_NEXT_MADE made;
+
+	(void)arg;
+	if (refused(m))
+		return;
+	if (!msg_get_NEXT_MADE(&m->body, &made))
+		fatalx("malformed NEXT_MADE");
+	memcpy(job.code, made.code, sizeof(job.code));
+	explicit_bzero(&made, sizeof(made));
+	create_key(c);
+}
+
+static void
+on_hello(struct chan *c, struct msg *m)
+{
+	struct msg_NEXT_CREATE next = { 0 };
 	struct msg_HELLO hello;
 
 	if (!msg_get_HELLO(&m->body, &hello))
@@ -139,9 +166,12 @@ on_hello(struct chan *c, struct msg *m)
 		give_up("keyd is of another version, or its sandbox is open");
 		return;
 	}
-	(void)chan_send_KEY_CREATE(c,
-	    chan_ask(c, MSG_KEY_CREATE, on_node_key, NULL), job.node_fd,
-	    &create);
+	if (job.nn.opts->no_recovery)
+		create_key(c);
+	else
+		(void)chan_send_NEXT_CREATE(c,
+		    chan_ask(c, MSG_NEXT_CREATE, on_next_key, NULL),
+		    job.next_fd, &next);
 }
 
 static void
@@ -245,16 +275,23 @@ init_node(const struct init_opts *opts)
 	job.base = event_base_new();
 	job.node_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
 	job.authority_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	if (job.base == NULL || job.node_fd == -1 || job.authority_fd == -1)
+	job.next_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
+	if (job.base == NULL || job.node_fd == -1 || job.authority_fd == -1 ||
+	    job.next_fd == -1)
 		return EX_CANTCREAT;
 	spawn_setup();
 	if (!ask_keyd(opts->insecure) || !write_registry() ||
 	    !newnode_name_file(&job.nn, job.authority_fd, PLACE_KEYS,
 		"authority.key", 0600) ||
+	    (!opts->no_recovery &&
+		!newnode_name_file(&job.nn, job.next_fd, PLACE_KEYS, "next.key",
+		    0600)) ||
 	    !newnode_name_file(&job.nn, job.node_fd, PLACE_KEYS, "node.key",
 		0600) ||
 	    !newnode_write_conf(&job.nn))
 		return EX_CANTCREAT;
 	newnode_say(&job.nn, job.identity);
+	if (!opts->no_recovery)
+		newnode_say_code(job.code);
 	return EXIT_SUCCESS;
 }

@@ -13,6 +13,7 @@ struct init_opts {
 	const char *name;
 	const char *listen; /* NULL: the default */
 	bool insecure;
+	bool no_recovery; /* no next key */
 	/* Of a join: */
 	const char *join;     /* "-": from stdin, "@FILE", or a ticket */
 	const char *request;  /* write a request to this file */

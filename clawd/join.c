@@ -7,8 +7,9 @@
  * the ticket and hands the socket over. It sees neither a key nor a byte of
  * the inviter's.
  *
- *	keys		keys/node.key.joining, durable before anybody hears
- *			of them; the same ones for every attempt
+ *	keys		keys/next.key.joining and keys/node.key.joining,
+ *			durable before anybody hears of them; the same ones
+ *			for every attempt
  *	linkd		the session, JOIN, and the registry
  *	attestd		verifies it from the ticket's genesis to a node-add
  *			with exactly these keys, and then writes it
@@ -49,6 +50,7 @@
 #define EX_NOPERM 77
 
 #define JOINING_KEY "node.key.joining"
+#define JOINING_NEXT "next.key.joining"
 #define CONNECT_MS 5000
 #define HANDSHAKE_MS 10000
 #define ASK_AGAIN_S 2 /* while an operator there has to say yes */
@@ -74,8 +76,9 @@ static struct {
 	struct helper keyd, attestd, linkd;
 	struct event *again; /* the next attempt, or the next question */
 	uint32_t session;
-	int key_fd, socket_fd;
+	int key_fd, next_fd, socket_fd;
 	bool key_is_new;
+	char code[RECOVERY_TEXT_SIZE]; /* wiped when it was shown */
 	uint8_t identity[32], sealing[32];
 	uint8_t nonce[32];
 	bool role_set, opened, served;
@@ -92,7 +95,10 @@ static struct {
 	bool requested;
 	FILE *lines;
 	struct chan *as_linkd;
-} my = { .key_fd = -1, .socket_fd = -1, .status = EX_TEMPFAIL };
+} my = { .key_fd = -1,
+	.next_fd = -1,
+	.socket_fd = -1,
+	.status = EX_TEMPFAIL };
 
 static void start_linkd(void);
 static void next_address(void);
@@ -222,9 +228,17 @@ keep_key(void)
 {
 	if (!my.key_is_new)
 		return true;
+	if (my.next_fd != -1 &&
+	    !newnode_name_file(&my.nn, my.next_fd, PLACE_KEYS, JOINING_NEXT,
+		0600))
+		return false;
 	/* From here on these are the keys, whatever happens. */
-	return newnode_name_file(&my.nn, my.key_fd, PLACE_KEYS, JOINING_KEY,
-	    0600);
+	if (!newnode_name_file(&my.nn, my.key_fd, PLACE_KEYS, JOINING_KEY,
+		0600))
+		return false;
+	if (my.next_fd != -1)
+		newnode_say_code(my.code);
+	return true;
 }
 
 static void
@@ -294,18 +308,48 @@ on_keys(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
-hand_over_key(struct chan *c)
+create_key(struct chan *c)
 {
 	struct msg_KEY_CREATE create = { 0 };
+
+	(void)chan_send_KEY_CREATE(c,
+	    chan_ask(c, MSG_KEY_CREATE, on_keys, NULL), my.key_fd, &create);
+}
+
+static void
+on_next_key(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_NEXT_MADE made;
+
+	(void)arg;
+	if (given_up(m))
+		return;
+	if (!msg_get_NEXT_MADE(&m->body, &made))
+		fatalx("malformed NEXT_MADE");
+	memcpy(my.code, made.code, sizeof(my.code));
+	explicit_bzero(&made, sizeof(made));
+	create_key(c);
+}
+
+static void
+hand_over_key(struct chan *c)
+{
+	struct msg_NEXT_CREATE next = { 0 };
+	struct msg_NEXT_FILE next_file = { 0 };
 	struct msg_KEY_FILE file = { 0 };
 
-	if (my.key_is_new)
-		(void)chan_send_KEY_CREATE(c,
-		    chan_ask(c, MSG_KEY_CREATE, on_keys, NULL), my.key_fd,
-		    &create);
-	else
+	if (my.key_is_new && my.next_fd != -1)
+		(void)chan_send_NEXT_CREATE(c,
+		    chan_ask(c, MSG_NEXT_CREATE, on_next_key, NULL), my.next_fd,
+		    &next);
+	else if (my.key_is_new)
+		create_key(c);
+	else {
+		if (my.next_fd != -1)
+			(void)chan_send_NEXT_FILE(c, 0, my.next_fd, &next_file);
 		(void)chan_send_KEY_FILE(c,
 		    chan_ask(c, MSG_KEY_FILE, on_keys, NULL), my.key_fd, &file);
+	}
 }
 
 static void
@@ -872,6 +916,27 @@ keyd_ready(void)
 
 /* Files. */
 
+/* The next key of an attempt before this one, or a new one. */
+static bool
+open_next(bool new)
+{
+	char next[CONF_TEXT_MAX + 64];
+
+	if (!newnode_path(&my.nn, PLACE_KEYS, JOINING_NEXT, next, sizeof(next)))
+		return false;
+	if (!new) {
+		my.next_fd = open(next, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		return my.next_fd != -1 || errno == ENOENT;
+	}
+	/* Of an attempt that did not get as far as its keys. */
+	if (unlink(next) == -1 && errno != ENOENT)
+		return false;
+	if (my.nn.opts->no_recovery)
+		return true;
+	my.next_fd = newnode_unnamed(&my.nn, PLACE_KEYS);
+	return my.next_fd != -1;
+}
+
 static bool
 open_keys(void)
 {
@@ -884,7 +949,7 @@ open_keys(void)
 		return false;
 	my.key_fd = open(joining, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (my.key_fd != -1)
-		return true;
+		return open_next(false);
 	if (errno != ENOENT) {
 		log_warn("%s", joining);
 		return false;
@@ -903,7 +968,7 @@ open_keys(void)
 	}
 	my.key_is_new = true;
 	my.key_fd = newnode_unnamed(&my.nn, PLACE_KEYS);
-	return my.key_fd != -1;
+	return my.key_fd != -1 && open_next(true);
 }
 
 /* attestd has written it, and as it writes everything: for itself. */
@@ -926,35 +991,50 @@ publish_registry(void)
 	return ok;
 }
 
-/* The name of the keys; an attempt before this one may have given it. */
 static bool
-publish_key(void)
+publish_one(const char *joining, const char *name)
 {
-	char joining[CONF_TEXT_MAX + 64], key[CONF_TEXT_MAX + 64];
+	char from[CONF_TEXT_MAX + 64], to[CONF_TEXT_MAX + 64];
+	bool ok;
+
+	ok = newnode_path(&my.nn, PLACE_KEYS, joining, from, sizeof(from)) &&
+	    newnode_path(&my.nn, PLACE_KEYS, name, to, sizeof(to)) &&
+	    (link(from, to) == 0 || errno == EEXIST);
+	if (!ok)
+		log_warn("keys/%s", name);
+	return ok;
+}
+
+/* The names of the keys; an attempt before this one may have given them. */
+static bool
+publish_keys(void)
+{
 	int dir = place_open_dir(&my.nn.conf, PLACE_KEYS);
 	bool ok;
 
 	ok = dir != -1 &&
-	    newnode_path(&my.nn, PLACE_KEYS, JOINING_KEY, joining,
-		sizeof(joining)) &&
-	    newnode_path(&my.nn, PLACE_KEYS, "node.key", key, sizeof(key)) &&
-	    (link(joining, key) == 0 || errno == EEXIST) && fsync(dir) == 0;
-	if (!ok)
-		log_warn("keys/node.key");
+	    (my.next_fd == -1 || publish_one(JOINING_NEXT, "next.key")) &&
+	    publish_one(JOINING_KEY, "node.key") && fsync(dir) == 0;
 	if (dir != -1)
 		close(dir);
 	return ok;
 }
 
 static void
+forget_one(const char *name)
+{
+	char path[CONF_TEXT_MAX + 64];
+
+	if (newnode_path(&my.nn, PLACE_KEYS, name, path, sizeof(path)) &&
+	    unlink(path) == -1 && errno != ENOENT)
+		log_warn("%s", path);
+}
+
+static void
 forget_attempt(void)
 {
-	char joining[CONF_TEXT_MAX + 64];
-
-	if (newnode_path(&my.nn, PLACE_KEYS, JOINING_KEY, joining,
-		sizeof(joining)) &&
-	    unlink(joining) == -1)
-		log_warn("%s", joining);
+	forget_one(JOINING_NEXT);
+	forget_one(JOINING_KEY);
 }
 
 /* The ticket. */
@@ -1135,7 +1215,7 @@ join_node(const struct init_opts *opts)
 		return write_request();
 	if (!my.joined)
 		return my.status;
-	if (!publish_registry() || !publish_key() ||
+	if (!publish_registry() || !publish_keys() ||
 	    !newnode_write_conf(&my.nn))
 		return EX_CANTCREAT;
 	forget_attempt();

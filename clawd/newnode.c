@@ -222,3 +222,24 @@ newnode_say(const struct newnode *n, const uint8_t identity[32])
 	       "Start it with: clawd -f %s\n",
 	    n->name, key, did, n->file, n->file);
 }
+
+void
+newnode_say_code(char code[RECOVERY_TEXT_SIZE])
+{
+	char text[RECOVERY_TEXT_SIZE + 256];
+	ssize_t w = 0;
+	size_t n, at;
+
+	n = (size_t)snprintf(text, sizeof(text),
+	    "Recovery code, shown this once; keep it on paper, away from this "
+	    "machine:\n"
+	    "  %s\n"
+	    "Who has it and this node's files can replace its keys "
+	    "(claw node:attest --rotate-keys).\n",
+	    code);
+	fflush(stdout);
+	for (at = 0; at < n && w >= 0; at += (size_t)w)
+		w = write(STDOUT_FILENO, text + at, n - at);
+	explicit_bzero(text, sizeof(text));
+	explicit_bzero(code, RECOVERY_TEXT_SIZE);
+}

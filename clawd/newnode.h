@@ -17,6 +17,7 @@
 #include "clawd/init.h"
 #include "clawd/place.h"
 #include "common/conf.h"
+#include "common/recovery.h"
 
 #define EX_DATA 65
 #define EX_CANTCREAT 73
@@ -49,5 +50,7 @@ bool newnode_name_file(const struct newnode *n, int fd, enum place folder,
 bool newnode_write_conf(const struct newnode *n);
 /* What was made, on standard output. */
 void newnode_say(const struct newnode *n, const uint8_t identity[32]);
+/* The recovery code, once, past every buffer; then it is wiped. */
+void newnode_say_code(char code[RECOVERY_TEXT_SIZE]);
 
 #endif

@@ -162,6 +162,14 @@ take_fds(struct msghdr *mh, int *fd)
 	return (mh->msg_flags & MSG_CTRUNC) != 0 ? FDS_MAX + 1 : count;
 }
 
+/* Types whose packets are wiped when they have been sent and handled. */
+static bool
+is_secret(uint16_t type)
+{
+	return type == MSG_JOIN_BEGIN || type == MSG_NEXT_MADE ||
+	    type == MSG_ROTATE;
+}
+
 static void
 judge(struct chan *c, const void *packet, size_t len, int fd, unsigned int nfds)
 {
@@ -219,8 +227,7 @@ receive(int sock, struct mmsghdr got[READ_AT_ONCE])
 }
 
 static void
-take_packet(struct chan *c, int sock, struct mmsghdr *got,
-    const uint8_t *packet)
+take_packet(struct chan *c, int sock, struct mmsghdr *got, uint8_t *packet)
 {
 	unsigned int nfds;
 	size_t len = got->msg_len;
@@ -241,6 +248,9 @@ take_packet(struct chan *c, int sock, struct mmsghdr *got,
 	if ((got->msg_hdr.msg_flags & MSG_TRUNC) != 0 || len > MSG_MAX_LEN)
 		len = 0; /* judged as a packet without a header */
 	judge(c, packet, len, fd, nfds);
+	if (len >= MSG_HEADER_LEN &&
+	    is_secret((uint16_t)(packet[0] << 8 | packet[1])))
+		explicit_bzero(packet, len);
 }
 
 static void
@@ -304,6 +314,8 @@ drop_packet(struct chan *c, struct packet *p)
 	c->queued -= p->len;
 	if (p->fd != -1)
 		close(p->fd);
+	if (is_secret((uint16_t)(p->data[0] << 8 | p->data[1])))
+		explicit_bzero(p->data, p->len);
 	free(p);
 }
 
@@ -549,10 +561,14 @@ static uint8_t outbox[MSG_MAX_LEN];
 	    const struct msg_##name *m)                                        \
 	{                                                                      \
 		struct wbuf w;                                                 \
+		int r;                                                         \
                                                                                \
 		wbuf_init(&w, outbox, sizeof(outbox));                         \
 		w.len = MSG_HEADER_LEN;                                        \
 		msg_put_##name(&w, m);                                         \
-		return output(c, MSG_##name, id, fd, &w);                      \
+		r = output(c, MSG_##name, id, fd, &w);                         \
+		if (is_secret(MSG_##name))                                     \
+			explicit_bzero(outbox, w.len);                         \
+		return r;                                                      \
 	}
 #include "policy/messages.def"

@@ -519,6 +519,44 @@ registry_rotations_hash(const struct registry *r, size_t n, registry_hash out)
 	memcpy(out, both, REGISTRY_HASH_LEN);
 }
 
+/* name NUL, number of the rotation, its hash, whether it is suspended */
+static bool
+digest_turn(EVP_MD_CTX *ctx, const struct registry_node *n)
+{
+	uint8_t ksn[8], suspended = n->suspended ? 1 : 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(ksn); i++)
+		ksn[i] = (uint8_t)(n->ksn >> (56 - 8 * i));
+	return EVP_DigestUpdate(ctx, n->name, strlen(n->name) + 1) == 1 &&
+	    EVP_DigestUpdate(ctx, ksn, sizeof(ksn)) == 1 &&
+	    EVP_DigestUpdate(ctx, n->rotation, sizeof(n->rotation)) == 1 &&
+	    EVP_DigestUpdate(ctx, &suspended, 1) == 1;
+}
+
+void
+registry_turns(const struct registry *r, registry_hash out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const struct registry_node *n;
+	bool ok =
+	    ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+	bool any = false;
+	size_t i;
+
+	memset(out, 0, REGISTRY_HASH_LEN);
+	for (i = 0; ok && (n = registry_node_at(r, i)) != NULL; i++)
+		if (n->ksn > 0 && !n->revoked) {
+			any = true;
+			ok = digest_turn(ctx, n);
+		}
+	if (any && ok)
+		ok = EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	if (!ok)
+		abort();
+	EVP_MD_CTX_free(ctx);
+}
+
 uint64_t
 registry_time(const struct registry *r)
 {

@@ -178,6 +178,13 @@ void
 registry_rotations_hash(const struct registry *, size_t n, registry_hash out);
 
 /*
+ * A digest of which keys the nodes in force have by rotation: the same for
+ * all who have the same chain and the same rotations, in whatever order they
+ * came. All 0: there are none.
+ */
+void registry_turns(const struct registry *, registry_hash out);
+
+/*
  * A time that at least `threshold` authorities have stated, each in the last
  * update that it signed: no fewer of them can put it ahead, and a corrected
  * clock corrects it. A floor for the node's own clock; 0: none.

@@ -217,7 +217,7 @@ read_lines(struct client *c)
 	    (line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF)) != NULL) {
 		c->partial = false;
 		take_request(c, line, len);
-		explicit_bzero(line, len);
+		explicit_bzero(line, len); /* some lines hold a secret */
 		free(line);
 	}
 	if (!c->closing && may_ask(c) &&

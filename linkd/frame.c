@@ -23,7 +23,7 @@ static const struct {
 } table[] = {
 	[FRAME_PING] = { "PING", 8, 8, ON(MESH) | ON(REGISTRY) | ON(JOIN) },
 	[FRAME_PONG] = { "PONG", 8, 8, ON(MESH) | ON(REGISTRY) | ON(JOIN) },
-	[FRAME_HAVE] = { "HAVE", 40, 40, ON(MESH) },
+	[FRAME_HAVE] = { "HAVE", 72, 72, ON(MESH) },
 	[FRAME_PULL] = { "PULL", 9, 9, ON(MESH) | ON(REGISTRY) | ON(JOIN) },
 	[FRAME_LINES] = { "LINES", FRAME_LINES_HEAD, FRAME_BODY_MAX,
 	    ON(MESH) | ON(REGISTRY) | ON(JOIN) },
@@ -99,6 +99,7 @@ put_body(struct wbuf *w, const struct frame *f)
 	case FRAME_HAVE:
 		wbuf_u64(w, f->seq);
 		wbuf_put(w, f->hash, sizeof(f->hash));
+		wbuf_put(w, f->turns, sizeof(f->turns));
 		break;
 	case FRAME_PULL:
 		wbuf_u8(w, f->rotations);
@@ -202,6 +203,7 @@ get_body(struct rbuf *r, struct frame *f)
 	case FRAME_HAVE:
 		f->seq = rbuf_u64(r);
 		get_hash(r, f->hash);
+		get_hash(r, f->turns);
 		break;
 	case FRAME_PULL:
 		f->rotations = rbuf_u8(r);

@@ -56,6 +56,7 @@ struct frame {
 	uint64_t number;     /* PING, PONG: the sender's own */
 	uint64_t seq;	     /* HAVE, JOINED: of the registry */
 	uint8_t hash[32];    /* HAVE: head; CHALLENGE: nonce */
+	uint8_t turns[32];   /* HAVE: digest of the rotations */
 	uint8_t rotations;   /* PULL, LINES: 0 chain, 1 rotations */
 	uint8_t more;	     /* LINES: there are more after these */
 	uint64_t from;	     /* PULL: first line; LINES: the next */

@@ -69,7 +69,7 @@ static struct {
 	uint8_t own_nonce[32], peer_nonce[32];
 	uint64_t until;
 	uint64_t seq; /* our registry */
-	uint8_t head[32];
+	uint8_t head[32], turns[32];
 	struct welcome mine;
 
 	uint8_t in[FRAME_MAX]; /* the frame that is being read */
@@ -372,7 +372,7 @@ static void
 accept_peer(const struct msg_VERDICT *v)
 {
 	lk.until = v->until;
-	link_own_head(v->seq, v->head);
+	link_own_head(v->seq, v->head, v->turns);
 	lk.mine.mine_len = v->checkpoint_len;
 	memcpy(lk.mine.mine, v->checkpoint, v->checkpoint_len);
 	lk.mine.yours_len = v->theirs_len;
@@ -469,6 +469,7 @@ send_have(void)
 	struct timeval tv = { 0, HAVE_MS * 1000 };
 
 	memcpy(f.hash, lk.head, sizeof(f.hash));
+	memcpy(f.turns, lk.turns, sizeof(f.turns));
 	link_send(&f);
 	lk.have_again = false;
 	evtimer_add(lk.have, &tv);
@@ -485,18 +486,25 @@ on_have_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-link_own_head(uint64_t seq, const uint8_t head[32])
+link_own_head(uint64_t seq, const uint8_t head[32], const uint8_t turns[32])
 {
 	if (seq < lk.seq)
 		return;
 	lk.seq = seq;
 	memcpy(lk.head, head, sizeof(lk.head));
+	memcpy(lk.turns, turns, sizeof(lk.turns));
+}
+
+const uint8_t *
+link_own_turns(void)
+{
+	return lk.turns;
 }
 
 void
 link_head_moved(const struct msg_HEAD_MOVED *m)
 {
-	link_own_head(m->seq, m->head);
+	link_own_head(m->seq, m->head, m->turns);
 	if (lk.state != UP || lk.purpose != EVIDENCE_MESH)
 		return;
 	if (evtimer_pending(lk.have, NULL))
@@ -615,6 +623,14 @@ report_up(const struct welcome *theirs)
 	(void)chan_send_LINK_UP(child_peer(PROC_MESHD), 0, -1, &up);
 }
 
+static bool
+is_zero(const uint8_t *p, size_t n)
+{
+	while (n > 0 && p[n - 1] == 0)
+		n--;
+	return n == 0;
+}
+
 static void
 take_welcome(void)
 {
@@ -642,10 +658,11 @@ take_welcome(void)
 	report_up(&theirs);
 	if (lk.purpose != EVIDENCE_MESH)
 		return;
-	if (theirs.seq != lk.seq)
+	/* WELCOME says nothing of rotations. */
+	if (theirs.seq != lk.seq || !is_zero(lk.turns, sizeof(lk.turns)))
 		send_have();
 	reattest_begin(lk.until);
-	pull_if_newer(theirs.seq, theirs.head);
+	pull_if_newer(theirs.seq, NULL);
 }
 
 static void
@@ -691,7 +708,7 @@ dispatch(const struct frame *f)
 		on_pong(f);
 		break;
 	case FRAME_HAVE:
-		pull_if_newer(f->seq, f->hash);
+		pull_if_newer(f->seq, f->turns);
 		break;
 	case FRAME_PULL:
 		if (lk.purpose == EVIDENCE_JOIN && !join_is_done())

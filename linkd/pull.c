@@ -37,9 +37,12 @@ static struct {
 	uint32_t taken;
 	unsigned int rounds, back;
 	char why[LINK_REASON_SIZE];
+	bool useless; /* its chain has nothing for us */
 	struct event *answer;
 	uint64_t not_before_us;
 	uint64_t peer_seq; /* the most it said it has */
+	/* Of its rotations: what it said last, and when we pulled them. */
+	uint8_t peer_turns[32], pulled_turns[32];
 	struct {
 		struct chan *chan;
 		uint32_t id;
@@ -80,15 +83,17 @@ ask_peer(void)
 }
 
 static void
-begin(uint64_t from)
+begin(uint8_t rotations, uint64_t from)
 {
 	pl.active = true;
-	pl.rotations = 0;
+	pl.rotations = rotations;
 	pl.from = from;
+	memcpy(pl.pulled_turns, pl.peer_turns, sizeof(pl.pulled_turns));
 	pl.taken = 0;
 	pl.rounds = 0;
 	pl.back = 0;
 	pl.why[0] = '\0';
+	pl.useless = false;
 	ask_peer();
 }
 
@@ -97,13 +102,26 @@ static void
 next_part(void)
 {
 	if (pl.rotations == 1) {
-		pl.rotations_from = pl.next;
+		/* Some may follow from what we did not have: all, next time. */
+		pl.rotations_from = pl.why[0] == '\0' ? pl.next : 0;
 		finish();
 		return;
 	}
+	pl.useless = pl.taken == 0 && pl.why[0] != '\0';
 	pl.rotations = 1;
 	pl.from = pl.rotations_from;
 	ask_peer();
+}
+
+/* Other rotations than ours, and than those it had when we asked. */
+static bool
+has_turns(void)
+{
+	static const uint8_t none[32];
+
+	return memcmp(pl.peer_turns, none, sizeof(none)) != 0 &&
+	    memcmp(pl.peer_turns, link_own_turns(), 32) != 0 &&
+	    memcmp(pl.peer_turns, pl.pulled_turns, 32) != 0;
 }
 
 static void
@@ -113,7 +131,7 @@ finish(void)
 	size_t i;
 
 	pl.active = false;
-	if (pl.taken == 0 && pl.why[0] != '\0')
+	if (pl.useless || (pl.rotations == 0 && pl.why[0] != '\0'))
 		pl.not_before_us = link_now_us() + USELESS_S * 1000000;
 	snprintf(done.why, sizeof(done.why), "%s", pl.why);
 	for (i = 0; i < pl.askers; i++)
@@ -121,7 +139,9 @@ finish(void)
 		    -1, &done);
 	pl.askers = 0;
 	if (pl.peer_seq > link_own_seq() && pl.taken > 0 && pl.why[0] == '\0')
-		begin(link_own_seq() + 1);
+		begin(0, link_own_seq() + 1);
+	else if (has_turns())
+		begin(1, pl.rotations_from);
 }
 
 /* None of the lines was taken: they may follow from something before. */
@@ -154,7 +174,7 @@ on_taken(struct chan *c, struct msg *m, void *arg)
 	} else if (m != NULL) {
 		if (!msg_get_REGISTRY_TAKEN(&m->body, &t))
 			fatalx("malformed REGISTRY_TAKEN");
-		link_own_head(t.seq, t.head);
+		link_own_head(t.seq, t.head, t.turns);
 	}
 	pl.taken += t.taken;
 	if (t.why[0] != '\0') {
@@ -163,9 +183,10 @@ on_taken(struct chan *c, struct msg *m, void *arg)
 			ask_peer();
 			return;
 		}
-	} else
+	} else if (pl.rotations == 0)
 		pl.why[0] = '\0';
-	if (pl.more && t.why[0] == '\0' && ++pl.rounds < ROUNDS_MAX) {
+	/* One rotation that does not fit says nothing of the others. */
+	if (pl.more && m != NULL && (t.why[0] == '\0' || pl.rotations != 0) && ++pl.rounds < ROUNDS_MAX) {
 		pl.from = pl.next;
 		ask_peer();
 	} else
@@ -203,14 +224,18 @@ pull_on_lines(const struct frame *f)
 }
 
 void
-pull_if_newer(uint64_t seq, const uint8_t head[32])
+pull_if_newer(uint64_t seq, const uint8_t *turns)
 {
-	(void)head;
 	if (seq > pl.peer_seq)
 		pl.peer_seq = seq;
-	if (!pl.active && seq > link_own_seq() &&
-	    link_now_us() >= pl.not_before_us)
-		begin(link_own_seq() + 1);
+	if (turns != NULL)
+		memcpy(pl.peer_turns, turns, sizeof(pl.peer_turns));
+	if (pl.active)
+		return;
+	if (seq > link_own_seq() && link_now_us() >= pl.not_before_us)
+		begin(0, link_own_seq() + 1);
+	else if (has_turns())
+		begin(1, pl.rotations_from);
 }
 
 void
@@ -223,7 +248,7 @@ pull_on_request(struct chan *c, struct msg *m)
 	pl.asker[pl.askers].chan = c;
 	pl.asker[pl.askers++].id = m->id;
 	if (!pl.active)
-		begin(link_own_seq() + 1);
+		begin(0, link_own_seq() + 1);
 }
 
 /* The peer's of us. */

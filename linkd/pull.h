@@ -10,8 +10,11 @@
 #include "common/chan.h"
 #include "linkd/frame.h"
 
-/* The peer's registry, by WELCOME or HAVE: pulled if it has what we lack. */
-void pull_if_newer(uint64_t seq, const uint8_t head[32]);
+/*
+ * The peer's registry, by WELCOME or HAVE: pulled if it has what we lack.
+ * turns: digest of its rotations, NULL: not said.
+ */
+void pull_if_newer(uint64_t seq, const uint8_t *turns);
 /* LINK_PULL: answered when it is over. */
 void pull_on_request(struct chan *c, struct msg *m);
 

@@ -226,7 +226,7 @@ on_verdict(struct chan *c, struct msg *m, void *arg)
 		return;
 	}
 	re.until = v.until;
-	link_own_head(v.seq, v.head);
+	link_own_head(v.seq, v.head, v.turns);
 	due_by_time();
 	re.again = false;
 	if (again)

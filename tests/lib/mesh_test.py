@@ -42,6 +42,7 @@ class Peer(Node):
             if made.returncode != 0:
                 raise Failure("claw init: exit %d\n%s%s" % (
                     made.returncode, made.stdout, made.stderr))
+            self.code = code_of(made.stdout)
             self.configure(config or {})
 
     def configure(self, config):
@@ -83,9 +84,18 @@ class Peer(Node):
         shown = self.registry()
         return shown["seq"], hex_of(shown["head"])
 
+    def next_hash(self):
+        """What it committed to when it was made; None: nothing."""
+        for update in self.lines():
+            if update["op"] == "node-add" and update["name"] == self.name:
+                return update.get("next")
+        raise Failure("%s is not in its registry" % self.name)
+
     def add(self, name, identity, sealing=SEALING, capabilities=None,
-            address=None, expires=None):
+            address=None, expires=None, next_hash=None):
         args = ["--sealing", sealing]
+        if next_hash:
+            args += ["--next", next_hash]
         if capabilities is None:
             capabilities = CAPABILITIES
         if capabilities:
@@ -180,6 +190,12 @@ class Peer(Node):
                 self.name, self.links(), names)) from None
 
 
+def code_of(text):
+    """The recovery code in what claw init says."""
+    found = re.search(r"^  ((?:[a-z]{3,8} ){11}[a-z]{3,8})$", text, re.M)
+    return found.group(1) if found else None
+
+
 def fits(value, want):
     if isinstance(want, str):
         return isinstance(value, str) and want in value
@@ -202,7 +218,8 @@ def member(first, name, config=None, address=True, **keywords):
     node = Peer(name, first.as_user, config)
     identity, sealing = node.keys()
     first.add(name, identity, sealing,
-              address=node.address if address else None, **keywords)
+              address=node.address if address else None,
+              next_hash=node.next_hash(), **keywords)
     node.believe(first)
     return node
 
