@@ -134,8 +134,10 @@ record_token(struct waiting *w)
 	struct token token;
 
 	if (token_parse(w->token.token, strlen(w->token.token), &token) !=
-	    TOKEN_OK)
-		fatalx("keyd's token is none");
+	    TOKEN_OK) {
+		answer(w, EIO, "keyd's answer is no token");
+		return;
+	}
 	log_id(token.claims.jti, id);
 	identity_text(token.claims.aud, key);
 	auditrec_init(&rec, AUDIT_TOKEN_MINTED, AUDIT_SINGLE, AUDIT_OK);
