@@ -121,11 +121,11 @@ pool_needs(unsigned int waiting)
 }
 
 struct chan *
-pool_take(uint32_t *session)
+pool_take(uint32_t *session, bool stranger)
 {
 	struct chan *c;
 
-	if (pool.idles == 0)
+	if (pool.idles <= (stranger && pool.idle_wanted > 1 ? 1 : 0))
 		return NULL;
 	pool.backoff_ms = 0;
 	c = pool.idle[0].chan;
