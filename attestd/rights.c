@@ -248,11 +248,14 @@ rights_on_check(struct chan *c, struct msg *m)
 	verdict = token_parse(want.token, strlen(want.token), &token);
 	if (verdict == TOKEN_OK)
 		verdict = token_verify(&token, &expect);
-	done.good = verdict == TOKEN_OK;
-	if (!done.good)
+	/* Who issued it may have been revoked long ago, for all we know. */
+	done.good = verdict == TOKEN_OK &&
+	    judge_freshness(attestd.registry, expect.now, done.why,
+		sizeof(done.why)) == ATLS_ACCEPT;
+	if (verdict != TOKEN_OK)
 		snprintf(done.why, sizeof(done.why), "%s",
 		    token_verdict_text(verdict));
-	else {
+	else if (done.good) {
 		issuer =
 		    registry_node_by_key(attestd.registry, token.claims.iss);
 		if (issuer != NULL)
