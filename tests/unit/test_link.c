@@ -661,7 +661,7 @@ test_heads_that_are_none(void **state)
 		{ EVIDENCE_MESH, 0, 0, "of a type that is none" },
 		{ EVIDENCE_MESH, FRAME_JOIN, 300, "kind of link" },
 		{ EVIDENCE_REGISTRY, FRAME_CHALLENGE, 32, "kind of link" },
-		{ EVIDENCE_REGISTRY, FRAME_HAVE, 40, "kind of link" } };
+		{ EVIDENCE_REGISTRY, FRAME_HAVE, 72, "kind of link" } };
 	size_t i;
 
 	(void)state;
