@@ -47,6 +47,9 @@ stage(struct msg *m)
 	snprintf(staged.node, sizeof(staged.node), "%s", c.node);
 	memcpy(staged.genesis, c.genesis, sizeof(staged.genesis));
 	memcpy(staged.identity, c.identity, sizeof(staged.identity));
+	memcpy(staged.sealing, c.sealing, sizeof(staged.sealing));
+	staged.floor_seq = c.floor_seq;
+	memcpy(staged.floor_head, c.floor_head, sizeof(staged.floor_head));
 	return NULL;
 }
 
@@ -143,6 +146,7 @@ start(void)
 	    registry_set(attestd.registry)->count);
 	if (child_peer(PROC_KEYD) != NULL)
 		chain_tell(child_peer(PROC_KEYD));
+	chain_noted();
 	chain_keep_fresh();
 	auditrec_init(&r, AUDIT_REGISTRY_LOADED, AUDIT_SINGLE, AUDIT_OK);
 	auditrec_num(&r, AUDIT_ATTR_SEQ, registry_seq(attestd.registry));
@@ -182,6 +186,7 @@ on_identity_show(struct chan *c, struct msg *m)
 
 	snprintf(id.node, sizeof(id.node), "%s", attestd.node);
 	memcpy(id.identity, attestd.identity, sizeof(id.identity));
+	memcpy(id.sealing, attestd.sealing, sizeof(id.sealing));
 	memcpy(id.genesis, attestd.genesis, sizeof(id.genesis));
 	memcpy(id.head, registry_head(attestd.registry), sizeof(id.head));
 	(void)chan_send_IDENTITY(c, m->id, -1, &id);

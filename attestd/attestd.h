@@ -27,6 +27,9 @@ struct attestd {
 	char node[64];
 	uint8_t genesis[32];
 	uint8_t identity[32];
+	uint8_t sealing[32];
+	uint64_t floor_seq; /* how far the registry has been, 0: not known */
+	uint8_t floor_head[32];
 	struct registry *registry;
 };
 
@@ -48,6 +51,8 @@ bool attestd_record(struct auditrec *r, chan_done *done, void *arg);
 const char *chain_load(int dirfd);
 /* Tells keyd, meshd, linkds: after a start, when one of them is new. */
 void chain_tell(struct chan *c);
+/* After a start: clawd keeps how far it goes. */
+void chain_noted(void);
 /* "fresh", daily, where this node is an authority. */
 void chain_keep_fresh(void);
 /*

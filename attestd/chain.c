@@ -25,6 +25,7 @@
 #define FRESH_LOOK_S 600
 
 static struct registry_file file;
+static uint64_t noted_seq; /* that clawd keeps, as far as we know */
 
 /* An update that waits for keyd. */
 struct pending {
@@ -51,6 +52,37 @@ count(void)
 	    registry_forked(attestd.registry) ? 1 : 0);
 }
 
+/*
+ * clawd keeps how far we have been where we cannot write: an old backup of the
+ * whole folder is behind that. NULL, or what to do about it.
+ */
+static const char *
+behind_floor(void)
+{
+	static char why[320];
+
+	if (registry_seq(attestd.registry) >= attestd.floor_seq)
+		return NULL;
+	snprintf(why, sizeof(why),
+	    "registry.ndjson ends with update %" PRIu64 ", and this node has "
+	    "been at %" PRIu64 ": an old backup? Bring a newer one from "
+	    "another node (claw registry:export there), or remove "
+	    "keys/registry to begin from this one knowingly",
+	    registry_seq(attestd.registry), attestd.floor_seq);
+	return why;
+}
+
+/* Told before the files go back, and after they have gone on. */
+static void
+note_floor(void)
+{
+	struct msg_REGISTRY_NOTED noted = { .seq = registry_seq(
+						attestd.registry) };
+
+	memcpy(noted.head, registry_head(attestd.registry), sizeof(noted.head));
+	(void)chan_send_REGISTRY_NOTED(child_parent(), 0, -1, &noted);
+}
+
 const char *
 chain_load(int dirfd)
 {
@@ -60,6 +92,8 @@ chain_load(int dirfd)
 	if (attestd.registry == NULL)
 		return "out of memory";
 	why = registry_file_load(&file, dirfd, true, attestd.registry);
+	if (why == NULL)
+		why = behind_floor();
 	if (why == NULL)
 		count();
 	return why;
@@ -229,10 +263,17 @@ take_rotation(const char *line, size_t len, bool *taken)
 static void
 publish(void)
 {
-	const char *why = registry_file_sync(&file, attestd.registry);
+	bool back = registry_seq(attestd.registry) < noted_seq;
+	const char *why;
 
+	noted_seq = registry_seq(attestd.registry);
+	if (back)
+		note_floor();
+	why = registry_file_sync(&file, attestd.registry);
 	if (why != NULL)
 		fatalx("%s", why);
+	if (!back)
+		note_floor();
 	rotation_self();
 	tell_all();
 }
@@ -363,6 +404,11 @@ conclude(struct pending *p)
 
 	why = registry_signed(attestd.registry, p->line, p->len, &have, &need,
 	    NULL);
+	if (why != NULL && p->u.seq <= registry_seq(attestd.registry)) {
+		finish(p, EAGAIN, "the registry has moved meanwhile; try again",
+		    false);
+		return;
+	}
 	if (why != NULL || have < need) {
 		finish(p, EINVAL, why, false);
 		return;
@@ -592,6 +638,13 @@ chain_on_inspect(struct chan *c, struct msg *m)
 	done.signatures = (uint8_t)have;
 	done.threshold = (uint8_t)need;
 	(void)chan_send_REGISTRY_INSPECTED(c, m->id, -1, &done);
+}
+
+void
+chain_noted(void)
+{
+	noted_seq = registry_seq(attestd.registry);
+	note_floor();
 }
 
 /* The daily word of an authority. */

@@ -8,8 +8,9 @@
  * between any two of them leaves an invite that the same keys can go on with
  * and no others.
  *
- * The permit is keyd's and does not outlive it. Where it is lost, whoever
- * joins waits until an operator says yes again.
+ * The permit is keyd's and does not outlive it. An invite whose permit is lost
+ * is closed: an operator has to invite again, and who has joined by half comes
+ * with the same keys.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -115,6 +116,80 @@ expire(void)
 		(void)save();
 }
 
+/* The node-add that this invite led to, if it is there. */
+static const struct registry_node *
+added(const struct invite *v)
+{
+	const struct registry_node *n =
+	    registry_node(attestd.registry, v->name);
+
+	return n != NULL && !n->revoked &&
+		memcmp(n->identity, v->identity, 32) == 0 &&
+		memcmp(n->sealing, v->sealing, 32) == 0 ?
+	    n :
+	    NULL;
+}
+
+/* Other authorities have yet to sign what ours has. */
+static bool
+is_proposed(const struct invite *v)
+{
+	uint32_t have, need;
+
+	return v->proposal[0] != '\0' &&
+	    registry_signed(attestd.registry, v->proposal, strlen(v->proposal),
+		&have, &need, NULL) == NULL;
+}
+
+/* The permit has gone with the keyd that had it. */
+static void
+close_lost(struct invite *v)
+{
+	const char *why = v->proposal[0] != '\0' ?
+	    "the registry has moved on since it was signed" :
+	    "the node was restarted";
+
+	v->state = INVITE_IS_CLOSED;
+	(void)save();
+	log_warnx("the invite for %s is closed: %s; invite again", v->name,
+	    why);
+	(void)record(AUDIT_INVITE_CLOSED, AUDIT_FAILED, v,
+	    v->has_keys ? v->identity : NULL, NULL, why, NULL, NULL);
+}
+
+static void
+on_permit_shown(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_PERMIT_SHOWN shown;
+	struct invite *v = arg;
+
+	(void)c;
+	if (m == NULL || m->type == MSG_REFUSED)
+		return;
+	if (!msg_get_PERMIT_SHOWN(&m->body, &shown))
+		fatalx("malformed PERMIT_SHOWN");
+	if (shown.there == 0 && takes_joiners(v) && !is_proposed(v) &&
+	    !v->busy && added(v) == NULL)
+		close_lost(v);
+}
+
+/* After a start: is what the file says still so? */
+static void
+ask_for_permits(struct chan *keyd)
+{
+	struct msg_PERMIT_SHOW want = { 0 };
+	struct invite *v;
+
+	for (v = invites; v < invites + invite_count; v++) {
+		if (!takes_joiners(v) || added(v) != NULL)
+			continue;
+		memcpy(want.name, v->name, sizeof(want.name));
+		(void)chan_send_PERMIT_SHOW(keyd,
+		    chan_ask(keyd, MSG_PERMIT_SHOW, on_permit_shown, v), -1,
+		    &want);
+	}
+}
+
 static void
 on_look(evutil_socket_t fd, short what, void *arg)
 {
@@ -145,6 +220,8 @@ invite_load(int dirfd)
 	if (look == NULL)
 		fatalx("out of memory");
 	on_look(-1, 0, NULL);
+	if (child_peer(PROC_KEYD) != NULL)
+		ask_for_permits(child_peer(PROC_KEYD));
 	return NULL;
 }
 
@@ -220,20 +297,6 @@ answer(struct asker *a, uint8_t status, uint64_t seq, const char *text)
 
 /* Adding. */
 
-/* The node-add that this invite led to, if it is there. */
-static const struct registry_node *
-added(const struct invite *v)
-{
-	const struct registry_node *n =
-	    registry_node(attestd.registry, v->name);
-
-	return n != NULL && !n->revoked &&
-		memcmp(n->identity, v->identity, 32) == 0 &&
-		memcmp(n->sealing, v->sealing, 32) == 0 ?
-	    n :
-	    NULL;
-}
-
 static void
 on_joined(struct asker *a, const struct registry_node *n)
 {
@@ -248,22 +311,6 @@ on_joined(struct asker *a, const struct registry_node *n)
 		(void)save();
 	}
 	answer(a, ADDED, n->added_seq, "");
-}
-
-/* The permit has gone with the keyd that had it. */
-static void
-wait_for_yes(struct asker *a)
-{
-	struct invite *v = a->invite;
-
-	v->state = INVITE_IS_WAITING;
-	v->confirm = true;
-	(void)save();
-	log_warnx("%s waits to be added: the node was restarted, so an "
-		  "operator has to say yes again",
-	    v->name);
-	answer(a, a->session != 0 ? WAITS : REFUSED, 0,
-	    "the inviter was restarted; its operator has to say yes again");
 }
 
 static void
@@ -287,7 +334,10 @@ on_update(const struct chain_result *result, void *arg)
 		log_info("%s waits to be added: %s", v->name, text);
 		answer(a, WAITS, 0, text);
 	} else if (result->code == EPERM) {
-		wait_for_yes(a);
+		close_lost(v);
+		answer(a, REFUSED, 0,
+		    "the invite is void by now; the inviter's operator has to "
+		    "invite again");
 	} else {
 		log_warnx("%s was not added: %s", v->name, result->why);
 		answer(a, result->code == EAGAIN ? WAITS : REFUSED, 0,
@@ -301,16 +351,9 @@ add(struct asker *a)
 	static struct registry_update u;
 	struct invite *v = a->invite;
 	const struct registry_node *n = added(v);
-	uint32_t have, need;
 
 	if (n != NULL) {
 		on_joined(a, n);
-		return;
-	}
-	if (v->proposal[0] != '\0' &&
-	    registry_signed(attestd.registry, v->proposal, strlen(v->proposal),
-		&have, &need, NULL) == NULL) {
-		answer(a, WAITS, 0, "other authorities have yet to sign");
 		return;
 	}
 	memset(&u, 0, sizeof(u));
@@ -516,6 +559,9 @@ invite_on_join(struct chan *c, struct msg *m)
 	}
 	if (added(v) != NULL)
 		answer_joiner(c, m->id, ADDED, added(v)->added_seq, "");
+	else if (is_proposed(v))
+		answer_joiner(c, m->id, WAITS, 0,
+		    "other authorities have yet to sign");
 	else
 		use(asker_new(c, m, v), address);
 }
@@ -718,6 +764,12 @@ invite_on_answer(struct chan *c, struct msg *m)
 	}
 	if (want.yes == 0) {
 		withdraw(c, m, v);
+		return;
+	}
+	if (is_proposed(v)) {
+		chan_refuse(c, m, EAGAIN, true,
+		    "this node has said yes; other authorities have yet to "
+		    "sign");
 		return;
 	}
 	v->state = INVITE_IS_USED;

@@ -214,6 +214,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_CHECKPOINT_SIGN, keyd_on_checkpoint_sign },
 	{ MSG_PERMIT, keyd_on_permit },
 	{ MSG_PERMIT_END, keyd_on_permit_end },
+	{ MSG_PERMIT_SHOW, keyd_on_permit_show },
 	{ MSG_UPDATE_SIGN, keyd_on_update_sign },
 	{ MSG_TOKEN_SIGN, keyd_on_token_sign },
 	{ MSG_ROTATE, keyd_on_rotate },

@@ -37,6 +37,7 @@ void keyd_on_checkpoint_sign(struct chan *c, struct msg *m);
 /* keyd_registry.c: controld's and attestd's */
 void keyd_on_permit(struct chan *c, struct msg *m);
 void keyd_on_permit_end(struct chan *c, struct msg *m);
+void keyd_on_permit_show(struct chan *c, struct msg *m);
 void keyd_on_update_sign(struct chan *c, struct msg *m);
 void keyd_on_token_sign(struct chan *c, struct msg *m);
 void keyd_on_head(struct chan *c, struct msg *m);

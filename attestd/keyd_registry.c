@@ -169,6 +169,18 @@ keyd_on_permit_end(struct chan *c, struct msg *m)
 	forget_authority();
 }
 
+void
+keyd_on_permit_show(struct chan *c, struct msg *m)
+{
+	struct msg_PERMIT_SHOWN done;
+	struct msg_PERMIT_SHOW want;
+
+	if (!msg_get_PERMIT_SHOW(&m->body, &want))
+		fatalx("malformed PERMIT_SHOW");
+	done.there = permit_invited(want.name, seconds(CLOCK_BOOTTIME));
+	(void)chan_send_PERMIT_SHOWN(c, m->id, -1, &done);
+}
+
 /* An order whose operator has gone is not carried out; an invite stays. */
 void
 keyd_controld_gone(struct chan *c)

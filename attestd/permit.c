@@ -123,6 +123,19 @@ permit_invites(uint64_t now_s)
 	return false;
 }
 
+bool
+permit_invited(const char *name, uint64_t now_s)
+{
+	size_t i;
+
+	expire(now_s);
+	for (i = 0; i < PERMIT_MAX; i++)
+		if (permits[i].id != 0 && permits[i].invite &&
+		    strcmp(permits[i].subject, name) == 0)
+			return true;
+	return false;
+}
+
 static bool
 covers(const struct permit *p, const struct registry_update *u,
     const registry_hash digest)

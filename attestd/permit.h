@@ -37,6 +37,9 @@ void permit_end_orders(void);
 bool permit_any(uint64_t now_s);
 bool permit_invites(uint64_t now_s);
 
+/* Whether an invite for that name has its permit, used or not. */
+bool permit_invited(const char *name, uint64_t now_s);
+
 /* Whether a permit covers this update; it is used up then. */
 bool permit_use(const struct registry_update *u, uint64_t now_s);
 

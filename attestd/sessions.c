@@ -38,6 +38,7 @@ struct session {
 	struct chan *chan; /* of its worker; NULL: not yet, or no more */
 	bool open;	   /* meshd has told what it is */
 	uint8_t role, purpose;
+	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
 	char dialled[EVIDENCE_NAME_SIZE];
 	char address[64];
 	uint8_t nonce[32];
@@ -506,6 +507,8 @@ sessions_on_judge(struct chan *c, struct msg *m)
 		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
 		    "no invite is open for %s", s->verdict->peer);
 	}
+	if (s->verdict->alert == ATLS_ACCEPT)
+		s->agreed = want.purpose;
 	conclude(s);
 }
 
@@ -558,7 +561,9 @@ sessions_on_failed(struct chan *c, struct msg *m)
 	if (s == NULL || !s->open)
 		return;
 	/* Whose doing it was, the reason says. */
-	(void)record_refusal(s, s->purpose, s->peer, failed.reason, NULL, NULL);
+	(void)record_refusal(s, s->agreed != 0 ? s->agreed : s->purpose,
+	    s->verdict != NULL ? s->verdict->peer : s->peer, failed.reason,
+	    NULL, NULL);
 }
 
 /* Sessions under way. */

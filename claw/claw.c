@@ -92,6 +92,7 @@ print_identity(const json_t *result)
 	printf("node        %s\n", text_of(result, "node"));
 	printf("identity    %s\n", text_of(result, "identity"));
 	printf("            %s\n", text_of(result, "did"));
+	printf("sealing     %s\n", text_of(result, "sealing"));
 	printf("registry    %s\n", text_of(result, "genesis"));
 	printf("  entries   %lld\n", number_of(registry, "seq") + 1);
 	printf("  head      %s\n", text_of(registry, "head"));

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "clawd/account.h"
-#include "clawd/lastcp.h"
+#include "clawd/kept.h"
 #include "clawd/notify.h"
 #include "clawd/place.h"
 #include "clawd/record.h"
@@ -32,12 +32,14 @@
 
 static void on_hello(struct chan *, struct msg *);
 static void on_checkpoint_noted(struct chan *, struct msg *);
+static void on_registry_noted(struct chan *, struct msg *);
 static void on_authority_wanted(struct chan *, struct msg *);
 
 static const struct chan_handlers handlers[] = {
 	{ MSG_HELLO, on_hello },
 	{ MSG_VIOLATION, supervise_on_report },
 	{ MSG_CHECKPOINT_NOTED, on_checkpoint_noted },
+	{ MSG_REGISTRY_NOTED, on_registry_noted },
 	{ MSG_AUTHORITY_WANTED, on_authority_wanted },
 	{ MSG_ROTATE_FILE, rotate_on_file },
 	{ MSG_ROTATE_KEEP, rotate_on_keep },
@@ -298,9 +300,15 @@ config_attestd(struct chan *c, uint32_t id, const struct conf *conf,
     uint32_t generation)
 {
 	struct msg_CONFIG_ATTESTD m = { CONFIG_HEAD };
+	struct msg_REGISTRY_NOTED kept;
 
 	CONFIG_NODE(m);
 	memcpy(m.identity, suite.identity, sizeof(m.identity));
+	memcpy(m.sealing, suite.sealing, sizeof(m.sealing));
+	if (kept_registry(&kept)) {
+		m.floor_seq = kept.seq;
+		memcpy(m.floor_head, kept.head, sizeof(m.floor_head));
+	}
 	return chan_send_CONFIG_ATTESTD(c, id, -1, &m);
 }
 
@@ -397,6 +405,7 @@ on_key_public(struct chan *c, struct msg *m, void *arg)
 	if (!msg_get_KEY_PUBLIC(&m->body, &key))
 		fatalx("malformed KEY_PUBLIC");
 	memcpy(suite.identity, key.identity, sizeof(suite.identity));
+	memcpy(suite.sealing, key.sealing, sizeof(suite.sealing));
 	configure(in);
 }
 
@@ -408,7 +417,7 @@ hand_over_key(struct instance *in)
 	char path[CONF_TEXT_MAX];
 	int fd;
 
-	if (lastcp_get(&known))
+	if (kept_checkpoint(&known))
 		(void)chan_send_CHECKPOINT_KNOWN(in->chan, 0, -1, &known);
 	rotate_hand_over(in->chan);
 	if (!place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path)) ||
@@ -494,7 +503,18 @@ on_checkpoint_noted(struct chan *c, struct msg *m)
 		supervise_violation(c, m->type, "of no shard there can be");
 		return;
 	}
-	lastcp_put(&noted);
+	kept_put_checkpoint(&noted);
+}
+
+static void
+on_registry_noted(struct chan *c, struct msg *m)
+{
+	struct msg_REGISTRY_NOTED noted;
+
+	(void)c;
+	if (!msg_get_REGISTRY_NOTED(&m->body, &noted))
+		fatalx("malformed REGISTRY_NOTED");
+	kept_put_registry(&noted);
 }
 
 static void

@@ -26,7 +26,7 @@
 
 #include "clawd/account.h"
 #include "clawd/init.h"
-#include "clawd/lastcp.h"
+#include "clawd/kept.h"
 #include "clawd/listen.h"
 #include "clawd/logdest.h"
 #include "clawd/notify.h"
@@ -355,7 +355,7 @@ run(const struct options *o)
 	    !place_check(&suite.conf, false) || !listen_lock(&suite.conf) ||
 	    !listen_open(&suite.conf, &suite.spawn.listen) ||
 	    !listen_cookie(&suite.conf, suite.cookie) ||
-	    !record_open(&suite.conf) || !lastcp_open(&suite.conf))
+	    !record_open(&suite.conf) || !kept_open(&suite.conf))
 		return EX_CONFIG;
 	notify_init();
 	spawn_setup();

@@ -85,7 +85,8 @@ struct suite {
 	uint64_t ran_ms; /* since when RUNNING */
 	struct event *tick, *again;
 	uint8_t cookie[32];
-	uint8_t identity[32]; /* public key, as keyd said it */
+	uint8_t identity[32]; /* public keys, as keyd said them */
+	uint8_t sealing[32];
 	uint32_t sessions;    /* the last that was given to a worker */
 	struct slot slot[PROC_MAX];
 	struct instances all;

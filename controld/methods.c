@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/auditrec.h"
+#include "common/b64.h"
 #include "common/child.h"
 #include "common/identity.h"
 #include "common/log.h"
@@ -229,6 +230,7 @@ on_identity(struct chan *c, struct msg *m, void *arg)
 	struct request *r = arg;
 	struct msg_IDENTITY id;
 	char key[IDENTITY_TEXT_SIZE], did[IDENTITY_TEXT_SIZE];
+	char sealing[IDENTITY_TEXT_SIZE] = "x25519:";
 
 	(void)c;
 	if (!pass_good(r, m, "attestd"))
@@ -237,11 +239,13 @@ on_identity(struct chan *c, struct msg *m, void *arg)
 		fatalx("malformed IDENTITY");
 	identity_text(id.identity, key);
 	identity_did(id.identity, did);
+	(void)b64url_encode(id.sealing, sizeof(id.sealing), sealing + 7,
+	    sizeof(sealing) - 7);
 	pass_answer(r,
-	    json_pack("{s:s, s:s, s:s, s:o, s:{s:I, s:o, s:I, s:I}}", "node",
-		id.node, "identity", key, "did", did, "genesis",
-		pass_hash(id.genesis), "registry", "seq", (json_int_t)id.seq,
-		"head", pass_hash(id.head), "authorities",
+	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:{s:I, s:o, s:I, s:I}}",
+		"node", id.node, "identity", key, "did", did, "sealing",
+		sealing, "genesis", pass_hash(id.genesis), "registry", "seq",
+		(json_int_t)id.seq, "head", pass_hash(id.head), "authorities",
 		(json_int_t)id.authorities, "threshold",
 		(json_int_t)id.threshold));
 }

@@ -65,6 +65,7 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	t->out.connect_us = t->conn->connect_us;
 	snprintf(t->out.reason, sizeof(t->out.reason), "%s within %d s",
 	    during[t->conn->state], WITHIN_S);
 	answer(t);

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clawd/lastcp.h"
+#include "clawd/kept.h"
 #include "clawd/listen.h"
 #include "clawd/notify.h"
 #include "clawd/place.h"
@@ -302,7 +302,7 @@ begin(void)
 			conf_errors_print(&errors, stderr);
 		conf_errors_free(&errors);
 		if (r != 0 || !place_make(&suite.conf, true) ||
-		    !record_open(&suite.conf) || !lastcp_open(&suite.conf))
+		    !record_open(&suite.conf) || !kept_open(&suite.conf))
 			abort();
 		place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path));
 		close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));

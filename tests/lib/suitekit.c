@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clawd/lastcp.h"
+#include "clawd/kept.h"
 #include "clawd/place.h"
 #include "common/child.h"
 #include "common/counters.h"
@@ -75,7 +75,7 @@ on_noted(struct chan *c, struct msg *m)
 
 	(void)c;
 	if (msg_get_CHECKPOINT_NOTED(&m->body, &noted))
-		lastcp_put(&noted);
+		kept_put_checkpoint(&noted);
 }
 
 static void
@@ -331,7 +331,7 @@ start_keyd(struct suitekit *k)
 
 	if (!wait_hello(k, PROC_KEYD))
 		return false;
-	if (lastcp_get(&known))
+	if (kept_checkpoint(&known))
 		(void)chan_send_CHECKPOINT_KNOWN(k->process[PROC_KEYD].chan, 0,
 		    -1, &known);
 	if (!place_path(&k->conf, PLACE_NODE_KEY, path, sizeof(path)) ||
@@ -590,7 +590,7 @@ suitekit_new(const struct suitekit_opts *opts)
 	}
 	conf_errors_free(&e);
 	k->base = event_base_new();
-	if (k->base == NULL || !lastcp_open(&k->conf) ||
+	if (k->base == NULL || !kept_open(&k->conf) ||
 	    (k->timer = evtimer_new(k->base, on_timer, NULL)) == NULL)
 		fatalx("suitekit");
 	sandbox_given_init(&k->given);

@@ -570,7 +570,10 @@ def inviter_dies():
     a.start()
     equal(added(a), [], "node-add")
     # keyd's permit went with the power: an operator has to say it again.
-    refuse(a, ticket, 77, "", "beta")
+    wait_for(lambda: "closed" in a.claw("invite:list").stdout,
+             what="the end of the invite")
+    contains(records(a, "invite.closed")[-1]["reason"], "restarted", "audit")
+    refuse(a, ticket, 77, "no open invite")
     keys = open(path(b, "data", "keys", "node.key.joining"), "rb").read()
     joined(b, invite(a))
     equal(open(path(b, "data", "keys", "node.key"), "rb").read(), keys,

@@ -12,6 +12,7 @@ import atexit
 import os
 import subprocess
 import time
+from types import SimpleNamespace
 
 from claw_test import (Node, ROOT, contains, diag, equal, main, ok, test,
                        wait_for)
@@ -117,7 +118,7 @@ def is_dialled(house, who, alert, reason, frames=(), **options):
     contains(told["reason"], reason, "why, by node:ping")
     alpha.wait_log(reason, since)
     act = alpha.wait_event("peer.refused", since, reason=reason,
-                           role="client", outcome="denied")
+                           role="client", outcome="denied", purpose="mesh")
     equal(act["address"], told["address"], "the address recorded")
     return saw, act
 
@@ -471,6 +472,39 @@ def may_not_pull(house):
           **dict(PULL, purpose=1))
     comes(house, house.guest, 42, "is for purpose registry, and this is mesh",
           **dict(PULL, alpn="claw-mesh/1"))
+
+
+# An open invite
+
+JOIN = {"alpn": "claw-join/1", "purpose": 4}
+
+
+@both("an open invite lets nobody in but who has its ticket")
+def invited(house):
+    alpha = Peer("alpha", house.alpha.as_user).start()
+    made = alpha.claw("node:invite", "--name", "newbie", check=True)
+    newbie = Impostor("newbie", 1)
+    nobody = house.nobody
+    house = SimpleNamespace(alpha=alpha, elsewhere=house.elsewhere)
+    comes(house, nobody, 48, "no invite is open for nobody", **JOIN)
+    comes(house, newbie, 48, UNKNOWN)
+    comes(house, newbie, 48, UNKNOWN, **PULL)
+    comes(house, newbie, 42, "is for purpose join, and this is mesh",
+          purpose=4)
+    for what in ("pull", "have", "evidence"):
+        saw = newbie.connect(alpha.address, then=what, **JOIN)
+        equal((saw["frames"], saw["end"]), ([WELCOME, BYE], "closed"), what)
+    for what in ("ping", "join"):
+        _, act = comes(house, newbie, -1, "before WELCOME", early=what,
+                       frames=[WELCOME], **JOIN)
+        equal((act["peer"], act["purpose"]), ("newbie", "join"), "recorded")
+    since = alpha.since()
+    saw = newbie.connect(alpha.address, then="join", wait=500, **JOIN)
+    equal(saw["frames"][:2], [WELCOME, JOINED], "what a bad JOIN gets")
+    alpha.wait_event("peer.refused", since, peer="newbie", purpose="join")
+    equal([node["name"] for node in alpha.registry()["nodes"]], ["alpha"],
+          "the nodes")
+    ok(made.stdout.split()[0] not in alpha.log(), "the ticket is in the log")
 
 
 # A session under way

@@ -528,6 +528,13 @@ def backup():
     new = read(registry_file(node))
     write(registry_file(node), old)
     will_not_start(node, "rolled back", "bring it back from another node")
+    # And with the whole folder, all that remembers there gone with it.
+    floor = os.path.join(os.path.dirname(registry_file(node)),
+                         "registry.floor")
+    kept = read(floor)
+    os.unlink(floor)
+    will_not_start(node, "an old backup", "registry:export", "keys/registry")
+    write(floor, kept)
     # And with what it was, it starts again.
     write(registry_file(node), new)
     node.start()
