@@ -200,6 +200,7 @@ statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN])
 		r = keystore_public(KEY_SEALING, j.sealing);
 	if (r != 0)
 		return r;
+	(void)keystore_next(j.next);
 	n = joinreq_signed_bytes(&j, text, sizeof(text));
 	return n < 0 ? (int)n :
 		       keystore_sign(KEY_IDENTITY, text, (size_t)n, sig);

@@ -284,6 +284,7 @@ on_keys(struct chan *c, struct msg *m, void *arg)
 		fatalx("malformed KEY_PUBLIC");
 	memcpy(my.identity, pub.identity, sizeof(my.identity));
 	memcpy(my.sealing, pub.sealing, sizeof(my.sealing));
+	memcpy(my.request.next, pub.next, sizeof(my.request.next));
 	if (!keep_key()) {
 		leave(EX_CANTCREAT, "its keys could not be kept");
 		return;

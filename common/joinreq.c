@@ -32,26 +32,63 @@ joinreq_signed_bytes(const struct joinreq *j, uint8_t *out, size_t size)
 	wbuf_bytes(&w, j->name, n);
 	wbuf_put(&w, j->identity, sizeof(j->identity));
 	wbuf_put(&w, j->sealing, sizeof(j->sealing));
+	wbuf_put(&w, j->next, sizeof(j->next));
 	return w.failed ? -ENOSPC : (ssize_t)w.len;
+}
+
+#define NEXT_SIZE 72 /* of "sha256:...", with its NUL */
+
+static void
+next_text(const uint8_t next[32], char out[NEXT_SIZE])
+{
+	static const uint8_t none[32];
+	size_t i;
+
+	out[0] = '\0';
+	if (memcmp(next, none, sizeof(none)) == 0)
+		return;
+	snprintf(out, NEXT_SIZE, "sha256:");
+	for (i = 0; i < 32; i++)
+		snprintf(out + 7 + 2 * i, 3, "%02x", next[i]);
+}
+
+/* What is written differently is found when it is written again. */
+static bool
+next_parse(const char *text, uint8_t next[32])
+{
+	unsigned int byte;
+	size_t i;
+
+	if (text[0] == '\0')
+		return true;
+	if (strlen(text) != 7 + 64)
+		return false;
+	for (i = 0; i < 32; i++) {
+		if (sscanf(text + 7 + 2 * i, "%2x", &byte) != 1)
+			return false;
+		next[i] = (uint8_t)byte;
+	}
+	return true;
 }
 
 ssize_t
 joinreq_format(const struct joinreq *j, char *out, size_t size)
 {
 	char key[IDENTITY_TEXT_SIZE], sealing[B64URL_LEN(32) + 1];
-	char sig[B64_LEN(64) + 1];
+	char sig[B64_LEN(64) + 1], next[NEXT_SIZE];
 	int n;
 
 	if (!nodename_ok(j->name, strnlen(j->name, sizeof(j->name))))
 		return -EINVAL;
 	identity_text(j->identity, key);
+	next_text(j->next, next);
 	if (b64url_encode(j->sealing, 32, sealing, sizeof(sealing)) < 0 ||
 	    b64_encode(j->sig, 64, sig, sizeof(sig)) < 0)
 		return -EINVAL;
 	n = snprintf(out, size,
-	    "{\"identity\":\"%s\",\"name\":\"%s\",\"sealing\":\"x25519:%s\","
-	    "\"sig\":\"%s\",\"v\":1}",
-	    key, j->name, sealing, sig);
+	    "{\"identity\":\"%s\",\"name\":\"%s\",\"next\":\"%s\","
+	    "\"sealing\":\"x25519:%s\",\"sig\":\"%s\",\"v\":1}",
+	    key, j->name, next, sealing, sig);
 	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
 }
 
@@ -76,13 +113,15 @@ take(const char **at, const char *before, char *out, size_t size)
 static bool
 read_fields(const char *at, struct joinreq *j)
 {
-	char key[IDENTITY_TEXT_SIZE], sealing[64], sig[128];
+	char key[IDENTITY_TEXT_SIZE], sealing[64], sig[128], next[NEXT_SIZE];
 
 	return take(&at, "{\"identity\":\"", key, sizeof(key)) &&
 	    take(&at, "\",\"name\":\"", j->name, sizeof(j->name)) &&
+	    take(&at, "\",\"next\":\"", next, sizeof(next)) &&
 	    take(&at, "\",\"sealing\":\"x25519:", sealing, sizeof(sealing)) &&
 	    take(&at, "\",\"sig\":\"", sig, sizeof(sig)) &&
 	    identity_parse(key, j->identity) == 0 &&
+	    next_parse(next, j->next) &&
 	    b64url_decode(sealing, strlen(sealing), j->sealing, 32) == 32 &&
 	    b64_decode(sig, strlen(sig), j->sig, 64) == 64;
 }

@@ -25,7 +25,7 @@ static const struct {
 } types[] = {
 	{ { .type = FRAME_PING, .number = 7 }, 8, 8, "mrj" },
 	{ { .type = FRAME_PONG, .number = UINT64_MAX }, 8, 8, "mrj" },
-	{ { .type = FRAME_HAVE, .seq = 9, .hash = "head" }, 40, 40, "m" },
+	{ { .type = FRAME_HAVE, .seq = 9, .hash = "head" }, 72, 72, "m" },
 	{ { .type = FRAME_PULL, .rotations = 1, .from = 3 }, 9, 9, "mrj" },
 	{ { .type = FRAME_LINES,
 	      .more = 1,

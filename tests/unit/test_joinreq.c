@@ -35,6 +35,7 @@ setup(void **state)
 	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
 	strcpy(made.name, "beta-2");
 	memset(made.sealing, 0x5a, sizeof(made.sealing));
+	memset(made.next, 0xa5, sizeof(made.next));
 	assert_int_equal(EVP_PKEY_get_raw_public_key(key, made.identity, &n),
 	    1);
 	r = joinreq_signed_bytes(&made, bytes, sizeof(bytes));
@@ -60,6 +61,7 @@ there_and_back(void **state)
 	assert_string_equal(got.name, made.name);
 	assert_memory_equal(got.identity, made.identity, 32);
 	assert_memory_equal(got.sealing, made.sealing, 32);
+	assert_memory_equal(got.next, made.next, 32);
 	assert_memory_equal(got.sig, made.sig, 64);
 }
 

@@ -640,6 +640,25 @@ test_peer_newer(void **state)
 	assert_true(got.newer);
 }
 
+/* By a key that we do not know: its lines are asked for, nothing else. */
+static void
+test_keys_newer(void **state)
+{
+	(void)state;
+	fails_by(PEER_THIRD, ATLS_BAD, "not by the key");
+	assert_true(got.newer);
+	assert_false(got.unproven);
+	for_registry();
+	if (session.role == EVIDENCE_SERVER) {
+		fails_by(PEER_THIRD, ATLS_BAD, "not by the key");
+		return;
+	}
+	passes_by(PEER_THIRD);
+	assert_true(got.unproven);
+	assert_int_equal(got.capabilities, 0);
+	assert_int_equal(got.until_s, session.now_s + JUDGE_PULL_S);
+}
+
 static void
 test_fork(void **state)
 {
@@ -842,6 +861,7 @@ main(void)
 		TEST(test_unsettled),
 		TEST(test_own_registry_stale),
 		TEST(test_peer_newer),
+		TEST(test_keys_newer),
 		TEST(test_fork),
 		TEST(test_peer_stale),
 		TEST(test_capabilities),

@@ -661,7 +661,7 @@ test_heads_that_are_none(void **state)
 		{ EVIDENCE_MESH, 0, 0, "of a type that is none" },
 		{ EVIDENCE_MESH, FRAME_JOIN, 300, "kind of link" },
 		{ EVIDENCE_REGISTRY, FRAME_CHALLENGE, 32, "kind of link" },
-		{ EVIDENCE_REGISTRY, FRAME_HAVE, 40, "kind of link" } };
+		{ EVIDENCE_REGISTRY, FRAME_HAVE, 72, "kind of link" } };
 	size_t i;
 
 	(void)state;
@@ -766,6 +766,37 @@ test_useless_lines(void **state)
 	linkkit_wait(100);
 	assert_int_equal(p.len, 0);
 	assert_int_equal(a.offers, 2);
+	assert_false(a.down);
+	end_puppet();
+}
+
+/* Rotations of nodes' keys move no head: HAVE says that there are others. */
+static void
+test_rotations(void **state)
+{
+	struct frame empty = { .type = FRAME_LINES, .rotations = 1 };
+	struct frame have = { .type = FRAME_HAVE, .turns = "other" };
+
+	(void)state;
+	puppet_up(EVIDENCE_CLIENT, EVIDENCE_MESH);
+	puppet_says(&have);
+	assert_true(hears(FRAME_PULL));
+	p.len = 0;
+	puppet_says(&empty);
+	puppet_says(&have); /* the same again: we have asked */
+	linkkit_wait(100);
+	assert_int_equal(p.len, 0);
+	have.turns[0] ^= 1;
+	puppet_says(&have);
+	assert_true(hears(FRAME_PULL));
+	p.len = 0;
+	puppet_says(&empty);
+	linkkit_wait(100);
+	/* None at all are not others. */
+	memset(have.turns, 0, sizeof(have.turns));
+	puppet_says(&have);
+	linkkit_wait(100);
+	assert_int_equal(p.len, 0);
 	assert_false(a.down);
 	end_puppet();
 }
@@ -933,6 +964,7 @@ main(void)
 		cmocka_unit_test(test_out_of_turn),
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_useless_lines),
+		cmocka_unit_test(test_rotations),
 		cmocka_unit_test(test_does_not_read),
 		cmocka_unit_test(test_stalls),
 		cmocka_unit_test(test_no_tls),
