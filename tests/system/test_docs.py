@@ -99,7 +99,7 @@ def states(mask):
 
 
 KINDS = {"NO_FD": "", "FD_CHANNEL": ", with a socket", "FD_FILE":
-         ", with a file"}
+         ", with a file", "FD_STREAM": ", with a connection"}
 
 
 def how_often(limit, reply):
@@ -239,8 +239,9 @@ def split(text, name):
 def write():
     for page, name, make in MADE:
         head, _, tail = split(read(page), name)
+        text = head + make() + "\n" + tail
         with open(os.path.join(TOP, page), "w", encoding="ascii") as file:
-            file.write(head + make() + "\n" + tail)
+            file.write(text)
 
 
 @test("claw-ipc(7), claw-metrics(7), claw-manifest(5), claw-auditd(8): "
@@ -310,16 +311,15 @@ def architecture():
     for name in sorted(os.listdir(os.path.join(TOP, "policy"))):
         if name.endswith(".def"):
             contains(text, name, "tables")
-    for name in ("attestd", "auditd", "claw", "clawd", "common", "contrib",
-                 "controld", "doc", "man", "metricd", "policy", "tests",
-                 "verifyd"):
+    for name in FOLDERS:
         contains(text, "`%s/`" % name, "folders")
 
 
 # Texts that may name nothing that is not there
 
 FOLDERS = ("attestd", "auditd", "claw", "clawd", "common", "contrib",
-           "controld", "doc", "man", "metricd", "policy", "tests", "verifyd")
+           "controld", "doc", "linkd", "man", "meshd", "metricd", "policy",
+           "tests", "verifyd")
 
 
 def named(text):
