@@ -118,7 +118,7 @@ def is_dialled(house, who, alert, reason, frames=(), **options):
     contains(told["reason"], reason, "why, by node:ping")
     alpha.wait_log(reason, since)
     act = alpha.wait_event("peer.refused", since, reason=reason,
-                           role="client", outcome="denied", purpose="mesh")
+                           role="client", outcome="denied")
     equal(act["address"], told["address"], "the address recorded")
     return saw, act
 
