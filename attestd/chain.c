@@ -20,8 +20,9 @@
 #include "common/log.h"
 #include "common/registry_file.h"
 
-#define LINES_MAX 24576	    /* of a message */
-#define FRESH_AFTER_S 72000 /* without news: 20 hours */
+#define LINES_MAX 24576 /* of a message */
+/* Without news for so long, an authority says so; it looks so often. */
+#define FRESH_AFTER_S 72000 /* 20 hours */
 #define FRESH_LOOK_S 600
 
 static struct registry_file file;
@@ -149,6 +150,33 @@ chain_tell(struct chan *c)
 		tell_meshd(c);
 }
 
+/* When an authority says that there is nothing new. */
+
+static struct {
+	struct event *timer; /* NULL: not yet */
+	uint32_t soft_s;     /* for which it was set */
+} fresh;
+
+/* The usual time; sooner where the soft window would not let it wait. */
+static uint64_t
+within_soft(uint64_t usual_s, uint32_t parts)
+{
+	uint64_t s =
+	    (uint64_t)registry_windows(attestd.registry).soft_s * parts / 24;
+
+	return s == 0 ? 1 : s < usual_s ? s : usual_s;
+}
+
+static void
+fresh_look(uint64_t in_s)
+{
+	struct timeval tv = { (time_t)in_s, 0 };
+
+	fresh.soft_s = registry_windows(attestd.registry).soft_s;
+	if (event_add(fresh.timer, &tv) == -1)
+		fatalx("libevent has no timer for us");
+}
+
 static void
 tell_all(void)
 {
@@ -160,6 +188,9 @@ tell_all(void)
 			chain_tell(child_peer(who[i]));
 	sessions_review();
 	count();
+	if (fresh.timer != NULL &&
+	    fresh.soft_s != registry_windows(attestd.registry).soft_s)
+		fresh_look(within_soft(FRESH_LOOK_S, 1));
 }
 
 /* What was taken is recorded; what shows a liar is an alarm. */
@@ -671,9 +702,14 @@ on_fresh_time(evutil_socket_t fd, short what, void *arg)
 	(void)arg;
 	count();
 	(void)registry_freshness(attestd.registry, attestd_now(), &age);
-	if (!registry_set(attestd.registry)->has_fresh || age < FRESH_AFTER_S ||
-	    registry_forked(attestd.registry))
+	if (!registry_set(attestd.registry)->has_fresh ||
+	    age < within_soft(FRESH_AFTER_S, 20) ||
+	    registry_forked(attestd.registry)) {
+		fresh_look(within_soft(FRESH_LOOK_S, 1));
 		return;
+	}
+	/* keyd says it no oftener, whatever the window. */
+	fresh_look(FRESH_LOOK_S);
 	memset(&u, 0, sizeof(u));
 	u.op = REGISTRY_FRESH;
 	chain_update(&u, said_fresh, NULL);
@@ -682,10 +718,8 @@ on_fresh_time(evutil_socket_t fd, short what, void *arg)
 void
 chain_keep_fresh(void)
 {
-	static const struct timeval every = { FRESH_LOOK_S, 0 };
-	struct event *ev =
-	    event_new(child_base(), -1, EV_PERSIST, on_fresh_time, NULL);
-
-	if (ev == NULL || event_add(ev, &every) == -1)
+	fresh.timer = evtimer_new(child_base(), on_fresh_time, NULL);
+	if (fresh.timer == NULL)
 		fatalx("libevent has no timer for us");
+	fresh_look(within_soft(FRESH_LOOK_S, 1));
 }

@@ -134,8 +134,10 @@ record_token(struct waiting *w)
 	struct token token;
 
 	if (token_parse(w->token.token, strlen(w->token.token), &token) !=
-	    TOKEN_OK)
-		fatalx("keyd's token is none");
+	    TOKEN_OK) {
+		answer(w, EIO, "keyd's answer is no token");
+		return;
+	}
 	log_id(token.claims.jti, id);
 	identity_text(token.claims.aud, key);
 	auditrec_init(&rec, AUDIT_TOKEN_MINTED, AUDIT_SINGLE, AUDIT_OK);
@@ -246,11 +248,14 @@ rights_on_check(struct chan *c, struct msg *m)
 	verdict = token_parse(want.token, strlen(want.token), &token);
 	if (verdict == TOKEN_OK)
 		verdict = token_verify(&token, &expect);
-	done.good = verdict == TOKEN_OK;
-	if (!done.good)
+	/* Who issued it may have been revoked long ago, for all we know. */
+	done.good = verdict == TOKEN_OK &&
+	    judge_freshness(attestd.registry, expect.now, done.why,
+		sizeof(done.why)) == ATLS_ACCEPT;
+	if (verdict != TOKEN_OK)
 		snprintf(done.why, sizeof(done.why), "%s",
 		    token_verdict_text(verdict));
-	else {
+	else if (done.good) {
 		issuer =
 		    registry_node_by_key(attestd.registry, token.claims.iss);
 		if (issuer != NULL)

@@ -433,10 +433,10 @@ conclude(struct session *s)
 	void *arg = (void *)(uintptr_t)s->id;
 
 	if (j->alert != ATLS_ACCEPT) {
+		note_beside(s, j);
 		if (!record_refusal(s, j->ev.purpose, j->peer, j->reason,
 			on_recorded, arg))
-			send_verdict(s);
-		note_beside(s, j);
+			send_verdict(s); /* which is the end of j */
 		return;
 	}
 	if (j->ev.purpose == EVIDENCE_JOIN) {

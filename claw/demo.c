@@ -2,10 +2,12 @@
 /*
  * demo.c - claw demo: what this is for, shown in a few seconds.
  *
- * A node in a temporary folder is made, started, looked at, given notes,
- * stopped and verified; then copies of its log are tampered with, and the
- * verifier must find each. Nothing outside the folder is touched, nothing
- * stays unless --keep. The exit status is 0 only if everything held.
+ * A node in a temporary folder is made, started, looked at and given notes.
+ * Another joins it; who is not in the registry is refused, and so is who is no
+ * more (demo_peers.c). All are stopped, and the log is verified; then copies of
+ * it are tampered with, and the verifier must find each. Nothing outside the
+ * folder is touched, nothing stays unless --keep. The exit status is 0 only if
+ * everything held.
  *
  * Two processes: this one makes the folder and removes it, whatever happens;
  * the other plays, unprivileged, with the same functions that the verbs use.
@@ -30,37 +32,19 @@
 #include "claw/doctor.h"
 #include "claw/out.h"
 
-#define ANSWER_MS 5000
 #define CHECKPOINT_MS 5000
 #define FIRST_FREE_UID 61184 /* between what distributions give away */
 
-struct demo {
-	const struct cmd *cmd;
-	struct demo_node node;
-	char vkey[512];
-	char expect[128]; /* SIZE:ROOT */
-	char early[128];  /* of the checkpoint of an hour ago, so to speak */
-	unsigned int step;
-	unsigned int held, failed;
-	json_t *steps;
-};
-
-static volatile sig_atomic_t interrupted;
+volatile sig_atomic_t demo_interrupted;
 
 static void
 on_signal(int sig)
 {
-	interrupted = sig;
+	demo_interrupted = sig;
 }
 
-static void step(struct demo *, const char *name, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool held(struct demo *, bool good, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* A heading. */
-static void
-step(struct demo *d, const char *name, const char *fmt, ...)
+void
+demo_step(struct demo *d, const char *name, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -77,9 +61,8 @@ step(struct demo *d, const char *name, const char *fmt, ...)
 	fflush(stdout);
 }
 
-/* One thing that must be so. */
-static bool
-held(struct demo *d, bool good, const char *fmt, ...)
+bool
+demo_held(struct demo *d, bool good, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -105,18 +88,12 @@ held(struct demo *d, bool good, const char *fmt, ...)
 static bool
 make_and_start(struct demo *d)
 {
-	struct conf_errors errors;
-	bool good;
-
-	step(d, "init", "A node of its own, in %s", d->node.top);
-	if (!held(d, demo_init(&d->node, d->cmd->envp),
-		"claw init made folders, keys and claw.yaml"))
-		return false;
-	conf_errors_init(&errors);
-	good = conf_load(&d->node.conf, &errors, d->node.config, NULL) == 0;
-	conf_errors_free(&errors);
-	return held(d, good, "claw.yaml is good") &&
-	    held(d, demo_start(&d->node, d->cmd->envp),
+	demo_step(d, "init", "A node of its own, in %s", d->place.top);
+	demo_node(&d->alpha, &d->place, "alpha", "alpha");
+	return demo_held(d, demo_init(&d->alpha, NULL, d->cmd->envp),
+		   "claw init made folders, keys and claw.yaml") &&
+	    demo_held(d, demo_load(&d->alpha), "claw.yaml is good") &&
+	    demo_held(d, demo_start(&d->alpha, d->cmd->envp),
 		"clawd started its processes, each of them sandboxed");
 }
 
@@ -135,7 +112,7 @@ show_process(struct demo *d, const json_t *p)
 #ifdef CLAW_SANITIZERS
 	good = true; /* a build for tests has no sandbox to show */
 #endif
-	return held(d,
+	return demo_held(d,
 	    good && json_array_size(json_object_get(box, "probes_failed")) == 0,
 	    "%-8s %zu walls tried and found shut; the kernel says %s", name,
 	    json_array_size(json_object_get(box, "probes_passed")), kernel);
@@ -149,9 +126,9 @@ show_confinement(struct demo *d)
 	bool good;
 	size_t i;
 
-	step(d, "confine", "What each process can still do");
-	status = api_ask(&d->node.conf, "status", NULL, ANSWER_MS, &e);
-	good = held(d,
+	demo_step(d, "confine", "What each process can still do");
+	status = api_ask(&d->alpha.conf, "status", NULL, DEMO_ANSWER_MS, &e);
+	good = demo_held(d,
 	    status != NULL && json_is_true(json_object_get(status, "ready")),
 	    "the control socket answers: %s",
 	    status != NULL ? "all processes are ready" : e.text);
@@ -168,10 +145,11 @@ note(struct demo *d, const char *text)
 	json_t *result;
 	bool good;
 
-	result = api_ask(&d->node.conf, "audit.note",
-	    json_pack("{s:s}", "text", text), ANSWER_MS, &e);
-	good = held(d, result != NULL, "\"%s\" is durable as record %lld%s%s",
-	    text, (long long)json_integer_value(json_object_get(result, "n")),
+	result = api_ask(&d->alpha.conf, "audit.note",
+	    json_pack("{s:s}", "text", text), DEMO_ANSWER_MS, &e);
+	good = demo_held(d, result != NULL,
+	    "\"%s\" is durable as record %lld%s%s", text,
+	    (long long)json_integer_value(json_object_get(result, "n")),
 	    result == NULL ? ": " : "", e.text);
 	json_decref(result);
 	return good;
@@ -184,9 +162,9 @@ wait_checkpoint(struct demo *d, const char *before, char *out, size_t size)
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	int waited_ms;
 
-	for (waited_ms = 0; waited_ms < CHECKPOINT_MS && !interrupted;
+	for (waited_ms = 0; waited_ms < CHECKPOINT_MS && !demo_interrupted;
 	     waited_ms += 20) {
-		if (demo_checkpoint(d->node.log, out, size) &&
+		if (demo_checkpoint(d->alpha.log, out, size) &&
 		    strcmp(out, before) != 0)
 			return true;
 		(void)nanosleep(&pause, NULL);
@@ -215,24 +193,25 @@ static bool
 record(struct demo *d)
 {
 	char old[DEMO_PATH_MAX + 16], first[128] = "";
-	struct audit_tail_opts tail = { .dir = d->node.log, .lines = 5 };
+	struct audit_tail_opts tail = { .dir = d->alpha.log, .lines = 5 };
 	char *vkey;
 	int status;
 
-	step(d, "record", "A log that is written before anything is done");
-	vkey = quietly(audit_vkey, d->node.log, &status);
+	demo_step(d, "record", "A log that is written before anything is done");
+	vkey = quietly(audit_vkey, d->alpha.log, &status);
 	snprintf(d->vkey, sizeof(d->vkey), "%s", vkey != NULL ? vkey : "");
 	free(vkey);
-	if (!held(d, status == 0, "the log's key is known: %.60s...", d->vkey))
+	if (!demo_held(d, status == 0, "the log's key is known: %.60s...",
+		d->vkey))
 		return false;
-	(void)demo_checkpoint(d->node.log, first, sizeof(first));
+	(void)demo_checkpoint(d->alpha.log, first, sizeof(first));
 	if (!note(d, "the first note") ||
-	    !held(d, wait_checkpoint(d, first, d->early, sizeof(d->early)),
+	    !demo_held(d, wait_checkpoint(d, first, d->early, sizeof(d->early)),
 		"a signed checkpoint covers it: %.40s...", d->early))
 		return false;
 	/* Kept for later: this is what a rollback brings back. */
-	snprintf(old, sizeof(old), "%s/old", d->node.top);
-	if (!demo_copy(d->node.log, old) || !note(d, "the second note") ||
+	snprintf(old, sizeof(old), "%s/old", d->place.top);
+	if (!demo_copy(d->alpha.log, old) || !note(d, "the second note") ||
 	    !note(d, "the third note"))
 		return false;
 	if (!d->cmd->json) {
@@ -273,19 +252,38 @@ verify(const struct demo *d, const char *dir, char *found, size_t size)
 	return status;
 }
 
+/* All at once; then each is waited for. */
+static bool
+stop_all(struct demo *d)
+{
+	struct demo_node *const nodes[] = { &d->beta, &d->impostor, &d->alpha };
+	bool good = true;
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		demo_end(nodes[i]);
+	for (i = 0; i < 3; i++)
+		good = demo_stop(nodes[i]) && good;
+	return good;
+}
+
 static bool
 close_and_verify(struct demo *d)
 {
 	char found[256];
 	int status;
 
-	step(d, "verify", "The node is stopped, and the log verified");
-	if (!held(d, demo_stop(&d->node), "clawd stopped all in order") ||
-	    !held(d, demo_checkpoint(d->node.log, d->expect, sizeof(d->expect)),
+	demo_step(d, "verify",
+	    "The nodes are stopped, and alpha's log "
+	    "verified");
+	if (!demo_held(d, stop_all(d), "clawd stopped all in order, each") ||
+	    !demo_held(d,
+		demo_checkpoint(d->alpha.log, d->expect, sizeof(d->expect)),
 		"write this down elsewhere: %s", d->expect))
 		return false;
-	status = verify(d, d->node.log, found, sizeof(found));
-	return held(d, status == 0, "audit:verify --expect says: %s", found);
+	status = verify(d, d->alpha.log, found, sizeof(found));
+	return demo_held(d, status == 0, "audit:verify --expect says: %s",
+	    found);
 }
 
 static void
@@ -294,35 +292,52 @@ must_find(struct demo *d, const char *copy, const char *what)
 	char found[256];
 	int status = verify(d, copy, found, sizeof(found));
 
-	held(d, status == AUDIT_BROKEN, "%s: found (exit %d): %s", what, status,
-	    found);
+	demo_held(d, status == AUDIT_BROKEN, "%s: found (exit %d): %s", what,
+	    status, found);
 }
 
-static void
+static bool
 tamper(struct demo *d)
 {
 	char copy[DEMO_PATH_MAX + 16], what[96];
 	long n = 0;
 
-	step(d, "tamper", "Copies of the log are tampered with");
-	snprintf(copy, sizeof(copy), "%s/flipped", d->node.top);
-	if (held(d, demo_copy(d->node.log, copy) && demo_flip(copy, &n),
+	demo_step(d, "tamper", "Copies of the log are tampered with");
+	snprintf(copy, sizeof(copy), "%s/flipped", d->place.top);
+	if (demo_held(d, demo_copy(d->alpha.log, copy) && demo_flip(copy, &n),
 		"one bit of one copy is flipped")) {
 		snprintf(what, sizeof(what), "the bit in byte %ld", n);
 		must_find(d, copy, what);
 	}
-	snprintf(copy, sizeof(copy), "%s/cut", d->node.top);
-	if (held(d, demo_copy(d->node.log, copy) && demo_cut_line(copy, &n),
+	snprintf(copy, sizeof(copy), "%s/cut", d->place.top);
+	if (demo_held(d,
+		demo_copy(d->alpha.log, copy) && demo_cut_line(copy, &n),
 		"one line of another is removed")) {
 		snprintf(what, sizeof(what), "the loss of line %ld", n);
 		must_find(d, copy, what);
 	}
 	/* Every signature in this one is good. */
-	snprintf(copy, sizeof(copy), "%s/old", d->node.top);
-	if (held(d, strcmp(d->early, d->expect) != 0,
+	snprintf(copy, sizeof(copy), "%s/old", d->place.top);
+	if (demo_held(d, strcmp(d->early, d->expect) != 0,
 		"the third is rolled back to an older state, whole and "
 		"rightly signed"))
 		must_find(d, copy, "the rollback");
+	return true;
+}
+
+/* Act by act, until one fails or a signal comes. */
+static bool
+play_acts(struct demo *d)
+{
+	static bool (*const acts[])(struct demo *) = { make_and_start,
+		show_confinement, record, demo_join, demo_attest, demo_impostor,
+		demo_revoke, close_and_verify, tamper };
+	size_t i;
+
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (demo_interrupted || !acts[i](d))
+			return false;
+	return true;
 }
 
 static int
@@ -331,23 +346,21 @@ play(struct demo *d)
 	bool done;
 
 	d->steps = json_array();
-	done = make_and_start(d) && !interrupted && show_confinement(d) &&
-	    !interrupted && record(d) && !interrupted && close_and_verify(d);
-	if (done && !interrupted)
-		tamper(d);
-	if (!demo_stop(&d->node))
+	done = play_acts(d);
+	if (!stop_all(d))
 		d->failed++;
-	if (interrupted)
+	if (demo_interrupted)
 		fprintf(stderr, "claw demo: interrupted\n");
-	done = done && !interrupted && d->failed == 0;
+	done = done && !demo_interrupted && d->failed == 0;
 	if (d->cmd->json)
 		(void)out_json(d->cmd,
 		    json_pack("{s:b, s:i, s:i, s:O}", "held", done ? 1 : 0,
 			"good", (int)d->held, "bad", (int)d->failed, "steps",
 			d->steps));
 	else if (done)
-		printf("\n%sEverything held: %u of %u.%s What was changed, "
-		       "removed or rolled back was found.\n",
+		printf("\n%sEverything held: %u of %u.%s Who may not get in "
+		       "was refused; what was changed, removed or rolled back "
+		       "was found.\n",
 		    out_on(d->cmd, stdout, OUT_GOOD), d->held, d->held,
 		    out_off(d->cmd, stdout));
 	else
@@ -403,7 +416,7 @@ be_player(struct demo *d, uid_t uid, pid_t parent, const sigset_t *before)
 	if (!become(uid) || prctl(PR_SET_PDEATHSIG, SIGTERM) == -1)
 		return EX_OSERR;
 	if (getppid() != parent)
-		interrupted = SIGTERM;
+		demo_interrupted = SIGTERM;
 	(void)sigprocmask(SIG_SETMASK, before, NULL);
 	return play(d);
 }
@@ -436,7 +449,7 @@ demo_run(const struct cmd *c)
 		sigaddset(&awaited, ends[i]);
 	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it leaves no status */
 	(void)sigprocmask(SIG_BLOCK, &awaited, &before);
-	if (demo_folder(&d.node, uid)) {
+	if (demo_folder(&d.place, uid)) {
 		fflush(stdout);
 		player = fork();
 		if (player == 0)
@@ -444,8 +457,8 @@ demo_run(const struct cmd *c)
 		status = player == -1 ? EX_OSERR : wait_for(player, &awaited);
 	}
 	if (cmd_value(c, FLAG_DEMO_KEEP) == NULL)
-		demo_remove(d.node.top);
+		demo_remove(d.place.top);
 	else if (!c->json)
-		printf("Kept: %s\n", d.node.top);
+		printf("Kept: %s\n", d.place.top);
 	return out_finish(status);
 }

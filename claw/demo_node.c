@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * demo_node.c - a node in a temporary folder, for claw demo.
+ * demo_node.c - nodes in a temporary folder, for claw demo.
  *
- * Makes it with clawd --init, starts it, waits for its READY=1 and stops it.
- * Where root runs the demo the node belongs to a user that owns nothing else,
- * and gets a copy of the programs if that user could not reach them.
+ * Makes one with clawd --init, starts it, waits for its READY=1 and stops it.
+ * Where root runs the demo the nodes belong to a user that owns nothing else,
+ * who gets a copy of the programs if he could not reach them.
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -32,6 +32,8 @@
 #define READY_MS 15000
 #define STOP_MS 10000
 #define ENV_MAX 128
+#define NOTIFY_MAX 128
+#define DEMO_TMP_MAX 60 /* a socket's name below it has to fit as well */
 
 static bool
 complain(const char *what)
@@ -83,7 +85,7 @@ is_reachable(const char *path)
 
 /* sbin/clawd and libexec/claw below the temporary folder. */
 static bool
-copy_programs(struct demo_node *n)
+copy_programs(struct demo_place *p)
 {
 	static const char *const folders[] = { "sbin", "libexec",
 		"libexec/claw" };
@@ -91,19 +93,19 @@ copy_programs(struct demo_node *n)
 	unsigned int i;
 
 	for (i = 0; i < 3; i++) {
-		snprintf(to, sizeof(to), "%s/%s", n->top, folders[i]);
+		snprintf(to, sizeof(to), "%s/%s", p->top, folders[i]);
 		if (mkdir(to, 0755) == -1)
 			return complain(to);
 	}
-	snprintf(to, sizeof(to), "%s/sbin/clawd", n->top);
-	if (!copy_file(n->clawd, to, 0755))
+	snprintf(to, sizeof(to), "%s/sbin/clawd", p->top);
+	if (!copy_file(p->clawd, to, 0755))
 		return false;
-	memcpy(n->clawd, to, sizeof(n->clawd));
+	memcpy(p->clawd, to, sizeof(p->clawd));
 	path_libexec(from);
 	for (i = PROC_CLAWD + 1; i < PROC_MAX; i++) {
 		snprintf(file, sizeof(file), "%s/%s", from,
 		    proc_name((enum proc)i));
-		snprintf(to, sizeof(to), "%s/libexec/claw/%s", n->top,
+		snprintf(to, sizeof(to), "%s/libexec/claw/%s", p->top,
 		    proc_name((enum proc)i));
 		if (!copy_file(file, to, 0755))
 			return false;
@@ -112,32 +114,41 @@ copy_programs(struct demo_node *n)
 }
 
 bool
-demo_folder(struct demo_node *n, uid_t uid)
+demo_folder(struct demo_place *p, uid_t uid)
 {
 	const char *tmp = getenv("TMPDIR");
 	mode_t old = umask(022);
 	bool good;
 
-	memset(n, 0, sizeof(*n));
-	n->notify = -1;
-	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > 60)
+	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > DEMO_TMP_MAX)
 		tmp = "/tmp";
-	snprintf(n->top, sizeof(n->top), "%s/claw-demo-XXXXXX", tmp);
-	if (mkdtemp(n->top) == NULL) {
-		complain(n->top);
-		n->top[0] = '\0';
+	snprintf(p->top, sizeof(p->top), "%s/claw-demo-XXXXXX", tmp);
+	if (mkdtemp(p->top) == NULL) {
+		complain(p->top);
+		p->top[0] = '\0';
 		return false;
 	}
-	path_clawd(n->clawd);
-	good = uid == geteuid() || is_reachable(n->clawd) || copy_programs(n);
+	path_clawd(p->clawd);
+	good = uid == geteuid() || is_reachable(p->clawd) || copy_programs(p);
 	umask(old);
 	if (!good)
 		return false;
-	if (uid != geteuid() && chown(n->top, uid, (gid_t)uid) == -1)
-		return complain(n->top);
-	snprintf(n->config, sizeof(n->config), "%s/n/claw.yaml", n->top);
-	snprintf(n->log, sizeof(n->log), "%s/n/log/audit", n->top);
-	return true;
+	return uid == geteuid() || chown(p->top, uid, (gid_t)uid) == 0 ||
+	    complain(p->top);
+}
+
+void
+demo_node(struct demo_node *n, const struct demo_place *place,
+    const char *folder, const char *name)
+{
+	memset(n, 0, sizeof(*n));
+	n->clawd = place->clawd;
+	n->name = name;
+	n->notify = -1;
+	snprintf(n->dir, sizeof(n->dir), "%s/%s", place->top, folder);
+	snprintf(n->config, sizeof(n->config), "%s/claw.yaml", n->dir);
+	snprintf(n->log, sizeof(n->log), "%s/log/audit", n->dir);
+	snprintf(n->output, sizeof(n->output), "%s.output", n->dir);
 }
 
 static int
@@ -157,15 +168,13 @@ demo_remove(const char *top)
 		(void)nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A program of the house, its output into the folder's "output". */
+/* clawd, its input from fd (or none), its output into the node's file. */
 static pid_t
-start(struct demo_node *n, const char *const argv[], char *const envp[])
+start(struct demo_node *n, int in, const char *const argv[], char *const envp[])
 {
-	char path[DEMO_PATH_MAX + 16];
 	pid_t parent = getpid(), pid;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/output", n->top);
 	pid = fork();
 	if (pid != 0)
 		return pid;
@@ -173,31 +182,36 @@ start(struct demo_node *n, const char *const argv[], char *const envp[])
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	fd = open(n->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd != -1) {
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 	}
-	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (fd != -1)
-		dup2(fd, STDIN_FILENO);
+	if (in == -1)
+		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (in != -1)
+		dup2(in, STDIN_FILENO);
 	path_exec(argv, envp);
 	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);
 }
 
-static void
-show_output(const struct demo_node *n)
+/* Why it failed: what its programs said, unless the demo is to end anyway. */
+static bool
+failed(const struct demo_node *n, const char *what)
 {
-	char path[DEMO_PATH_MAX + 16], line[1024];
+	char line[1024];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/output", n->top);
-	f = fopen(path, "re");
+	if (demo_interrupted)
+		return false;
+	fprintf(stderr, "claw demo: %s:\n", what);
+	f = fopen(n->output, "re");
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
 		fprintf(stderr, "  | %s", line);
 	if (f != NULL)
 		fclose(f);
+	return false;
 }
 
 /* The environment without what is meant for another node; how much it is. */
@@ -236,47 +250,105 @@ free_address(char out[static 32])
 	return good || complain("a port of 127.0.0.1");
 }
 
+/* A pipe out of which the text can be read: the end to read from, or -1. */
+static int
+full_pipe(const char *text)
+{
+	size_t len = strlen(text);
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1)
+		return -1;
+	if (write(fds[1], text, len) != (ssize_t)len ||
+	    fcntl(fds[0], F_SETFL, 0) == -1) {
+		close(fds[0]);
+		fds[0] = -1;
+	}
+	close(fds[1]);
+	return fds[0];
+}
+
+/* The end of what start() began; a signal to us ends it. */
+static bool
+ended_well(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) != pid) {
+		if (errno != EINTR)
+			return complain("clawd --init");
+		(void)kill(pid, SIGTERM);
+	}
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 bool
-demo_init(struct demo_node *n, char *const envp[])
+demo_init(struct demo_node *n, const char *ticket, char *const envp[])
 {
 	char *env[ENV_MAX];
-	char dir[DEMO_PATH_MAX + 8], address[32];
-	const char *const argv[] = { n->clawd, "--init", "--dir", dir, "--name",
-		"demo", "--listen", address,
-#ifdef CLAW_SANITIZERS
-		"--insecure-no-sandbox",
-#endif
-		NULL };
-	int status;
+	const char *argv[12] = { n->clawd, "--init", "--dir", n->dir, "--name",
+		n->name, "--listen", n->address };
+	size_t k = 8;
+	int in = -1;
 	pid_t pid;
 
-	snprintf(dir, sizeof(dir), "%s/n", n->top);
-	if (!free_address(address))
+	if (!free_address(n->address))
 		return false;
-	(void)clean_env(envp, env);
-	pid = start(n, argv, env);
-	if (pid == -1 || waitpid(pid, &status, 0) != pid)
-		return complain("clawd --init");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		fprintf(stderr, "claw demo: no node could be made:\n");
-		show_output(n);
-		return false;
+	if (ticket != NULL) {
+		argv[k++] = "--join";
+		argv[k++] = "-";
+		in = full_pipe(ticket);
+		if (in == -1)
+			return complain("pipe");
 	}
-	return true;
+#ifdef CLAW_SANITIZERS
+	argv[k++] = "--insecure-no-sandbox";
+#endif
+	argv[k] = NULL;
+	(void)clean_env(envp, env);
+	pid = start(n, in, argv, env);
+	if (in != -1)
+		close(in);
+	if (pid == -1)
+		return complain("fork");
+	return ended_well(pid) || failed(n, "no node could be made");
+}
+
+bool
+demo_said(const struct demo_node *n, const char *before, char *out, size_t size)
+{
+	char line[1024];
+	FILE *f = fopen(n->output, "re");
+	bool found = false;
+
+	out[0] = '\0';
+	while (!found && f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (strstr(line, before) != NULL &&
+		    fgets(line, sizeof(line), f) != NULL)
+			found = snprintf(out, size, "%.*s",
+				    (int)strcspn(line, "\n") -
+					(int)strspn(line, " "),
+				    line + strspn(line, " ")) < (int)size;
+	if (f != NULL)
+		fclose(f);
+	return found;
 }
 
 static bool
-open_notify(struct demo_node *n, char variable[static DEMO_PATH_MAX + 32])
+open_notify(struct demo_node *n, char variable[static NOTIFY_MAX])
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.90s/notify", n->top);
+	if (snprintf(sun.sun_path, sizeof(sun.sun_path), "%s.ready", n->dir) >=
+	    (int)sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return complain(n->dir);
+	}
 	n->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (n->notify == -1 ||
 	    bind(n->notify, (const struct sockaddr *)&sun, sizeof(sun)) == -1)
 		return complain(sun.sun_path);
-	snprintf(variable, DEMO_PATH_MAX + 32, "NOTIFY_SOCKET=%s",
-	    sun.sun_path);
+	snprintf(variable, NOTIFY_MAX, "NOTIFY_SOCKET=%s", sun.sun_path);
 	return true;
 }
 
@@ -307,7 +379,7 @@ wait_ready(struct demo_node *n)
 bool
 demo_start(struct demo_node *n, char *const envp[])
 {
-	char variable[DEMO_PATH_MAX + 32];
+	char variable[NOTIFY_MAX];
 	const char *const argv[] = { n->clawd, "-f", n->config,
 #ifdef CLAW_SANITIZERS
 		"--insecure-no-sandbox",
@@ -321,16 +393,33 @@ demo_start(struct demo_node *n, char *const envp[])
 	k = clean_env(envp, env);
 	env[k++] = variable;
 	env[k] = NULL;
-	n->pid = start(n, argv, env);
+	n->pid = start(n, -1, argv, env);
 	if (n->pid == -1) {
 		n->pid = 0;
 		return complain("fork");
 	}
-	if (wait_ready(n))
-		return true;
-	fprintf(stderr, "claw demo: the node did not become ready:\n");
-	show_output(n);
-	return false;
+	n->ending = false;
+	return wait_ready(n) || failed(n, "the node did not become ready");
+}
+
+bool
+demo_load(struct demo_node *n)
+{
+	struct conf_errors errors;
+	bool good;
+
+	conf_errors_init(&errors);
+	good = conf_load(&n->conf, &errors, n->config, NULL) == 0;
+	conf_errors_free(&errors);
+	return good;
+}
+
+void
+demo_end(struct demo_node *n)
+{
+	if (n->pid != 0 && !n->ending)
+		(void)kill(n->pid, SIGTERM);
+	n->ending = true;
 }
 
 bool
@@ -341,7 +430,7 @@ demo_stop(struct demo_node *n)
 
 	if (n->pid == 0)
 		return true;
-	(void)kill(n->pid, SIGTERM);
+	demo_end(n);
 	for (waited_ms = 0; waited_ms < STOP_MS; waited_ms += 20) {
 		if (waitpid(n->pid, &status, WNOHANG) == n->pid) {
 			n->pid = 0;

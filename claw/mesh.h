@@ -14,6 +14,7 @@
 #include "claw/api.h"
 #include "claw/cmd.h"
 #include "common/registry.h"
+#include "common/ticket.h"
 
 #define MESH_ASK_MS 15000
 #define MESH_ORDER_MS 60000
@@ -36,6 +37,12 @@ bool mesh_true(const json_t *o, const char *name);
  * printed then).
  */
 int mesh_order(const struct cmd *c, const char *op, json_t *operands);
+/*
+ * Opens an invite as the flags of node:invite say: its ticket, which is a
+ * secret, in t (zeroed before) and as text. The exit status.
+ */
+int
+mesh_invite(const struct cmd *c, struct ticket *t, char text[TICKET_TEXT_MAX]);
 /* The answer to an order or a signature; takes it over. */
 int mesh_updated(const struct cmd *c, json_t *result);
 

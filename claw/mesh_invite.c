@@ -170,14 +170,12 @@ print_ticket(const struct cmd *c, const struct ticket *t, const char *text)
 }
 
 int
-node_invite_run(const struct cmd *c)
+mesh_invite(const struct cmd *c, struct ticket *t, char text[TICKET_TEXT_MAX])
 {
-	char text[TICKET_TEXT_MAX];
 	struct api_error e;
-	struct ticket t = { 0 };
 	struct conf conf;
 	struct api api;
-	int status = draft(c, &t);
+	int status = draft(c, t);
 
 	if (status == EX_OK)
 		status = api_conf(c, &conf);
@@ -185,19 +183,29 @@ node_invite_run(const struct cmd *c)
 		return status;
 	if (!api_open(&api, &conf, &e))
 		return api_report(c, &e);
-	status = set_inviter(c, &t, &api);
+	status = set_inviter(c, t, &api);
 	if (status == EX_OK)
-		status = set_addresses(c, &t, &conf, &api);
+		status = set_addresses(c, t, &conf, &api);
 	if (status == EX_OK &&
-	    (RAND_bytes(t.seed, sizeof(t.seed)) != 1 ||
-		ticket_format(&t, text, sizeof(text)) < 0))
+	    (RAND_bytes(t->seed, sizeof(t->seed)) != 1 ||
+		ticket_format(t, text, TICKET_TEXT_MAX) < 0))
 		status = out_error(c, stderr, EX_OSERR, "FailedError",
 		    "no ticket can be made of that");
 	if (status == EX_OK)
-		status = open_invite(c, &t, &api);
+		status = open_invite(c, t, &api);
+	api_close(&api);
+	return status;
+}
+
+int
+node_invite_run(const struct cmd *c)
+{
+	char text[TICKET_TEXT_MAX];
+	struct ticket t = { 0 };
+	int status = mesh_invite(c, &t, text);
+
 	if (status == EX_OK)
 		status = print_ticket(c, &t, text);
-	api_close(&api);
 	ticket_clear(&t);
 	explicit_bzero(text, sizeof(text));
 	return status;

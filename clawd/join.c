@@ -440,6 +440,7 @@ static const struct chan_handlers handlers[] = {
 	{ MSG_VIOLATION, on_notice },
 	{ MSG_SESSION_ATTESTED, on_notice },
 	{ MSG_PEER_ADDRESS, on_notice },
+	{ MSG_REGISTRY_NOTED, on_notice },
 	{ MSG_PULL_WANTED, on_notice },
 	{ MSG_LINK_UP, on_link_up },
 	{ MSG_LINK_DOWN, on_link_down },

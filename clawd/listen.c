@@ -19,6 +19,8 @@
 #include "clawd/listen.h"
 #include "common/log.h"
 
+/* Of the local sockets; on the network a full queue costs who calls a second.
+ */
 #define BACKLOG 128
 
 static const char *const names[] = { "claw.sock", "metrics.sock", "cookie" };
@@ -82,7 +84,7 @@ listen_tcp(const char *key, const char *addr)
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
 	    bind(fd, (const struct sockaddr *)&ss, len) == -1 ||
-	    listen(fd, BACKLOG) == -1) {
+	    listen(fd, SOMAXCONN) == -1) {
 		log_warn("cannot listen on %s (%s)", addr, key);
 		if (fd != -1)
 			close(fd);

@@ -203,14 +203,12 @@ ask(struct atls *a)
 	if (a->leaf == ATLS_TO_ASK || a->verdict == ATLS_TO_ASK)
 		(void)event_add(a->answer, &a->ctx->answer);
 	if (a->leaf == ATLS_TO_ASK) {
-		uint8_t spki[ATLS_SPKI_MAX], *p = spki;
-		int n = i2d_PUBKEY(a->key, NULL);
+		uint8_t spki[EVIDENCE_SPKI_LEN];
 
 		a->leaf = ATLS_ASKED;
 		a->times.leaf_asked = now_us();
-		if (n > 0 && n <= (int)sizeof(spki) &&
-		    i2d_PUBKEY(a->key, &p) == n)
-			a->ops->want_leaf(a, a->peer_nonce, spki, (size_t)n,
+		if (evidence_spki(a->key, spki) == 0)
+			a->ops->want_leaf(a, a->peer_nonce, spki, sizeof(spki),
 			    a->arg);
 		else
 			(void)atls_leaf(a, NULL, 0);

@@ -17,7 +17,6 @@
 #define ATLS_VERSION 1
 #define ATLS_ALPN_SIZE 64
 #define ATLS_WHY_SIZE 192
-#define ATLS_SPKI_MAX 128
 /* More than this before the end of a handshake is none of ours: bytes. */
 #define ATLS_HANDSHAKE_MAX 32768
 /* A peer may change its key this often, and once more for each so many bytes */
@@ -28,8 +27,7 @@ enum atls_state { ATLS_HANDSHAKING, ATLS_SECURED, ATLS_FAILED };
 enum atls_question { ATLS_NOT_ASKED, ATLS_TO_ASK, ATLS_ASKED, ATLS_ANSWERED };
 
 struct atls_ctx {
-	SSL_CTX *client;
-	SSL_CTX *server;
+	SSL_CTX *tls;
 	BIO_METHOD *bio;
 	struct timeval whole;
 	struct timeval answer;

@@ -426,9 +426,9 @@ set_groups(SSL_CTX *c)
 }
 
 static SSL_CTX *
-make(const SSL_METHOD *method)
+make(void)
 {
-	SSL_CTX *c = SSL_CTX_new(method);
+	SSL_CTX *c = SSL_CTX_new(TLS_method());
 
 	if (c == NULL)
 		return NULL;
@@ -487,12 +487,12 @@ atls_tls_init(struct atls_ctx *ctx)
 	    BIO_meth_set_write(ctx->bio, bio_write) != 1 ||
 	    BIO_meth_set_ctrl(ctx->bio, bio_ctrl) != 1)
 		return -ENOMEM;
-	ctx->client = make(TLS_client_method());
-	ctx->server = make(TLS_server_method());
-	if (ctx->client == NULL || ctx->server == NULL)
+	/* Of either role: making one costs as much as a handshake. */
+	ctx->tls = make();
+	if (ctx->tls == NULL)
 		return -EIO;
-	SSL_CTX_set_client_hello_cb(ctx->server, hello, NULL);
-	SSL_CTX_set_alpn_select_cb(ctx->server, choose_alpn, NULL);
+	SSL_CTX_set_client_hello_cb(ctx->tls, hello, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx->tls, choose_alpn, NULL);
 	if (RAND_bytes(&byte, 1) != 1 || RAND_priv_bytes(&byte, 1) != 1 ||
 	    ASYNC_init_thread(0, 0) != 1)
 		return -EIO;
@@ -502,8 +502,7 @@ atls_tls_init(struct atls_ctx *ctx)
 void
 atls_tls_fini(struct atls_ctx *ctx)
 {
-	SSL_CTX_free(ctx->client);
-	SSL_CTX_free(ctx->server);
+	SSL_CTX_free(ctx->tls);
 	BIO_meth_free(ctx->bio);
 	ASYNC_cleanup_thread();
 }
@@ -514,7 +513,7 @@ atls_tls_new(struct atls *a)
 	bool client = a->role == ATLS_CLIENT;
 	BIO *b;
 
-	a->ssl = SSL_new(client ? a->ctx->client : a->ctx->server);
+	a->ssl = SSL_new(a->ctx->tls);
 	if (a->ssl == NULL)
 		return -ENOMEM;
 	SSL_set_app_data(a->ssl, a);

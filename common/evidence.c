@@ -6,7 +6,8 @@
  * keyd builds with it and attestd reads with it, so it is in both of them what
  * stands between a peer's bytes and a key: a small DER writer, a walk along
  * the one structure that there is, and a comparison of the result with what
- * the writer would have made. libcrypto is used for SHA-256 alone.
+ * the writer would have made. libcrypto is used for SHA-256, and to read a
+ * point out of a key of our own.
  *
  * The writer goes from the end to the beginning, so that a length is known
  * when it is written.
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 
 #include "common/buf.h"
@@ -497,6 +499,26 @@ evidence_verify_sig(const struct evidence *ev,
 	if (n < 0)
 		return (int)n;
 	return ed25519_verify(key, tbs, (size_t)n, sig);
+}
+
+int
+evidence_spki(const EVP_PKEY *key, uint8_t out[EVIDENCE_SPKI_LEN])
+{
+	uint8_t point[EVIDENCE_SPKI_LEN];
+	char group[32];
+	size_t len;
+
+	/* The point begins with the octet that ends spki_head. */
+	if (EVP_PKEY_get_group_name(key, group, sizeof(group), &len) != 1 ||
+	    strcmp(group, "prime256v1") != 0 ||
+	    EVP_PKEY_get_octet_string_param(key,
+		OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point, sizeof(point),
+		&len) != 1 ||
+	    len != 1 + EVIDENCE_SPKI_LEN - sizeof(spki_head) || point[0] != 4)
+		return -EINVAL;
+	memcpy(out, spki_head, sizeof(spki_head));
+	memcpy(out + sizeof(spki_head), point + 1, len - 1);
+	return 0;
 }
 
 int

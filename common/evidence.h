@@ -14,6 +14,8 @@
 #ifndef CLAW_COMMON_EVIDENCE_H
 #define CLAW_COMMON_EVIDENCE_H
 
+#include <openssl/types.h>
+
 #include <sys/types.h>
 
 #include <stddef.h>
@@ -86,6 +88,12 @@ int evidence_parse(const uint8_t *der, size_t len, struct evidence *ev,
  */
 int evidence_verify_sig(const struct evidence *ev,
     const uint8_t sig[EVIDENCE_SIG_LEN], const uint8_t key[32]);
+
+/*
+ * The SubjectPublicKeyInfo of a P-256 key: what OpenSSL's i2d_PUBKEY() writes,
+ * without the search for an encoder. 0, or -EINVAL for another kind of key.
+ */
+int evidence_spki(const EVP_PKEY *key, uint8_t out[EVIDENCE_SPKI_LEN]);
 
 /* SHA-256 of a certificate, as WELCOME and the exporter use it. 0 or -EIO. */
 int

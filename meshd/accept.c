@@ -4,8 +4,10 @@
  *
  * Anybody can connect. One address, or one /64, cannot take all the room for
  * those who have not proved who they are, nor can all of them together: what
- * is over the limit is closed unread. When the house is full, or nobody can
- * be attested because keyd or attestd is away, nothing is accepted and who
+ * is over the limit is closed unread. Those who come from where a
+ * peer may be expected have as much room again, of their own: however many
+ * strangers there are, a peer comes through. When the house is full, or nobody
+ * can be attested because keyd or attestd is away, nothing is accepted and who
  * comes waits in the kernel's queue.
  */
 #include <errno.h>
@@ -16,6 +18,7 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "meshd/accept.h"
+#include "meshd/peers.h"
 
 /* Others get their turn after so many. */
 #define AT_ONCE 16
@@ -42,13 +45,17 @@ take(int fd, const struct sockaddr_storage *ss, socklen_t len)
 {
 	struct conn_counts n;
 	struct address from;
+	unsigned int waiting;
+	bool known;
 
 	if (!address_of(ss, len, &from)) {
 		turn_away(fd);
 		return;
 	}
+	known = peers_expected(from.key);
 	conn_count(&n, from.key);
-	if (n.pending_in >= door.limits.pending ||
+	waiting = known ? n.known : n.pending_in - n.known;
+	if (waiting >= door.limits.pending ||
 	    n.same_key >= door.limits.per_address) {
 		log_debug("%s is turned away: %u are waiting, %u of them from "
 			  "there",
@@ -56,7 +63,7 @@ take(int fd, const struct sockaddr_storage *ss, socklen_t len)
 		turn_away(fd);
 		return;
 	}
-	conn_accepted(fd, &from, door.user);
+	conn_accepted(fd, &from, known, door.user);
 }
 
 static bool
@@ -65,7 +72,7 @@ full(void)
 	struct conn_counts n;
 
 	conn_count(&n, NULL);
-	return n.all >= door.limits.links + door.limits.pending;
+	return n.all >= door.limits.links + 2 * door.limits.pending;
 }
 
 static void

@@ -108,6 +108,7 @@ conn_count(struct conn_counts *n, const uint8_t key[ADDRESS_KEY_LEN])
 			continue;
 		}
 		n->pending_in++;
+		n->known += c->known ? 1 : 0;
 		if (key != NULL &&
 		    memcmp(key, c->address.key, ADDRESS_KEY_LEN) == 0)
 			n->same_key++;
@@ -364,24 +365,36 @@ conn_can_attest(void)
 	    child_peer(PROC_ATTESTD) != NULL;
 }
 
-void
-conn_advance(void)
+/* How many of one kind still wait for a worker. */
+static unsigned int
+advance(bool strangers)
 {
 	struct conn *c;
 	unsigned int waiting = 0;
 
 	TAILQ_FOREACH(c, &conns.all, entry) {
-		if (c->state != CONN_WAITING)
+		if (c->state != CONN_WAITING ||
+		    strangers != (c->role == EVIDENCE_SERVER && !c->known))
 			continue;
 		if (conn_can_attest() && conns.opening < OPENING_MAX &&
-		    (c->worker = pool_take(&c->session)) != NULL) {
+		    (c->worker = pool_take(&c->session, strangers)) != NULL) {
 			c->state = CONN_OPENING;
 			conns.opening++;
 			open_session(c);
 		} else
 			waiting++;
 	}
-	pool_needs(waiting);
+	return waiting;
+}
+
+/* Whom we dial and who may be a peer first: strangers can come in any number.
+ */
+void
+conn_advance(void)
+{
+	unsigned int waiting = advance(false);
+
+	pool_needs(waiting + advance(true));
 }
 
 static void
@@ -512,7 +525,8 @@ set_socket(int fd)
 }
 
 void
-conn_accepted(int fd, const struct address *from, const struct conn_user *user)
+conn_accepted(int fd, const struct address *from, bool known,
+    const struct conn_user *user)
 {
 	struct conn *c = add(fd, from, EVIDENCE_SERVER, user);
 
@@ -521,6 +535,7 @@ conn_accepted(int fd, const struct address *from, const struct conn_user *user)
 		return;
 	}
 	counter_add(COUNTER_MESH_ACCEPTED, 1);
+	c->known = known;
 	set_socket(fd);
 	c->state = CONN_WAITING;
 	if (!limit_wait(c, WAITING_S))

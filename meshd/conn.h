@@ -44,6 +44,7 @@ struct conn {
 	uint8_t role;	 /* of common/evidence.h */
 	uint8_t purpose; /* a client's; when attested, what it is */
 	struct address address;
+	bool known;		   /* accepted, from where a peer is expected */
 	char peer[CONN_NAME_SIZE]; /* dialled, later attested; or "" */
 	struct event *event;	   /* dial, or the end of waiting */
 
@@ -75,6 +76,7 @@ struct conn_counts {
 	unsigned int all;
 	unsigned int up;
 	unsigned int pending_in; /* accepted, and not attested yet */
+	unsigned int known;	 /* of those */
 	unsigned int dialled;	 /* and not attested yet */
 	unsigned int same_key;	 /* pending_in of one address */
 };
@@ -85,9 +87,12 @@ void conn_count(struct conn_counts *n, const uint8_t key[ADDRESS_KEY_LEN]);
 void conn_prepare(void (*changed)(void));
 void conn_configure(uint32_t handshake_ms);
 
-/* A socket that came in, ours from now on. */
-void
-conn_accepted(int fd, const struct address *from, const struct conn_user *user);
+/*
+ * A socket that came in, ours from now on. known: a peer is expected from
+ * there; it is served before those of whom nobody has heard.
+ */
+void conn_accepted(int fd, const struct address *from, bool known,
+    const struct conn_user *user);
 
 /*
  * A socket that goes out; peer may be "". NULL: there is room for no more.

@@ -24,7 +24,8 @@
 #include "meshd/peers.h"
 
 #define PEERS_MAX 4096
-#define DIALS_MAX 32 /* at a time */
+#define DIALS_MAX 32	/* at a time */
+#define CALLERS_MAX 512 /* addresses remembered */
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 60000
 /* A link that held for so long was a good one. */
@@ -51,6 +52,8 @@ static struct {
 	unsigned int count;
 	struct event *settle;
 	bool started, ended;
+	uint8_t caller[CALLERS_MAX][ADDRESS_KEY_LEN];
+	unsigned int next_caller;
 } known = { .all = TAILQ_HEAD_INITIALIZER(known.all) };
 
 static void dial(evutil_socket_t, short, void *);
@@ -101,6 +104,43 @@ peers_address(const char *name, struct address *out)
 		return false;
 	*out = p->address;
 	return true;
+}
+
+/*
+ * Most who dial have no address in the registry. What is remembered of them
+ * gives them room before others and nothing else, so that it needs no end.
+ */
+static void
+remember(const struct conn *c)
+{
+	unsigned int i;
+
+	if (c->role != EVIDENCE_SERVER)
+		return;
+	for (i = 0; i < CALLERS_MAX; i++)
+		if (memcmp(known.caller[i], c->address.key, ADDRESS_KEY_LEN) ==
+		    0)
+			return;
+	memcpy(known.caller[known.next_caller], c->address.key,
+	    ADDRESS_KEY_LEN);
+	known.next_caller = (known.next_caller + 1) % CALLERS_MAX;
+}
+
+bool
+peers_expected(const uint8_t key[ADDRESS_KEY_LEN])
+{
+	const struct peer *p;
+	unsigned int i;
+
+	for (i = 0; i < CALLERS_MAX; i++)
+		if (memcmp(known.caller[i], key, ADDRESS_KEY_LEN) == 0)
+			return true;
+
+	TAILQ_FOREACH(p, &known.all, entry)
+		if (p->name[0] != '\0' && p->address.text[0] != '\0' &&
+		    memcmp(p->address.key, key, ADDRESS_KEY_LEN) == 0)
+			return true;
+	return false;
 }
 
 /* When it is dialled. */
@@ -268,6 +308,7 @@ link_up(struct conn *c)
 	struct peer *p = c->arg;
 	struct conn_counts n;
 
+	remember(c);
 	conn_count(&n, NULL);
 	if (n.up > known.max_links) {
 		conn_close(c, "there are mesh.max_links links already");

@@ -2,8 +2,10 @@
 /*
  * pool.c - workers that wait for a connection.
  *
- * A linkd takes as long to start as a handshake takes, so some are started
- * ahead; one that is taken is replaced at once. clawd may refuse (there are
+ * A linkd takes longer to start than a handshake takes, so some are started
+ * ahead. One that is taken is replaced at once if another connection waits or
+ * it was the last, else a moment later: a start and a handshake at a time would
+ * only hold each other up. clawd may refuse (there are
  * too many, or the node is starting): then it is asked again later, and each
  * time later. A linkd that ends before it was used counts as a refusal.
  */
@@ -13,6 +15,7 @@
 
 #define IDLE_MAX 255
 #define STARTING_MAX 8 /* at a time; clawd's gate takes 16 */
+#define REPLACE_MS 20
 #define BACKOFF_MS 100
 #define BACKOFF_MAX_MS 10000
 
@@ -25,7 +28,7 @@ static struct {
 	} idle[IDLE_MAX];
 	unsigned int idles;
 	unsigned int backoff_ms; /* 0: nothing is wrong */
-	struct event *later;
+	struct event *later, *replace;
 	bool draining;
 } pool;
 
@@ -103,7 +106,8 @@ pool_prepare(void (*ready)(void))
 {
 	pool.ready = ready;
 	pool.later = evtimer_new(child_base(), on_later, NULL);
-	if (pool.later == NULL)
+	pool.replace = evtimer_new(child_base(), on_later, NULL);
+	if (pool.later == NULL || pool.replace == NULL)
 		fatalx("out of memory");
 }
 
@@ -116,16 +120,22 @@ pool_configure(unsigned int idle)
 void
 pool_needs(unsigned int waiting)
 {
+	struct timeval soon = { 0, REPLACE_MS * 1000 };
+
 	pool.waiting = waiting;
-	start_some();
+	if (waiting > 0 || pool.idles + pool.starting == 0)
+		start_some();
+	else if (!evtimer_pending(pool.replace, NULL) &&
+	    pool.idles + pool.starting < pool.idle_wanted)
+		evtimer_add(pool.replace, &soon);
 }
 
 struct chan *
-pool_take(uint32_t *session)
+pool_take(uint32_t *session, bool stranger)
 {
 	struct chan *c;
 
-	if (pool.idles == 0)
+	if (pool.idles <= (stranger && pool.idle_wanted > 1 ? 1 : 0))
 		return NULL;
 	pool.backoff_ms = 0;
 	c = pool.idle[0].chan;
@@ -153,6 +163,7 @@ pool_drain(void)
 {
 	pool.draining = true;
 	evtimer_del(pool.later);
+	evtimer_del(pool.replace);
 	while (pool.idles > 0)
 		child_worker_end(pool.idle[--pool.idles].chan);
 }

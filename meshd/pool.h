@@ -17,8 +17,11 @@ void pool_configure(unsigned int idle);
 /* So many connections wait for one: more are started. */
 void pool_needs(unsigned int waiting);
 
-/* Takes one, whose channel and session are the caller's then. NULL: none. */
-struct chan *pool_take(uint32_t *session);
+/*
+ * Takes one, whose channel and session are the caller's then. NULL: none. For
+ * a stranger the last one is none, unless one is all that is kept.
+ */
+struct chan *pool_take(uint32_t *session, bool stranger);
 
 /* A worker's channel has ended; true if it was one of the pool's. */
 bool pool_forget(struct chan *c);

@@ -76,7 +76,8 @@ static struct {
 	uint32_t asked[PROC_MAX][8]; /* its requests to that peer */
 	unsigned int asks[PROC_MAX];
 	uint32_t last_id[PROC_MAX];
-	int file; /* a regular one, if it is ever sent one */
+	uint32_t session; /* of the worker that was connected last */
+	int file;	  /* a regular one, if it is ever sent one */
 } ipc;
 
 static void
@@ -209,6 +210,7 @@ listen_to_all(void)
 		listen_to((enum proc)p);
 }
 
+/* A worker's channels are tagged with its session, which is never reused. */
 static void
 connect_peer(enum proc p)
 {
@@ -216,6 +218,11 @@ connect_peer(enum proc p)
 	uint8_t body[8];
 	struct wbuf w;
 	int pair[2];
+
+	if (p >= PROC_SUITE_END)
+		peer.session = ++ipc.session;
+	else if (my.child->self >= PROC_SUITE_END)
+		peer.session = 1;
 
 	/* clawd does not flood either. */
 	if (ipc.connects++ == 500)
@@ -231,6 +238,15 @@ connect_peer(enum proc p)
 	msg_put_PEER(&w, &peer);
 	clawd_says(MSG_PEER, 0, &w, pair[1]);
 	close(pair[1]);
+}
+
+/* Whether clawd makes channels between the two; to a worker of its own a
+ * broker gets one with its answer. */
+static bool
+is_neighbour(enum proc p)
+{
+	return p < PROC_SUITE_END || my.child->self == PROC_KEYD ||
+	    my.child->self == PROC_ATTESTD;
 }
 
 /* The siblings it has a channel to from the start. */
@@ -335,7 +351,7 @@ step(void)
 	struct wbuf w;
 
 	for (p = PROC_SUITE_END; p < PROC_MAX; p++)
-		if (ipc.end[p] != -1)
+		if (ipc.end[p] != -1 && !is_neighbour(p))
 			peers[n++] = p;
 	p = peers[(what >> 3) % n];
 	switch (what & 7) {
@@ -353,7 +369,7 @@ step(void)
 			close(ipc.end[p]);
 			ipc.end[p] = -1;
 			turn();
-		} else if (p < PROC_SUITE_END)
+		} else if (is_neighbour(p))
 			connect_peer(p);
 		break;
 	case 5:
@@ -371,7 +387,7 @@ step(void)
 }
 
 static void
-set_up(const struct child *child)
+set_up(const struct child *who)
 {
 	struct event_config *cfg = event_config_new();
 
@@ -379,26 +395,27 @@ set_up(const struct child *child)
 	if (my.base != NULL)
 		event_base_free(my.base);
 	memset(&my, 0, sizeof(my));
-	my.child = child;
+	TAILQ_INIT(&my.tagged);
+	my.child = who;
 	my.when = WHEN_BOOT;
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	my.base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
 	event_base_priority_init(my.base, 3);
-	set_handlers(child);
+	set_handlers(who);
 }
 
 static void
-begin(const struct child *child)
+begin(const struct child *who)
 {
 	enum proc peers[PROC_MAX];
-	size_t i, n = peers_of(child->self, peers);
-	uint8_t body[512], generation[4] = { 0, 0, 0, 1 };
+	size_t i, n = peers_of(who->self, peers);
+	uint8_t body[2048], generation[4] = { 0, 0, 0, 1 };
 	static int low;
 	struct wbuf w;
 	int pair[2];
 
-	set_up(child);
+	set_up(who);
 	ipc_begin();
 	if (low == 0 && (low = fcntl(0, F_DUPFD_CLOEXEC, 3)) != -1)
 		close(low);
@@ -406,11 +423,11 @@ begin(const struct child *child)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
 		abort();
 	ipc.end[PROC_CLAWD] = pair[0];
-	my.parent = chan_new(my.base, pair[1], child->self, PROC_CLAWD,
+	my.parent = chan_new(my.base, pair[1], who->self, PROC_CLAWD,
 	    &parent_ops, NULL);
 	wbuf_init(&w, body, sizeof(body));
 	ipc_config(&w);
-	clawd_says(child->config, 1, &w, -1);
+	clawd_says(who->config, 1, &w, -1);
 	wbuf_init(&w, generation, sizeof(generation));
 	w.len = 4;
 	clawd_says(MSG_CONFIG_COMMIT, 2, &w, -1);
@@ -428,6 +445,8 @@ end_run(void)
 {
 	unsigned int p;
 
+	while (!TAILQ_EMPTY(&my.tagged))
+		on_peer_closed(TAILQ_FIRST(&my.tagged)->chan);
 	for (p = 0; p < PROC_MAX; p++) {
 		if (my.peer[p] != NULL)
 			on_peer_closed(my.peer[p]);
@@ -461,7 +480,7 @@ close_left(void)
 }
 
 static int
-ipc_run(const struct child *child, const uint8_t *data, size_t len)
+ipc_run(const struct child *who, const uint8_t *data, size_t len)
 {
 	volatile bool ended = false;
 	unsigned int p;
@@ -472,7 +491,7 @@ ipc_run(const struct child *child, const uint8_t *data, size_t len)
 	ipc.data = data;
 	ipc.len = len;
 	if (sigsetjmp(ipc.over, 0) == 0) {
-		begin(child);
+		begin(who);
 		while (ipc.len > 0)
 			step();
 	}

@@ -119,6 +119,36 @@ socket_inet6(void)
 }
 
 static long
+socket_udp(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static long
+socket_raw(void)
+{
+	return socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+}
+
+static long
+socket_sctp(void)
+{
+	return socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP);
+}
+
+static long
+listen_tcp(void)
+{
+	return listen(held.inet, 1);
+}
+
+static long
+act_shutdown(void)
+{
+	return shutdown(held.inet, SHUT_WR);
+}
+
+static long
 socket_unix(void)
 {
 	return socket(AF_UNIX, SOCK_SEQPACKET, 0);
@@ -627,6 +657,11 @@ static const struct {
 	ACT("execveat", execveat_fd),
 	ACT("socket-inet", socket_inet),
 	ACT("socket-inet6", socket_inet6),
+	ACT("socket-udp", socket_udp),
+	ACT("socket-raw", socket_raw),
+	ACT("socket-sctp", socket_sctp),
+	ACT("listen-tcp", listen_tcp),
+	ACT("shutdown", act_shutdown),
 	ACT("socket-unix", socket_unix),
 	ACT("socket-netlink", socket_netlink),
 	ACT("socketpair", act_socketpair),
@@ -812,15 +847,16 @@ start_thread(void)
 static int
 enter(enum proc self, uint32_t layers, const char *given)
 {
-	struct sandbox_dir dir = { held.data, SANDBOX_DIR_RW };
+	const struct sandbox_dir dir = { held.data, SANDBOX_DIR_RW };
 	struct sandbox_given told;
 	struct sandbox_report rep;
 	size_t n = 0;
 
 	if (self == PROC_AUDITD || self == PROC_ATTESTD)
 		n = 1;
-	if (self == PROC_ATTESTD)
-		dir.rights = SANDBOX_DIR_RO;
+	/* It may connect: what counts is what it can make a socket of. */
+	if (self == PROC_MESHD)
+		held.un = -1;
 	if (getenv("BITE_THREAD") != NULL)
 		start_thread();
 	if (sandbox_given_parse(given, &told) != 0)

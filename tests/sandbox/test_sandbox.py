@@ -49,6 +49,9 @@ ALL = {
     # sockets
     "socket-inet": "EAFNOSUPPORT",
     "socket-inet6": "EAFNOSUPPORT",
+    "socket-udp": "EAFNOSUPPORT",
+    "socket-raw": "EAFNOSUPPORT",
+    "socket-sctp": "EAFNOSUPPORT",
     "socket-unix": "EAFNOSUPPORT",
     "socket-netlink": "EAFNOSUPPORT",
     "socketpair": KILLED,
@@ -56,6 +59,8 @@ ALL = {
     "connect-abstract": KILLED,
     "connect-tcp": KILLED,
     "bind-tcp": KILLED,
+    "listen-tcp": KILLED,
+    "shutdown": KILLED,
     "fastopen": KILLED,
     # files
     "open-passwd": "EACCES",
@@ -123,11 +128,31 @@ DIFFERS = {
         "grow": "done",
         "cut-back": "done",
     },
-    # attestd reads below its directory
-    "attestd": {"read-inside": "done", "list": "done"},
-    "metricd": {},
+    # attestd reads and writes below its directory, and lists nothing
+    "attestd": {
+        "write-inside": "done",
+        "read-inside": "done",
+        "open-truncating": "done",
+        "rename-out": "EACCES",
+        "cut-back": "done",
+    },
+    # these end connections that they were given or have accepted
+    "metricd": {"shutdown": "ENOTCONN"},
+    "controld": {"shutdown": "ENOTCONN"},
+    "linkd": {"shutdown": "ENOTCONN"},
+    # meshd makes TCP connections and nothing else: it binds nothing and has
+    # no socket of another kind to connect
+    "meshd": {
+        "socket-inet": "done",
+        "socket-inet6": KILLED,
+        "socket-udp": KILLED,
+        "socket-raw": KILLED,
+        "socket-sctp": KILLED,
+        "connect-tcp": "ECONNREFUSED",
+        "connect-unix": "EBADF",
+        "connect-abstract": "EBADF",
+    },
     "verifyd": {},
-    "controld": {},
 }
 
 # What the filter alone cannot refuse, because it sees no paths.
@@ -148,7 +173,16 @@ SECCOMP_ALONE = {
         "open-key": "done",
         "open-private": "done",
         "resolver": "done",
+        "write-outside": "done",
+        "rename-out": "done",
     },
+}
+
+# What these layers leave to the one process that has the network.
+NETWORKED = {
+    "landlock": {"meshd": {"connect-tcp": "ECONNREFUSED"}},
+    "network namespace": {"meshd": {"connect-tcp": "ECONNREFUSED",
+                                    "connect-abstract": "done"}},
 }
 
 # Each layer with the others off, and beside it what it does not stop.
@@ -178,10 +212,12 @@ SCOPE = {
 LIMITS = {
     "keyd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "auditd": {"fork": "EAGAIN", "grow": "done"},
-    "attestd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "attestd": {"fork": "EAGAIN", "grow": "done"},
     "metricd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "verifyd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "controld": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "meshd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "linkd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
 }
 NETWORK = {
     "connect-tcp": "ENETUNREACH",
@@ -376,9 +412,10 @@ def check_proc(yard, process, as_root):
         if ROOT:
             equal(int(status["CapBnd"], 16), 0, "CapBnd")
             for space in ("net", "ipc", "uts"):
-                ok(os.stat("/proc/%d/ns/%s" % (proc.pid, space)).st_ino !=
-                   os.stat("/proc/self/ns/%s" % space).st_ino,
-                   "%s namespace of its own" % space)
+                equal(os.stat("/proc/%d/ns/%s" % (proc.pid, space)).st_ino !=
+                      os.stat("/proc/self/ns/%s" % space).st_ino,
+                      space != "net" or process != "meshd",
+                      "%s namespace of its own" % space)
             with open("/proc/%d/limits" % proc.pid, encoding="ascii") as file:
                 limits = file.read()
             for name in ("Max core file size", "Max processes"):
@@ -458,8 +495,10 @@ def alone(name, layers, table, needs_root=False, other=False):
         sibling = OTHER_UID if other else uid
         with Yard(uid, sibling) as yard:
             for process in PROCESSES:
-                compare(yard, process, layers,
-                        table.get(process, table))
+                acts = dict(table.get(process, table))
+                acts.update(NETWORKED.get(
+                    layers.replace(NNP, ""), {}).get(process, {}))
+                compare(yard, process, layers, acts)
 
 
 @test("control: without the layers every one of these acts succeeds")

@@ -11,10 +11,14 @@ import os
 import re
 import sys
 
-from claw_test import PROCESSES, equal, main, test
+from claw_test import PROCESSES, WORKERS, equal, main, test
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 PAGE = os.path.join(TOP, "man", "claw-sandbox.7")
+
+
+# verifyd makes no call beyond those of all.
+OWN = PROCESSES + tuple(name for name in WORKERS if name != "verifyd")
 
 
 def lines_of(table, macros):
@@ -58,7 +62,7 @@ def rows(section):
 
 def calls():
     """Process, or "all", to the calls it may make beyond the others."""
-    want = {name: set() for name in ("all",) + PROCESSES}
+    want = {name: set() for name in ("all",) + PROCESSES + WORKERS}
     for _, arguments in lines_of("syscalls.def", ["ALLOW"]):
         call, who = arguments[0], arguments[1]
         if who == "P_ALL":
@@ -72,7 +76,7 @@ def calls():
 def listed():
     got = {}
     text = page().split(".Sh SYSTEM CALLS\n")[1]
-    for name in ("all",) + PROCESSES:
+    for name in ("all",) + OWN:
         part = text.split(".It Sy %s\n" % name)[1]
         part = re.split(r"\n\.(?:It|El)", part)[0]
         got[name] = part
@@ -126,6 +130,7 @@ def probes():
 
 @test("claw-sandbox(7): system calls of each process")
 def system_calls():
+    equal(calls()["verifyd"], set(), "verifyd")
     for name, text in listed().items():
         equal(set(re.findall(r"[a-z0-9_]+", text)), calls()[name], name)
 

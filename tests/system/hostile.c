@@ -15,6 +15,7 @@
  * before HELLO, "boot" before READY, "run" after it, "box" the same from
  * inside the sandbox.
  */
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -31,7 +32,9 @@
 
 #include "common/auditrec.h"
 #include "common/child.h"
+#include "common/evidence.h"
 #include "common/msg.h"
+#include "common/regupdate.h"
 #include "common/sandbox.h"
 #include "common/shardname.h"
 
@@ -205,7 +208,8 @@ take_message(enum proc p, const uint8_t *packet, size_t len, int fd)
 	if (rule->type == MSG_PEER) {
 		who = rbuf_u8(&r);
 		if (who < PROC_MAX) {
-			if (chans[who] != -1)
+			/* Each worker has one of its own; they stay. */
+			if (chans[who] != -1 && who < PROC_SUITE_END)
 				close(chans[who]);
 			chans[who] = fd;
 			ids[who] = 0;
@@ -283,6 +287,35 @@ serve(uint64_t ms)
 
 /* Attacks. */
 
+/* Whether 0xff throughout is a body, too. */
+static bool
+takes_anything(const struct msg_rule *r)
+{
+	static uint8_t ones[MSG_MAX_LEN];
+	size_t len = shortest(r);
+
+	memset(ones, 0xff, len);
+	return msg_body_valid(r, ones, len);
+}
+
+/* A request of this process to the target; else what own_message() says. */
+static const struct msg_rule *own_message(void);
+
+static const struct msg_rule *
+own_request(void)
+{
+	const struct msg_rule *r;
+	size_t i, n;
+
+	r = msg_rules(&n);
+	for (i = 0; i < n; i++, r++)
+		if ((r->senders & PROC_BIT(self)) != 0 &&
+		    (r->receivers & PROC_BIT(target)) != 0 &&
+		    r->reply != MSG_NONE && r->fd == FD_NONE)
+			return r;
+	return own_message();
+}
+
 /* What this process may say on the target's channel, best with a text. */
 static const struct msg_rule *
 own_message(void)
@@ -301,7 +334,8 @@ own_message(void)
 			return r;
 		if (r->limit == LIMIT_REPLY)
 			reply = r;
-		else if (r->type != MSG_HELLO)
+		else if (r->type != MSG_HELLO &&
+		    (plain == NULL || takes_anything(plain)))
 			plain = r;
 	}
 	return plain != NULL ? plain :
@@ -361,7 +395,7 @@ malformed(void)
 		break;
 	case 8: /* a text or bytes that run over the end */
 		memset(packet + MSG_HEADER_LEN, 0xff, len);
-		if (len == 0)
+		if (takes_anything(r))
 			n++;
 		break;
 	case 9: /* no message of that number */
@@ -401,7 +435,7 @@ bad_text(void)
 	wbuf_init(&w, body, sizeof(body));
 	msg_put_VIOLATION(&w, &v);
 	if (arg[0] == 1) {
-		w.len = 3;
+		w.len = 7; /* behind process, session and type */
 		wbuf_u16(&w, 65);
 		memset(body + w.len, 'x', 65);
 		w.len += 65;
@@ -436,6 +470,8 @@ out_of_turn(void)
 		(void)put(target, r->type, r->reply == MSG_NONE, zero, len);
 		break;
 	case 1: /* the same number twice */
+		r = own_request();
+		len = shortest(r);
 		id = id_of(r);
 		(void)put(target, r->type, id, zero, len);
 		(void)put(target, r->type, id, zero, len);
@@ -552,6 +588,160 @@ lie_to_keyd(void)
 		arg[0] == 7 ? MSG_LOGKEY_CLOSE :
 			      MSG_CHECKPOINT_SIGN,
 	    ++ids[target], body, w.len);
+}
+
+static void
+ask_for(uint16_t type, const struct wbuf *body)
+{
+	(void)put(target, type, ++ids[target], body->data, body->len);
+}
+
+/* What attestd could be made to have signed without an operator's order. */
+static void
+lie_about_update(void)
+{
+	static uint8_t body[8192], bytes[REGUPDATE_BYTES_MAX];
+	static struct registry_update u;
+	struct msg_UPDATE_SIGN sign = { .update = bytes };
+	struct msg_TOKEN_SIGN token = { .seconds = 60 };
+	struct wbuf w;
+	ssize_t n;
+
+	wbuf_init(&w, body, sizeof(body));
+	u.v = REGISTRY_VERSION;
+	u.seq = u.prev[0] = 1;
+	u.time_s = (uint64_t)time(NULL);
+	u.op = REGISTRY_NODE_REVOKE;
+	snprintf(u.node.name, sizeof(u.node.name), "somebody");
+	switch (arg[0]) {
+	case 0: /* that somebody is out */
+		break;
+	case 1: /* that everything is well, a day ago */
+		memset(&u.node, 0, sizeof(u.node));
+		u.op = REGISTRY_FRESH;
+		u.time_s -= 86400;
+		break;
+	case 2: /* that the windows are wide */
+		memset(&u.node, 0, sizeof(u.node));
+		u.op = REGISTRY_POLICY;
+		u.windows.soft_s = u.windows.hard_s = 86400;
+		break;
+	case 3: /* tokens: of what nobody has, for ever, of nothing */
+		token.capabilities = UINT64_MAX;
+		break;
+	case 4:
+		token.capabilities = 1;
+		token.seconds = UINT32_MAX;
+		break;
+	default:
+		break;
+	}
+	if (arg[0] >= 3) {
+		msg_put_TOKEN_SIGN(&w, &token);
+		ask_for(MSG_TOKEN_SIGN, &w);
+		return;
+	}
+	n = regupdate_put(&u, bytes, sizeof(bytes));
+	if (n < 0)
+		_exit(64);
+	sign.update_len = (uint16_t)n;
+	msg_put_UPDATE_SIGN(&w, &sign);
+	ask_for(MSG_UPDATE_SIGN, &w);
+}
+
+/* Permits that no operator can order. */
+static void
+lie_about_permit(void)
+{
+	struct msg_PERMIT p = { .op = REGISTRY_NODE_ADD,
+		.subject = "guest",
+		.capabilities = 1,
+		.seconds = 60 };
+	uint8_t body[256];
+	struct wbuf w;
+
+	switch (arg[0]) {
+	case 0: /* another beginning of the registry */
+		p.op = REGISTRY_GENESIS;
+		p.digest[0] = 1;
+		break;
+	case 1:
+		p.op = REGISTRY_FRESH;
+		p.digest[0] = 1;
+		break;
+	case 2: /* as free as an invite, for who decides */
+		p.op = REGISTRY_AUTHORITIES;
+		break;
+	case 3: /* an invite for nobody in particular */
+		p.subject[0] = '\0';
+		break;
+	case 4: /* an order, and an invite, that last */
+	case 5:
+		p.digest[0] = arg[0] == 4;
+		p.seconds = 1000000;
+		break;
+	default:
+		p.op = 200;
+		break;
+	}
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_PERMIT(&w, &p);
+	ask_for(MSG_PERMIT, &w);
+}
+
+/* Sessions that meshd has no business to make. */
+static void
+lie_about_role(void)
+{
+	struct msg_SESSION_ROLE r = { .session = 4711,
+		.role = EVIDENCE_CLIENT,
+		.purpose = EVIDENCE_MESH };
+	uint8_t body[256];
+	struct wbuf w;
+
+	switch (arg[0]) {
+	case 0: /* a session that is none */
+		r.session = 0;
+		break;
+	case 1:
+		r.role = EVIDENCE_CALLER;
+		break;
+	case 2:
+		r.role = 0;
+		break;
+	case 3: /* this node is no joiner */
+		r.purpose = EVIDENCE_JOIN;
+		break;
+	case 4:
+		r.purpose = EVIDENCE_VOICE;
+		break;
+	default: /* a server that chooses purpose and peer */
+		r.role = EVIDENCE_SERVER;
+		snprintf(r.peer, sizeof(r.peer), "peer");
+		break;
+	}
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_SESSION_ROLE(&w, &r);
+	ask_for(MSG_SESSION_ROLE, &w);
+}
+
+/* Leaves and a JOIN for a session that meshd has given no role. */
+static void
+lie_about_leaf(void)
+{
+	struct msg_LEAF leaf = { .purpose = (uint8_t)arg[0] };
+	struct msg_JOIN_SIGN join = { .own_leaf = { 1 } };
+	uint8_t body[512];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	if (arg[0] == 6) {
+		msg_put_JOIN_SIGN(&w, &join);
+		ask_for(MSG_JOIN_SIGN, &w);
+		return;
+	}
+	msg_put_LEAF(&w, &leaf);
+	ask_for(MSG_LEAF, &w);
 }
 
 /* The honest key of the open shard, asked for and turned against its log. */
@@ -699,6 +889,10 @@ static const struct {
 	{ "flood", flood },
 	{ "keyd", lie_to_keyd },
 	{ "key", lie_with_key },
+	{ "update", lie_about_update },
+	{ "permit", lie_about_permit },
+	{ "role", lie_about_role },
+	{ "leaf", lie_about_leaf },
 	{ "auditd", lie_to_auditd },
 	{ "unread", never_read },
 	{ "accuse", accuse },
@@ -767,7 +961,8 @@ next_attack(void)
 	snprintf(path, sizeof(path), "turns/%s", proc_name(self));
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	f = fopen("attacks", "re");
-	if (fd == -1 || f == NULL)
+	/* Workers take turns at the same time. */
+	if (fd == -1 || f == NULL || flock(fd, LOCK_EX) == -1)
 		return false;
 	(void)!read(fd, count, sizeof(count) - 1);
 	n = atoi(count);

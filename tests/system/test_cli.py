@@ -320,6 +320,9 @@ def demo_holds():
     equal((done.returncode, done.stderr), (0, ""), done.stdout)
     contains(done.stdout, "Everything held", "summary")
     equal(done.stdout.count("found (exit 79)"), 3, "what was tampered with")
+    equal(done.stdout.count("refused, alpha's record"), 3, "impostors")
+    for text in ("the same six words", "peer.attested", "peer.ended"):
+        contains(done.stdout, text, "two nodes")
     equal(leftovers(), before, "left behind")
     answer = json.loads(demo("--json").stdout)
     ok(answer["held"] and answer["bad"] == 0, answer)
@@ -341,30 +344,32 @@ def demo_unreachable():
         equal((done.returncode, done.stderr), (0, ""), done.stdout)
 
 
-def wait_durable(process):
+def wait_line(process, text):
     for line in process.stdout:
-        if "durable" in line:
+        if text in line:
             return
-    ok(False, "it came to no note")
+    ok(False, "it came to no " + text)
 
 
 @test("an interrupted demo cleans up")
 def demo_interrupted():
     before = leftovers()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number, text in ((signal.SIGINT, "durable"),
+                         (signal.SIGTERM, "six words"),
+                         (signal.SIGHUP, "one link")):
         process = subprocess.Popen(
             [binary("claw"), "demo"], stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True)
-        wait_durable(process)
+        wait_line(process, text)
         process.send_signal(number)
         process.stdout.read()
         ok(process.wait(30) != 0, "not everything was shown")
         equal(leftovers(), before, "left behind")
-    # Killed outright it cannot clean up, but its node ends all the same.
+    # Killed outright it cannot clean up, but its nodes end all the same.
     process = subprocess.Popen([binary("claw"), "demo"],
                                stdout=subprocess.PIPE, text=True,
                                stderr=subprocess.DEVNULL)
-    wait_durable(process)
+    wait_line(process, "dials alpha")  # three nodes run now
     process.kill()
     process.wait()
     left = [name for name in leftovers() if name not in before]
@@ -380,7 +385,7 @@ def demo_interrupted():
             except OSError:
                 continue
         return True
-    wait_for(nobody_there, 15, "the end of its node")
+    wait_for(nobody_there, 15, "the end of its nodes")
     shutil.rmtree(path)
 
 

@@ -13,12 +13,14 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 
-from claw_test import (SANITIZERS, STAGE, Node, contains, equal, main, ok,
-                       skip, test)
+from claw_test import (NOBODYS_UID, ROOT, SANITIZERS, STAGE, Node, contains,
+                       equal, main, ok, skip, stage, test)
 
 TOP = os.path.realpath(os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", ".."))
@@ -99,7 +101,7 @@ def states(mask):
 
 
 KINDS = {"NO_FD": "", "FD_CHANNEL": ", with a socket", "FD_FILE":
-         ", with a file"}
+         ", with a file", "FD_STREAM": ", with a connection"}
 
 
 def how_often(limit, reply):
@@ -239,8 +241,9 @@ def split(text, name):
 def write():
     for page, name, make in MADE:
         head, _, tail = split(read(page), name)
+        text = head + make() + "\n" + tail
         with open(os.path.join(TOP, page), "w", encoding="ascii") as file:
-            file.write(head + make() + "\n" + tail)
+            file.write(text)
 
 
 @test("claw-ipc(7), claw-metrics(7), claw-manifest(5), claw-auditd(8): "
@@ -310,16 +313,15 @@ def architecture():
     for name in sorted(os.listdir(os.path.join(TOP, "policy"))):
         if name.endswith(".def"):
             contains(text, name, "tables")
-    for name in ("attestd", "auditd", "claw", "clawd", "common", "contrib",
-                 "controld", "doc", "man", "metricd", "policy", "tests",
-                 "verifyd"):
+    for name in FOLDERS:
         contains(text, "`%s/`" % name, "folders")
 
 
 # Texts that may name nothing that is not there
 
 FOLDERS = ("attestd", "auditd", "claw", "clawd", "common", "contrib",
-           "controld", "doc", "man", "metricd", "policy", "tests", "verifyd")
+           "controld", "doc", "linkd", "man", "meshd", "metricd", "policy",
+           "tests", "verifyd")
 
 
 def named(text):
@@ -461,6 +463,47 @@ def by_hand():
         with open(path, "w", encoding="utf-8") as note:
             note.write("\n".join(text))
         ok(both()[0] != 0, "a changed checkpoint has a good signature")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
+@test("README: two machines become peers as it says, and one is revoked")
+def two_machines():
+    if SANITIZERS:
+        skip("the release build's business")
+    text = read("README.md").split("\n## Two machines")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
+    equal(len(blocks), 2, "blocks")
+    for port in ("7901", "7902"):
+        ok(port in blocks[0], "no port " + port)
+        blocks[0] = blocks[0].replace(port, free_port())
+    # Who types it goes on when clawd says that it is ready; so does this.
+    script, waits = re.subn(
+        r"^(clawd -f \S+) &.*$", r"""\1 2>log & pids="$pids $!"
+        until grep -q 'node .* is ready' log; do sleep 0.05; done; rm log""",
+        blocks[0], flags=re.M)
+    equal(waits, 2, "nodes that are started")
+    who = {"user": NOBODYS_UID, "group": NOBODYS_UID,
+           "extra_groups": []} if ROOT else {}
+    with tempfile.TemporaryDirectory(prefix="claw-readme-") as folder:
+        os.chmod(folder, 0o777)
+        done = subprocess.run(
+            ["sh", "-c", "trap 'kill $pids; wait' EXIT\nset -e\n" +
+             script + "echo then\nset +e\n" + blocks[1]], cwd=folder,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=120, env={"PATH": "%s/bin:%s/sbin:%s" % (
+                stage(), stage(), os.environ["PATH"])}, **who)
+    said = done.stdout + done.stderr
+    first, _, then = done.stdout.partition("\nthen\n")
+    for text in ("same six words", "agent-1 at 127.0.0.1", "is attested",
+                 "agent-2 "):
+        contains(first, text, said)
+    for text in ("in force: update 3", "revoked", "peer.ended"):
+        contains(then, text, said)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def in_use(node):
 @both
 def authority(node):
     keyd_alone(node, "before the invite")
-    node.claw("node:invite", "guest", check=True)
+    node.claw("node:invite", "--name", "guest", check=True)
     keyd_alone(node, "an invite is open", KEYS + ("authority",))
     use(node)
     keyd_alone(node, "after use", KEYS + ("authority",))

@@ -50,11 +50,12 @@ def keyd_links_little():
     equal(needed("keyd"), KEYD, "keyd")
 
 
-@test("no process links libssl, and only metricd an HTTP server")
-def nobody_links_tls():
+@test("only linkd links libssl, and only metricd an HTTP server")
+def only_linkd_links_tls():
     for program in PROGRAMS:
         libraries = needed(program)
-        ok("libssl" not in libraries, program + " links libssl")
+        equal("libssl" in libraries, program == "linkd",
+              "whether %s links libssl" % program)
         ok("libevent" not in libraries, program + " links all of libevent")
         ok(program == "metricd" or "libevent_extra" not in libraries,
            program + " links libevent_extra")
