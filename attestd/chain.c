@@ -338,11 +338,11 @@ chain_on_offer(struct chan *c, struct msg *m)
 	last = line + want.lines_len;
 	while (line < last) {
 		end = memchr(line, '\n', (size_t)(last - line));
-		one = end == NULL ? "a line that does not end" :
+		one = end == NULL ?
+		    "a line that does not end" :
 		    want.rotations != 0 ?
-				    take_rotation(line, (size_t)(end - line),
-					&taken) :
-				    take(line, (size_t)(end - line), &taken);
+		    take_rotation(line, (size_t)(end - line), &taken) :
+		    take(line, (size_t)(end - line), &taken);
 		if (why == NULL)
 			why = one;
 		/* Lines of the chain follow from each other; of the others

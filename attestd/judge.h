@@ -14,8 +14,8 @@
 #include "common/evidence.h"
 #include "common/registry.h"
 
-#define JUDGE_NONCE_S 30     /* a challenge is good for so long */
-#define JUDGE_SKEW_S 600     /* a leaf's dates may be off by that */
+#define JUDGE_NONCE_S 30 /* a challenge is good for so long */
+#define JUDGE_SKEW_S 600 /* a leaf's dates may be off by that */
 /* Attested by a key that has been replaced: again soon, by the new one. */
 #define JUDGE_OLD_KEY_S 90
 /* How long a node has for its lines whose key we do not know. */
@@ -37,7 +37,7 @@ struct judge_session {
 
 struct judgement {
 	uint8_t alert; /* 0: attested; else of common/atls.h */
-	bool newer;    /* the peer has a newer registry than we, or newer keys */
+	bool newer; /* the peer has a newer registry than we, or newer keys */
 	bool unproven; /* let in for its lines alone: they verify themselves */
 	bool fork;     /* and this: another one */
 	bool skewed;   /* its clock and ours differ by more than JUDGE_SKEW_S */

@@ -186,8 +186,7 @@ reveal(int fd)
 		    "keys/next.key is damaged; bring it back from a backup");
 	else if (r == -EINVAL && word > 0) {
 		snprintf(why, sizeof(why),
-		    "word %u of the recovery code is none of the list's",
-		    word);
+		    "word %u of the recovery code is none of the list's", word);
 		fail(EINVAL, why);
 	} else if (r == -EINVAL)
 		fail(EINVAL, "a recovery code has twelve words");

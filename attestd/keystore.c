@@ -3,8 +3,8 @@
  * keystore.c - the node's private keys, in locked memory, in keyd alone.
  *
  * Seeds live in OpenSSL's secure heap (locked, out of cores and swap), and so
- * do the EVP_PKEYs made from them: see keystore_set(). What a computation leaves on
- * the stack is wiped when it is done: see keystore_wipe_stack().
+ * do the EVP_PKEYs made from them: see keystore_set(). What a computation
+ * leaves on the stack is wiped when it is done: see keystore_wipe_stack().
  */
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -286,8 +286,8 @@ derive_from(uint8_t *secret, size_t secret_len, const uint8_t *salt,
 		*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT,
 		    with, salt_len);
 	}
-	*p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
-	    len);
+	*p++ =
+	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, len);
 	*p = OSSL_PARAM_construct_end();
 	ok = EVP_KDF_derive(ctx, out, SEED_LEN, params);
 	EVP_KDF_CTX_free(ctx);

@@ -19,12 +19,12 @@
 #define KEYSTORE_SEALED_LEN 61 /* version, nonce, seed, tag */
 
 enum key_id {
-	KEY_IDENTITY,  /* Ed25519: who this node is */
-	KEY_SEALING,   /* X25519: what is sealed to this node */
-	KEY_AUTHORITY, /* Ed25519: the registry's; only while a permit is */
-	KEY_FRESH,     /* Ed25519: an authority's daily word that it lives */
-	KEY_LOG,       /* Ed25519: checkpoints of the open shard */
-	KEY_REVEALED,  /* Ed25519: the identity to be, during a rotation */
+	KEY_IDENTITY,	 /* Ed25519: who this node is */
+	KEY_SEALING,	 /* X25519: what is sealed to this node */
+	KEY_AUTHORITY,	 /* Ed25519: the registry's; only while a permit is */
+	KEY_FRESH,	 /* Ed25519: an authority's daily word that it lives */
+	KEY_LOG,	 /* Ed25519: checkpoints of the open shard */
+	KEY_REVEALED,	 /* Ed25519: the identity to be, during a rotation */
 	KEY_NEW_SEALING, /* X25519: beside it */
 	KEY_MAX
 };

@@ -40,8 +40,8 @@ public_of(const uint8_t seed[SEED_LEN], uint8_t pub[32])
 	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
 	    seed, SEED_LEN);
 	size_t len = 32;
-	int r = key != NULL &&
-		EVP_PKEY_get_raw_public_key(key, pub, &len) == 1 ?
+	int r =
+	    key != NULL && EVP_PKEY_get_raw_public_key(key, pub, &len) == 1 ?
 	    0 :
 	    -EIO;
 
@@ -190,8 +190,7 @@ keystore_reveal(int fd, const char *code, unsigned int *word)
 int
 keystore_rotate_key(int fd)
 {
-	return my.seed == NULL ? -ENOKEY :
-				 keystore_write_revealed(fd, my.seed);
+	return my.seed == NULL ? -ENOKEY : keystore_write_revealed(fd, my.seed);
 }
 
 int

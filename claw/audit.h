@@ -28,6 +28,8 @@ enum audit_status {
 	AUDIT_UNEXPECTED = 81 /* sound, but nobody said what to expect */
 };
 
+#define AUDIT_IDENTITIES_MAX 64
+
 struct audit_verify_opts {
 	const char *dir;
 	/*
@@ -35,6 +37,9 @@ struct audit_verify_opts {
 	 * did:key:z6Mk...
 	 */
 	const char *vkey;
+	/* With an identity: others that the node has had, before rotations. */
+	const char *const *before;
+	size_t nbefore;
 	const char *expect; /* SIZE:ROOT of the newest shard, or NULL */
 	bool json;
 	const char *const *witness; /* vkeys of cosigners that must be there */

@@ -43,7 +43,8 @@ struct finding {
 struct check {
 	const struct audit_verify_opts *opts;
 	bool by_identity;
-	uint8_t identity[32];
+	uint8_t identity[AUDIT_IDENTITIES_MAX][32];
+	size_t identities;
 	struct note_vkey vkey;
 	struct note_vkey witness[AUDIT_WITNESSES_MAX];
 	struct finding finding[FINDINGS_MAX];
@@ -249,6 +250,7 @@ check_endorsement(struct look *l)
 {
 	uint8_t msg[NOTE_ENDORSE_MAX], h[32];
 	char prev[B64_LEN(32) + 1] = "";
+	size_t i = 0;
 	ssize_t n;
 
 	if (l->head.prev_len != 0) {
@@ -257,9 +259,11 @@ check_endorsement(struct look *l)
 	}
 	n = note_endorse_statement(l->head.node, prev, l->head.shard,
 	    l->head.vkey_text, msg, sizeof(msg));
-	if (n < 0 ||
-	    note_ed25519(l->c->identity, msg, (size_t)n, l->head.endorsement) !=
-		0)
+	while (n >= 0 && i < l->c->identities &&
+	    note_ed25519(l->c->identity[i], msg, (size_t)n,
+		l->head.endorsement) != 0)
+		i++;
+	if (n < 0 || i == l->c->identities)
 		FAIL(l,
 		    SHARD_LOG " line 1: the identity key given did not "
 			      "endorse this log key");
@@ -855,7 +859,18 @@ check_opts(struct check *c, const struct audit_dir *d, FILE *err)
 			    o->witness[i]);
 			return AUDIT_USAGE;
 		}
-	c->by_identity = identity_parse(o->vkey, c->identity) == 0;
+	c->by_identity = identity_parse(o->vkey, c->identity[0]) == 0;
+	c->identities = 1;
+	for (i = 0; i < o->nbefore; i++)
+		if (!c->by_identity || c->identities == AUDIT_IDENTITIES_MAX ||
+		    identity_parse(o->before[i],
+			c->identity[c->identities++]) != 0) {
+			fprintf(err,
+			    "claw audit:verify: --vkey is given more than once "
+			    "for the identities that a node has had, and for "
+			    "nothing else\n");
+			return AUDIT_USAGE;
+		}
 	if (!c->by_identity &&
 	    (note_vkey_parse(o->vkey, strlen(o->vkey), &c->vkey) != 0 ||
 		c->vkey.type != NOTE_ED25519)) {

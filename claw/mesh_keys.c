@@ -190,7 +190,8 @@ registry_anchor_run(const struct cmd *c)
 	else if (n->suspended)
 		status = out_error(c, stderr, EX_DATAERR, "RegistryError",
 		    "%s has made two rotations with one number: it is "
-		    "suspended; revoke it, and add it with new keys",
+		    "suspended; revoke it and add it with new keys, or propose "
+		    "a node-anchor of the one that is its own",
 		    n->name);
 	else if (n->ksn == n->anchored_ksn)
 		status = out_error(c, stderr, EX_DATAERR, "RegistryError",

@@ -185,17 +185,22 @@ int
 audit_verify_run(const struct cmd *c)
 {
 	const char *witness[AUDIT_WITNESSES_MAX];
+	const char *vkeys[AUDIT_IDENTITIES_MAX] = { NULL };
 	char dir[CONF_TEXT_MAX + 8];
 	struct audit_verify_opts opts = {
 		.dir = dir,
-		.vkey = cmd_value(c, FLAG_VERIFY_VKEY),
 		.expect = cmd_value(c, FLAG_VERIFY_EXPECT),
 		.json = c->json,
 		.witness = witness,
 	};
 	struct said s;
+	size_t n;
 	int status;
 
+	n = cmd_values(c, FLAG_VERIFY_VKEY, vkeys, AUDIT_IDENTITIES_MAX);
+	opts.vkey = vkeys[0];
+	opts.before = vkeys + 1;
+	opts.nbefore = n > 0 ? n - 1 : 0;
 	if (opts.vkey == NULL)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "audit:verify wants --vkey VKEY: the log's key, as claw "

@@ -95,10 +95,7 @@ static struct {
 	bool requested;
 	FILE *lines;
 	struct chan *as_linkd;
-} my = { .key_fd = -1,
-	.next_fd = -1,
-	.socket_fd = -1,
-	.status = EX_TEMPFAIL };
+} my = { .key_fd = -1, .next_fd = -1, .socket_fd = -1, .status = EX_TEMPFAIL };
 
 static void start_linkd(void);
 static void next_address(void);

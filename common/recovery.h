@@ -12,12 +12,12 @@
 #include <stdint.h>
 
 #define RECOVERY_WORDS 12
-#define RECOVERY_LEN 17	      /* bytes; the last has four bits */
+#define RECOVERY_LEN 17	       /* bytes; the last has four bits */
 #define RECOVERY_TEXT_SIZE 128 /* with its NUL */
 
 /* The words, lower case, a space between two. */
-void recovery_text(const uint8_t code[RECOVERY_LEN],
-    char out[RECOVERY_TEXT_SIZE]);
+void
+recovery_text(const uint8_t code[RECOVERY_LEN], char out[RECOVERY_TEXT_SIZE]);
 
 /*
  * Words as a person types them: any case, spaces, tabs, commas, hyphens and

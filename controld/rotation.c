@@ -82,8 +82,7 @@ on_placed(struct chan *c, struct msg *m, void *arg)
 		return;
 	if (!msg_get_ROTATION_PLACED(&m->body, &done))
 		fatalx("malformed ROTATION_PLACED");
-	snprintf(want.code, sizeof(want.code), "%s",
-	    rpc_text(&r->rpc, "code"));
+	snprintf(want.code, sizeof(want.code), "%s", rpc_text(&r->rpc, "code"));
 	forget_code(r);
 	want.ksn = done.ksn;
 	memcpy(want.prev, done.prev, sizeof(want.prev));
@@ -108,8 +107,8 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 	if (pass_draining())
 		pass_unavailable(r, "controld is being replaced");
 	else
-		id = pass_ask(r, PROC_ATTESTD, MSG_ROTATION_PLACE, on_placed,
-		    r);
+		id =
+		    pass_ask(r, PROC_ATTESTD, MSG_ROTATION_PLACE, on_placed, r);
 	if (id != 0)
 		(void)chan_send_ROTATION_PLACE(child_peer(PROC_ATTESTD), id, -1,
 		    &want);

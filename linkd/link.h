@@ -50,8 +50,8 @@ void link_send(const struct frame *f);
 void link_ping(struct chan *c, struct msg *m);
 
 /* Our registry as attestd said last; a lower one is forgotten. */
-void link_own_head(uint64_t seq, const uint8_t head[32],
-    const uint8_t turns[32]);
+void
+link_own_head(uint64_t seq, const uint8_t head[32], const uint8_t turns[32]);
 uint64_t link_own_seq(void);
 const uint8_t *link_own_turns(void);
 /* HEAD_MOVED: the peer is told, and both attest again. */

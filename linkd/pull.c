@@ -186,7 +186,8 @@ on_taken(struct chan *c, struct msg *m, void *arg)
 	} else if (pl.rotations == 0)
 		pl.why[0] = '\0';
 	/* One rotation that does not fit says nothing of the others. */
-	if (pl.more && m != NULL && (t.why[0] == '\0' || pl.rotations != 0) && ++pl.rounds < ROUNDS_MAX) {
+	if (pl.more && m != NULL && (t.why[0] == '\0' || pl.rotations != 0) &&
+	    ++pl.rounds < ROUNDS_MAX) {
 		pl.from = pl.next;
 		ask_peer();
 	} else

@@ -135,8 +135,9 @@ main(int argc, char **argv)
 	int status;
 
 	if (argc < 3 || (strcmp(argv[2], "-p") == 0 && argc != 4)) {
-		fprintf(stderr, "usage: cutoff N PROGRAM ARGUMENT...\n"
-				"       cutoff N -p PID\n");
+		fprintf(stderr,
+		    "usage: cutoff N PROGRAM ARGUMENT...\n"
+		    "       cutoff N -p PID\n");
 		return 64;
 	}
 	most = strtoul(argv[1], NULL, 10);

@@ -121,8 +121,8 @@ new_registry(void)
 	reg = registry_new(pin);
 	assert_int_equal(
 	    registry_apply(reg, lines, (size_t)(end - lines), &why), 0);
-	assert_int_equal(registry_apply(reg, end + 1,
-			     (size_t)(lines + n - end) - 2, &why),
+	assert_int_equal(
+	    registry_apply(reg, end + 1, (size_t)(lines + n - end) - 2, &why),
 	    0);
 }
 
@@ -293,8 +293,8 @@ no_bit_changed(void **state)
 			assert_int_equal(pread(f.next, &byte, 1, i), 1);
 			byte = (uint8_t)(byte ^ 1 << bit);
 			assert_int_equal(pwrite(f.next, &byte, 1, i), 1);
-			assert_int_equal(
-			    keystore_reveal(f.next, f.code, &word), -EBADMSG);
+			assert_int_equal(keystore_reveal(f.next, f.code, &word),
+			    -EBADMSG);
 			assert_int_equal(keystore_note_next(f.next), -EBADMSG);
 			byte = (uint8_t)(byte ^ 1 << bit);
 			assert_int_equal(pwrite(f.next, &byte, 1, i), 1);
