@@ -720,11 +720,12 @@ static const struct {
 	int alert;
 	const char *text;
 } alerts[] = {
-	{ ATLS_BAD, "bad certificate (alert 42)" },
-	{ ATLS_REVOKED, "certificate revoked (alert 44)" },
-	{ ATLS_EXPIRED, "certificate expired (alert 45)" },
-	{ ATLS_UNKNOWN, "unknown CA (alert 48)" },
-	{ ATLS_POLICY, "access denied (alert 49)" },
+	{ ATLS_BAD, "it does not take what we showed as proof (alert 42)" },
+	{ ATLS_REVOKED, "its registry has revoked us (alert 44)" },
+	{ ATLS_EXPIRED, "our entry in its registry has expired (alert 45)" },
+	{ ATLS_UNKNOWN, "its registry has no node of our name (alert 48)" },
+	{ ATLS_POLICY,
+	    "it does not allow us now; its log says why (alert 49)" },
 };
 
 static void
@@ -794,7 +795,7 @@ test_odd_verdict(void **state)
 	pair(mesh, mesh);
 	UNTIL(c.failed && s.failed);
 	assert_string_equal(c.why,
-	    "peer refused us: bad certificate (alert 42)");
+	    "peer refused us: it does not take what we showed as proof (alert 42)");
 }
 
 static void
@@ -829,7 +830,7 @@ test_no_answer(void **state)
 	assert_string_equal(s.why,
 	    "we refused the peer: no verdict within 20 ms");
 	assert_string_equal(c.why,
-	    "peer refused us: bad certificate (alert 42)");
+	    "peer refused us: it does not take what we showed as proof (alert 42)");
 	teardown(state);
 	setup(state);
 	atls_ctx_limits(ctx, PATIENCE_S * 1000, 20);
