@@ -44,7 +44,7 @@ static struct {
 	bool has_nonce;
 	unsigned int right; /* leaves that may be believed */
 	unsigned int accepted;
-	uint64_t seq; /* that keyd heard of */
+	uint64_t seq;		       /* that keyd heard of */
 	struct registry_update update; /* that keyd was asked to sign */
 	bool has_update;
 } seen;
@@ -264,8 +264,8 @@ say_open(uint8_t how)
 		.address = "192.0.2.1:7946" };
 
 	if (open.role == EVIDENCE_CLIENT) {
-		open.purpose = (how & 2) != 0 ? EVIDENCE_REGISTRY :
-						EVIDENCE_MESH;
+		open.purpose =
+		    (how & 2) != 0 ? EVIDENCE_REGISTRY : EVIDENCE_MESH;
 		snprintf(open.peer, sizeof(open.peer), "peer");
 	}
 	SAY(PROC_MESHD, SESSION_OPEN, &open);
@@ -314,8 +314,8 @@ spoil(struct evidence *ev, enum who *who, uint8_t how)
 static void
 say_judge(uint8_t how, bool server, uint8_t purpose)
 {
-	struct evidence ev = { .role = server ? EVIDENCE_SERVER :
-						EVIDENCE_CLIENT,
+	struct evidence ev = { .role =
+				   server ? EVIDENCE_SERVER : EVIDENCE_CLIENT,
 		.purpose = purpose,
 		.name = "peer",
 		.seq = 2 };
@@ -369,8 +369,7 @@ static void
 say_update(uint8_t how)
 {
 	static uint8_t bytes[REGUPDATE_BYTES_MAX];
-	struct msg_REGISTRY_UPDATE m = { .propose = how & 1,
-		.update = bytes };
+	struct msg_REGISTRY_UPDATE m = { .propose = how & 1, .update = bytes };
 	struct registry_update u = adds("guest", STRANGER, 0);
 	ssize_t n;
 
@@ -409,8 +408,7 @@ say_invite(uint8_t which)
 		.capabilities = 1,
 		.expiry = attestd_now() + 600,
 		.confirm = which & 1 };
-	struct msg_INVITE_ANSWER answer = { .name = "guest",
-		.yes = which & 1 };
+	struct msg_INVITE_ANSWER answer = { .name = "guest", .yes = which & 1 };
 	struct msg_INVITE_SHOW show = { .index = take() % 4 };
 	uint8_t body[64];
 	struct msg_JOIN_ASK ask = { .join = body };
