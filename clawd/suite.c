@@ -127,6 +127,13 @@ instance_drain(struct instance *in)
 	if (in->deadline != NULL)
 		event_free(in->deadline);
 	in->deadline = evtimer_new(suite.base, on_drain_timeout, in);
+	/* A worker that has nothing to finish ends with its channel. */
+	if (in->worker != NULL && in->connected == false && in->chan != NULL &&
+	    in->deadline != NULL && evtimer_add(in->deadline, &tv) == 0) {
+		chan_free(in->chan);
+		in->chan = NULL;
+		return;
+	}
 	if (in->deadline == NULL || evtimer_add(in->deadline, &tv) == -1 ||
 	    in->chan == NULL ||
 	    chan_send_DRAIN(in->chan,

@@ -113,8 +113,15 @@ worker_on_start(struct chan *c, struct msg *m)
 		    proc_name((enum proc)want.proc));
 		return;
 	}
+	/* Peers can make us want many: that there are no more is no fault. */
 	in = boot_start((enum proc)want.proc);
-	if (in == NULL || (in->worker = calloc(1, sizeof(*in->worker))) == NULL)
+	if (in == NULL) {
+		chan_refuse(c, m, EAGAIN, true, "%s cannot be started now",
+		    proc_name((enum proc)want.proc));
+		return;
+	}
+	in->worker = calloc(1, sizeof(*in->worker));
+	if (in->worker == NULL)
 		fatalx("worker %s", proc_name((enum proc)want.proc));
 	*in->worker = (struct worker){ .broker = broker->pid,
 		.kind = broker->proc,

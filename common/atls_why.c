@@ -59,6 +59,26 @@ is_refusal(const struct atls *a)
 	    a->alert_in == SSL_AD_CERTIFICATE_REQUIRED;
 }
 
+/* What an alert means where a peer's leaf was judged; else TLS's own words. */
+static const char *
+refusal_text(int alert)
+{
+	switch (alert) {
+	case ATLS_BAD:
+		return "it does not take what we showed as proof";
+	case ATLS_REVOKED:
+		return "its registry has revoked us";
+	case ATLS_EXPIRED:
+		return "our entry in its registry has expired";
+	case ATLS_UNKNOWN:
+		return "its registry has no node of our name";
+	case ATLS_POLICY:
+		return "it does not allow us now; its log says why";
+	default:
+		return SSL_alert_desc_string_long(alert);
+	}
+}
+
 static void
 why_alert(const struct atls *a, char *out, size_t size)
 {
@@ -74,7 +94,7 @@ why_alert(const struct atls *a, char *out, size_t size)
 		    "peer refused us: it does not speak %.*s (alert %d)",
 		    (int)a->alpns[0], (const char *)a->alpns + 1, a->alert_in);
 	else {
-		s = SSL_alert_desc_string_long(a->alert_in);
+		s = refusal_text(a->alert_in);
 		(void)snprintf(out, size, "peer %s: %s (alert %d)",
 		    is_refusal(a) ? "refused us" : "ended the session",
 		    strcmp(s, "unknown") == 0 ? "for a reason of its own" : s,

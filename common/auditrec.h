@@ -17,7 +17,7 @@
 #include "common/chan.h"
 
 #define AUDITREC_MAX_LEN 8192
-#define AUDITREC_MAX_ATTRS 24
+#define AUDITREC_MAX_ATTRS 40
 
 enum audit_event {
 #define EVENT(id, number, name, senders, what) AUDIT_##id = (number),

@@ -21,6 +21,7 @@
 static struct {
 	bool asked;
 	bool done;
+	bool ticket; /* the peer has shown it */
 } join;
 
 /* A peer's frames hold printable ASCII. */
@@ -63,14 +64,20 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 			fatalx("malformed REFUSED");
 		if (no.retry)
 			again(no.text);
-		else
+		else {
 			answer(STATUS_REFUSED, 0, no.text);
+			link_close(BYE_REFUSED, "did not join: %.200s",
+			    no.text);
+		}
 		return;
 	}
 	if (!msg_get_JOIN_ANSWER(&m->body, &done))
 		fatalx("malformed JOIN_ANSWER");
 	join.done = done.status == STATUS_ADDED;
+	join.ticket = done.status != STATUS_REFUSED;
 	answer(done.status, done.seq, done.text);
+	if (!join.ticket)
+		link_close(BYE_REFUSED, "did not join: %.200s", done.text);
 }
 
 void
@@ -98,4 +105,10 @@ bool
 join_is_done(void)
 {
 	return join.done;
+}
+
+bool
+join_has_ticket(void)
+{
+	return join.ticket;
 }

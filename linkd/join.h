@@ -12,5 +12,7 @@
 void join_on_join(const struct frame *f);
 /* It was added: it may have the registry. */
 bool join_is_done(void);
+/* The peer has shown the ticket: until then nothing is known of it. */
+bool join_has_ticket(void);
 
 #endif

@@ -631,6 +631,14 @@ is_zero(const uint8_t *p, size_t n)
 	return n == 0;
 }
 
+/* It would join, and has not shown its ticket. */
+static bool
+is_stranger(void)
+{
+	return lk.purpose == EVIDENCE_JOIN && lk.role == EVIDENCE_SERVER &&
+	    !join_has_ticket();
+}
+
 static void
 take_welcome(void)
 {
@@ -654,6 +662,11 @@ take_welcome(void)
 	if (lk.state != WELCOME)
 		return;
 	lk.state = UP;
+	/* A stranger has no more time than for a handshake. */
+	if (is_stranger()) {
+		silence.tv_sec = lk.handshake_ms / 1000;
+		silence.tv_usec = (suseconds_t)(lk.handshake_ms % 1000) * 1000;
+	}
 	evtimer_add(lk.deadline, &silence);
 	report_up(&theirs);
 	if (lk.purpose != EVIDENCE_MESH)
@@ -888,7 +901,10 @@ static const struct atls_ops ops = {
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	if (lk.state == UP)
+	if (lk.state == UP && is_stranger())
+		link_close(BYE_SILENT, "peer showed no ticket within %u ms",
+		    lk.handshake_ms);
+	else if (lk.state == UP)
 		on_silence(fd, what, arg);
 	else
 		link_close(BYE_SILENT,

@@ -13,8 +13,9 @@ int attestd_main(int, char **);
 #include "attestd/attestd.c"
 #undef main
 
-/* A room whose timer is to begin anew with each run. */
+/* Rooms whose timers are to begin anew with each run. */
 #include "attestd/refusals.c"
+#include "attestd/invite.c"
 
 #include <openssl/evp.h>
 
@@ -205,6 +206,7 @@ ipc_begin(void)
 	memset(&seen, 0, sizeof(seen));
 	memset(&minute, 0, sizeof(minute));
 	memset(places, 0, sizeof(places));
+	look = NULL;
 }
 
 static void
@@ -391,13 +393,13 @@ say_line(bool cosign)
 {
 	struct msg_REGISTRY_COSIGN m = { .line = (const uint8_t *)line[3],
 		.line_len = (uint16_t)line_len[3] };
-	struct msg_REGISTRY_INSPECT look = { .line = m.line,
+	struct msg_REGISTRY_INSPECT inspect = { .line = m.line,
 		.line_len = m.line_len };
 
 	if (cosign)
 		SAY(PROC_CONTROLD, REGISTRY_COSIGN, &m);
 	else
-		SAY(PROC_CONTROLD, REGISTRY_INSPECT, &look);
+		SAY(PROC_CONTROLD, REGISTRY_INSPECT, &inspect);
 }
 
 static void

@@ -137,10 +137,21 @@ writer_broken(struct chan *c, uint16_t type, const char *reason)
 	writer_closed(c);
 }
 
-static const struct chan_handlers no_handlers[] = { { 0, NULL } };
+/* attestd hears of each checkpoint; here nobody needs to. */
+static void
+on_latest(struct chan *c, struct msg *m)
+{
+	(void)c;
+	(void)m;
+}
+
+static const struct chan_handlers writer_handlers[] = {
+	{ MSG_CHECKPOINT_LATEST, on_latest },
+	{ 0, NULL },
+};
 
 static const struct chan_ops writer_ops = {
-	.handlers = no_handlers,
+	.handlers = writer_handlers,
 	.closed = writer_closed,
 	.violation = writer_broken,
 };

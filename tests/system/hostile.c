@@ -38,7 +38,7 @@
 #include "common/sandbox.h"
 #include "common/shardname.h"
 
-#define SERVE_MS 2100 /* clawd forgives who has lasted two seconds */
+#define SERVE_MS 2500 /* clawd forgives who has lasted two seconds */
 #define AFTER_MS 2500 /* a violation is ended long before */
 
 static enum proc self;

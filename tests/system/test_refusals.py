@@ -118,7 +118,7 @@ def is_dialled(house, who, alert, reason, frames=(), **options):
     contains(told["reason"], reason, "why, by node:ping")
     alpha.wait_log(reason, since)
     act = alpha.wait_event("peer.refused", since, reason=reason,
-                           role="client", outcome="denied", purpose="mesh")
+                           role="client", outcome="denied")
     equal(act["address"], told["address"], "the address recorded")
     return saw, act
 
@@ -610,7 +610,7 @@ def node_revoked(house):
     beta = two(house, "beta1")
     house.alpha.revoke("beta1")
     beta.start()
-    refused_there(house, beta, 44, REVOKED, "certificate revoked (alert 44)")
+    refused_there(house, beta, 44, REVOKED, "its registry has revoked us (alert 44)")
 
 
 @both("two nodes: expired, both logs say so")
@@ -618,7 +618,7 @@ def node_expired(house):
     beta = two(house, "beta2", expires="1s")
     time.sleep(1.1)
     beta.start()
-    refused_there(house, beta, 45, EXPIRED, "certificate expired (alert 45)")
+    refused_there(house, beta, 45, EXPIRED, "our entry in its registry has expired (alert 45)")
 
 
 @both("two nodes: not yet joined, both logs say so")
@@ -626,7 +626,7 @@ def node_unknown(house):
     beta = Peer("beta3", house.alpha.as_user)
     beta.believe(house.alpha)
     beta.start()
-    refused_there(house, beta, 48, UNKNOWN, "unknown CA (alert 48)")
+    refused_there(house, beta, 48, UNKNOWN, "its registry has no node of our name (alert 48)")
 
 
 @both("two nodes of two registries: who dials refuses, both logs say so")
@@ -669,7 +669,7 @@ def stale(house):
     beta.wait_event("peer.refused", reason="had no news", peer="old",
                     role="client")
     beta.wait_log("had no news")
-    alpha.wait_log("refused us: access denied (alert 49)", since)
+    alpha.wait_log("refused us: it does not allow us now; its log says why (alert 49)", since)
     alpha.wait_event("peer.refused", since, reason="refused us",
                      role="server")
     alpha.add("fifth", house.late.identity)

@@ -718,13 +718,19 @@ test_bulk(void **state)
 
 static const struct {
 	int alert;
-	const char *text;
+	const char *ours;   /* in the log of who refuses */
+	const char *theirs; /* and of who is refused */
 } alerts[] = {
-	{ ATLS_BAD, "bad certificate (alert 42)" },
-	{ ATLS_REVOKED, "certificate revoked (alert 44)" },
-	{ ATLS_EXPIRED, "certificate expired (alert 45)" },
-	{ ATLS_UNKNOWN, "unknown CA (alert 48)" },
-	{ ATLS_POLICY, "access denied (alert 49)" },
+	{ ATLS_BAD, "bad certificate (alert 42)",
+	    "it does not take what we showed as proof (alert 42)" },
+	{ ATLS_REVOKED, "certificate revoked (alert 44)",
+	    "its registry has revoked us (alert 44)" },
+	{ ATLS_EXPIRED, "certificate expired (alert 45)",
+	    "our entry in its registry has expired (alert 45)" },
+	{ ATLS_UNKNOWN, "unknown CA (alert 48)",
+	    "its registry has no node of our name (alert 48)" },
+	{ ATLS_POLICY, "access denied (alert 49)",
+	    "it does not allow us now; its log says why (alert 49)" },
 };
 
 static void
@@ -737,10 +743,10 @@ refusal(struct end *judge, struct end *judged, size_t i)
 	UNTIL(judge->failed && judged->failed);
 	assert_int_equal(judge->secured, 0);
 	(void)snprintf(text, sizeof(text), "we refused the peer: %s",
-	    alerts[i].text);
+	    alerts[i].ours);
 	assert_string_equal(judge->why, text);
 	(void)snprintf(text, sizeof(text), "peer refused us: %s",
-	    alerts[i].text);
+	    alerts[i].theirs);
 	assert_string_equal(judged->why, text);
 }
 
@@ -794,7 +800,7 @@ test_odd_verdict(void **state)
 	pair(mesh, mesh);
 	UNTIL(c.failed && s.failed);
 	assert_string_equal(c.why,
-	    "peer refused us: bad certificate (alert 42)");
+	    "peer refused us: it does not take what we showed as proof (alert 42)");
 }
 
 static void
@@ -829,7 +835,7 @@ test_no_answer(void **state)
 	assert_string_equal(s.why,
 	    "we refused the peer: no verdict within 20 ms");
 	assert_string_equal(c.why,
-	    "peer refused us: bad certificate (alert 42)");
+	    "peer refused us: it does not take what we showed as proof (alert 42)");
 	teardown(state);
 	setup(state);
 	atls_ctx_limits(ctx, PATIENCE_S * 1000, 20);

@@ -88,14 +88,16 @@ test_who_when_what(void **state)
 {
 	const struct msg_rule *r;
 	unsigned int self, peer, k;
-	int fds[3] = { -1, -1, -1 }, pair[2];
+	int fds[4] = { -1, -1, -1, -1 }, pair[2], stream[2];
 	enum gate_verdict v;
 	size_t i, n;
 	bool may, answer;
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
 	fds[FD_IS_CHANNEL] = pair[0];
+	fds[FD_IS_STREAM] = stream[0];
 	fds[FD_IS_FILE] = memfd_create("file", 0);
 	r = msg_rules(&n);
 	for (i = 0; i < n; i++)
@@ -121,6 +123,8 @@ test_who_when_what(void **state)
 				}
 	close(pair[0]);
 	close(pair[1]);
+	close(stream[0]);
+	close(stream[1]);
 	close(fds[FD_IS_FILE]);
 }
 
@@ -160,6 +164,8 @@ test_descriptors(void **state)
 					k ==
 					    (r[i].fd == FD_IS_FILE ?
 						    FILE_FD :
+						    r[i].fd == FD_IS_STREAM ?
+						    STREAM_FD :
 						    CHANNEL_FD);
 				v = once(&r[i], (enum proc)self,
 				    (enum proc)peer,
@@ -309,13 +315,14 @@ test_limits(void **state)
 {
 	const struct msg_rule *r;
 	unsigned int self, peer;
-	int fd, pair[2], file;
+	int fd, pair[2], stream[2], file;
 	struct gate g;
 	uint32_t k, most;
 	size_t i, n, len;
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
 	file = memfd_create("file", 0);
 	r = msg_rules(&n);
 	for (i = 0; i < n; i++) {
@@ -327,9 +334,10 @@ test_limits(void **state)
 			self++;
 		gate_init(&g, (enum proc)self, (enum proc)peer);
 		g.when = (r[i].when & WHEN_RUN) != 0 ? WHEN_RUN : WHEN_BOOT;
-		fd = r[i].fd == FD_NONE	  ? -1 :
-		    r[i].fd == FD_IS_FILE ? file :
-					    pair[0];
+		fd = r[i].fd == FD_NONE	    ? -1 :
+		    r[i].fd == FD_IS_FILE   ? file :
+		    r[i].fd == FD_IS_STREAM ? stream[0] :
+					      pair[0];
 		most = r[i].limit == LIMIT_ONCE ? 1 : r[i].limit;
 		for (k = 1; k <= most; k++) {
 			len = shortest(&r[i], r[i].reply == MSG_NONE ? 0 : k);
@@ -346,6 +354,8 @@ test_limits(void **state)
 		gate_clear(&g);
 	}
 	close(file);
+	close(stream[0]);
+	close(stream[1]);
 	close(pair[0]);
 	close(pair[1]);
 }

@@ -649,14 +649,18 @@ test_keys_newer(void **state)
 	assert_true(got.newer);
 	assert_false(got.unproven);
 	for_registry();
-	if (session.role == EVIDENCE_SERVER) {
-		fails_by(PEER_THIRD, ATLS_BAD, "not by the key");
-		return;
-	}
+	fails_by(PEER_THIRD, ATLS_BAD, "not by the key");
+	as_client();
 	passes_by(PEER_THIRD);
 	assert_true(got.unproven);
 	assert_int_equal(got.capabilities, 0);
 	assert_int_equal(got.until_s, session.now_s + JUDGE_PULL_S);
+	/* By the key that we know it is the node itself. */
+	passes();
+	assert_false(got.unproven);
+	snprintf(leaf.name, sizeof(leaf.name), "nobody");
+	session.dialled = "";
+	fails_by(PEER_THIRD, ATLS_UNKNOWN, "no node of that name");
 }
 
 static void
