@@ -286,14 +286,15 @@ recover_node(bool insecure)
 	if (!publish())
 		return EX_CANTCREAT;
 	identity_text(job.identity, key);
-	printf("node %s has its next keys now\n"
-	       "  key    %s\n"
-	       "Start it: it tells its registry, and every peer it meets. The "
-	       "same recovery code is\n"
-	       "for the next time. What node.key had sealed is lost with it: the "
-	       "audit log goes on\n"
-	       "in a new shard, and keys/authority.key, where there is one, "
-	       "signs nothing any more.\n",
+	printf(
+	    "node %s has its next keys now\n"
+	    "  key    %s\n"
+	    "Start it: it tells its registry, and every peer it meets. The "
+	    "same recovery code is\n"
+	    "for the next time. What node.key had sealed is lost with it: the "
+	    "audit log goes on\n"
+	    "in a new shard, and keys/authority.key, where there is one, "
+	    "signs nothing any more.\n",
 	    suite.conf.node_name, key);
 	return EXIT_SUCCESS;
 }
