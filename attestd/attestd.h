@@ -127,6 +127,9 @@ const char *witness_take(const char *peer, const void *theirs,
 void rotation_self(void);
 void rotation_on_place(struct chan *c, struct msg *m);
 void rotation_on_take(struct chan *c, struct msg *m);
+/* Our identity is the one that the registry commits to, the key before being
+ * lost: has keyd reveal it. False: it is not so. */
+bool rotation_reveal(struct chan *keyd);
 void rotation_gone(const struct chan *c);
 
 /* rights.c */

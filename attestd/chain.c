@@ -110,7 +110,7 @@ tell_keyd(struct chan *keyd)
 
 	memcpy(head.head, registry_head(attestd.registry), sizeof(head.head));
 	self = registry_node(attestd.registry, attestd.node);
-	if (self != NULL && !self->revoked) {
+	if (self != NULL && !self->revoked && !rotation_reveal(keyd)) {
 		memcpy(head.identity, self->identity, sizeof(head.identity));
 		if (memcmp(self->identity, attestd.identity, 32) == 0)
 			head.capabilities = self->capabilities;

@@ -203,6 +203,9 @@ static const struct chan_handlers from_clawd[] = {
 	{ MSG_NEXT_CREATE, keyd_on_next_create },
 	{ MSG_NEXT_FILE, keyd_on_next_file },
 	{ MSG_ROTATING_FILE, keyd_on_rotating_file },
+	{ MSG_RECOVER, keyd_on_recover },
+	{ MSG_RECOVER_KEY, keyd_on_recover_key },
+	{ MSG_RECOVER_NEXT, keyd_on_recover_next },
 	{ MSG_REQUEST_SIGN, keyd_on_request_sign },
 	{ 0, NULL },
 };
@@ -218,6 +221,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_UPDATE_SIGN, keyd_on_update_sign },
 	{ MSG_TOKEN_SIGN, keyd_on_token_sign },
 	{ MSG_ROTATE, keyd_on_rotate },
+	{ MSG_REVEAL, keyd_on_reveal },
 	{ MSG_KEYD_HEAD, keyd_on_head },
 	{ MSG_SESSION_ROLE, keyd_on_session_role },
 	{ MSG_SESSION_PEER, keyd_on_session_peer },

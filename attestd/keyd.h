@@ -54,6 +54,10 @@ void keyd_join_leaf(uint32_t session, const uint8_t *leaf, size_t len);
 void keyd_on_next_create(struct chan *c, struct msg *m);
 void keyd_on_next_file(struct chan *c, struct msg *m);
 void keyd_on_rotating_file(struct chan *c, struct msg *m);
+void keyd_on_recover(struct chan *c, struct msg *m);
+void keyd_on_recover_key(struct chan *c, struct msg *m);
+void keyd_on_recover_next(struct chan *c, struct msg *m);
+void keyd_on_reveal(struct chan *c, struct msg *m);
 void keyd_on_rotate(struct chan *c, struct msg *m);
 void keyd_rotate_gone(const struct chan *controld);
 /* The identity that the registry has for this node now. */

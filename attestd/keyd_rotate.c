@@ -42,6 +42,106 @@ static struct {
 	uint8_t strange[32]; /* the identity that was complained of */
 } my;
 
+/* Opening next.key by the code; *code is 0, or why it could not be. */
+static void
+open_next(int fd, const char *words, uint16_t *code, char why[128])
+{
+	unsigned int word = 0;
+	int r = keystore_reveal(fd, words, &word);
+
+	*code = r == 0 ? 0 : r == -EACCES ? EPERM : r == -EINVAL ? EINVAL : EIO;
+	if (r == -EACCES)
+		snprintf(why, 128,
+		    "that is not the recovery code of this node's next key; "
+		    "nothing was changed");
+	else if (r == -EBADMSG)
+		snprintf(why, 128,
+		    "keys/next.key is damaged; bring it back from a backup");
+	else if (r == -EINVAL && word > 0)
+		snprintf(why, 128,
+		    "word %u of the recovery code is none of the list's", word);
+	else if (r == -EINVAL)
+		snprintf(why, 128, "a recovery code has twelve words");
+	else
+		snprintf(why, 128, "keys/next.key could not be opened");
+}
+
+/* The keys are lost (claw node:recover). */
+
+void
+keyd_on_recover(struct chan *c, struct msg *m)
+{
+	struct msg_RECOVERED done = { 0 };
+	struct msg_RECOVER want;
+	uint16_t code;
+	char why[128];
+
+	if (!msg_get_RECOVER(&m->body, &want))
+		fatalx("malformed RECOVER");
+	open_next(m->fd, want.code, &code, why);
+	explicit_bzero(&want, sizeof(want));
+	if (code != 0)
+		chan_refuse(c, m, code, false, "%s", why);
+	else
+		(void)chan_send_RECOVERED(c, m->id, -1, &done);
+}
+
+void
+keyd_on_recover_key(struct chan *c, struct msg *m)
+{
+	struct msg_KEY_PUBLIC pub = { 0 };
+	int r = keystore_rotate_key(m->fd);
+
+	if (r == 0)
+		r = keystore_take_revealed();
+	if (r == 0)
+		r = keystore_public(KEY_IDENTITY, pub.identity);
+	if (r == 0)
+		r = keystore_public(KEY_SEALING, pub.sealing);
+	if (r == 0)
+		(void)chan_send_KEY_PUBLIC(c, m->id, -1, &pub);
+	else
+		chan_refuse(c, m, (uint16_t)-r, false, "%s", strerror(-r));
+}
+
+void
+keyd_on_recover_next(struct chan *c, struct msg *m)
+{
+	struct msg_RECOVERED done = { 0 };
+	int r = keystore_rotate_next(m->fd);
+
+	if (r == 0)
+		(void)chan_send_RECOVERED(c, m->id, -1, &done);
+	else
+		chan_refuse(c, m, (uint16_t)-r, false, "%s", strerror(-r));
+}
+
+/*
+ * What such a node starts with. The identity is signed as the one revealed:
+ * where the registry does not commit to it, that is worth nothing.
+ */
+void
+keyd_on_reveal(struct chan *c, struct msg *m)
+{
+	struct msg_REVEALED done;
+	struct msg_REVEAL want;
+	char line[2048];
+	ssize_t n;
+
+	if (!msg_get_REVEAL(&m->body, &want))
+		fatalx("malformed REVEAL");
+	n = statement_reveal(&keyd.node, want.ksn, want.prev, line,
+	    sizeof(line));
+	if (n < 0) {
+		keyd_refuse(c, m, EINVAL, "there is no next key");
+		return;
+	}
+	counter_add(COUNTER_SIGNATURES, 1);
+	done.line = (const uint8_t *)line;
+	done.line_len = (uint16_t)n;
+	(void)chan_send_REVEALED(c, m->id, -1, &done);
+}
+
 /* Making the next key, and what it commits to. */
 
 void
@@ -170,28 +270,13 @@ keep(void)
 static void
 reveal(int fd)
 {
-	unsigned int word = 0;
 	char why[128];
-	int r = keystore_reveal(fd, my.code, &word);
+	uint16_t code = 0;
 
+	open_next(fd, my.code, &code, why);
 	explicit_bzero(my.code, sizeof(my.code));
-	if (r == 0)
-		return;
-	if (r == -EACCES)
-		fail(EPERM,
-		    "that is not the recovery code of this node's next key; "
-		    "nothing was changed");
-	else if (r == -EBADMSG)
-		fail(EIO,
-		    "keys/next.key is damaged; bring it back from a backup");
-	else if (r == -EINVAL && word > 0) {
-		snprintf(why, sizeof(why),
-		    "word %u of the recovery code is none of the list's", word);
-		fail(EINVAL, why);
-	} else if (r == -EINVAL)
-		fail(EINVAL, "a recovery code has twelve words");
-	else
-		fail(EIO, "keys/next.key could not be opened");
+	if (code != 0)
+		fail(code, why);
 }
 
 static void want_file(void);

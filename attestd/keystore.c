@@ -231,15 +231,20 @@ keystore_write_revealed(int fd, const uint8_t seed[SEED_LEN])
 
 	if (file == NULL)
 		return r;
+	r = -EIO;
+	/* With the keys the one that wraps was lost. */
+	if (ks.key[KEY_IDENTITY] == NULL &&
+	    RAND_priv_bytes(ks.wrap, SEED_LEN) != 1)
+		goto out;
 	memcpy(file, FILE_MAGIC, MAGIC_LEN);
 	memcpy(file + MAGIC_LEN, seed, SEED_LEN);
 	memcpy(file + MAGIC_LEN + 2 * SEED_LEN, ks.wrap, SEED_LEN);
-	r = -EIO;
 	if (RAND_priv_bytes(file + MAGIC_LEN + SEED_LEN, SEED_LEN) == 1 &&
 	    keystore_digest(file, FILE_BODY_LEN, file + FILE_BODY_LEN) == 0)
 		r = keystore_write(fd, file, FILE_LEN);
 	if (r == 0)
 		r = take_revealed(file);
+out:
 	OPENSSL_secure_clear_free(file, FILE_LEN);
 	return r;
 }

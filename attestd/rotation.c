@@ -15,6 +15,7 @@
 #include "common/log.h"
 
 static const struct chan *place; /* who has it */
+static bool revealing;		 /* keyd was asked */
 
 static const struct registry_node *
 self(void)
@@ -100,6 +101,54 @@ rotation_on_take(struct chan *c, struct msg *m)
 	done.ksn = n->ksn;
 	memcpy(done.identity, n->identity, sizeof(done.identity));
 	(void)chan_send_ROTATION_TAKEN(c, m->id, -1, &done);
+}
+
+static void
+on_revealed(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_REVEALED done;
+	struct msg_REFUSED no;
+	const char *why;
+
+	(void)c;
+	(void)arg;
+	revealing = false;
+	if (m == NULL)
+		return;
+	if (m->type == MSG_REFUSED) {
+		if (!msg_get_REFUSED(&m->body, &no))
+			fatalx("malformed REFUSED");
+		log_errorx("the recovered keys are not revealed: %s", no.text);
+		return;
+	}
+	if (!msg_get_REVEALED(&m->body, &done))
+		fatalx("malformed REVEALED");
+	why = chain_turn((const char *)done.line, done.line_len);
+	if (why != NULL)
+		log_errorx("the recovered keys are not taken: %s", why);
+	else
+		log_info("the recovered keys are this node's now");
+}
+
+bool
+rotation_reveal(struct chan *keyd)
+{
+	const struct registry_node *n = self();
+	struct msg_REVEAL want;
+	registry_hash hash;
+
+	if (n == NULL || !n->has_next || n->suspended ||
+	    regupdate_next_hash(attestd.identity, hash) != 0 ||
+	    memcmp(hash, n->next, sizeof(hash)) != 0)
+		return false;
+	if (revealing)
+		return true;
+	revealing = true;
+	want.ksn = n->ksn + 1;
+	memcpy(want.prev, n->rotation, sizeof(want.prev));
+	(void)chan_send_REVEAL(keyd,
+	    chan_ask(keyd, MSG_REVEAL, on_revealed, NULL), -1, &want);
+	return true;
 }
 
 void

@@ -221,9 +221,10 @@ statement_update(const struct registry_update *u,
 	return r != 0 ? r : keystore_sign(id, text, (size_t)n, out->sig);
 }
 
-/* Keys and commitment of the rotation that is under way. */
+/* Keys and commitment of a rotation. */
 static int
-fill_rotation(const struct statement_node *node, struct registry_rotation *r)
+fill_rotation(const struct statement_node *node, enum key_id identity,
+    enum key_id sealing, struct registry_rotation *r)
 {
 	struct timespec now;
 	int e;
@@ -235,10 +236,33 @@ fill_rotation(const struct statement_node *node, struct registry_rotation *r)
 	r->has_next = true;
 	e = keystore_next(r->next);
 	if (e == 0)
-		e = keystore_public(KEY_REVEALED, r->identity);
+		e = keystore_public(identity, r->identity);
 	if (e == 0)
-		e = keystore_public(KEY_NEW_SEALING, r->sealing);
+		e = keystore_public(sealing, r->sealing);
 	return e;
+}
+
+/* Signed by the key that it reveals, and by the one before if that is there. */
+static ssize_t
+sign_rotation(const struct registry_rotation *r, const enum key_id *signer,
+    size_t signers, char *line, size_t size)
+{
+	struct registry_signature sig[2];
+	uint8_t text[REGUPDATE_SIGNED_MAX];
+	ssize_t n = regupdate_rotation_signed_bytes(r, text, sizeof(text));
+	size_t i;
+	int e = 0;
+
+	if (n < 0)
+		return n;
+	for (i = 0; i < signers && e == 0; i++) {
+		e = keystore_public(signer[i], sig[i].kid);
+		if (e == 0)
+			e = keystore_sign(signer[i], text, (size_t)n,
+			    sig[i].sig);
+	}
+	return e != 0 ? e :
+			regupdate_rotation_line(r, sig, signers, line, size);
 }
 
 ssize_t
@@ -247,26 +271,24 @@ statement_rotation(const struct statement_node *node, uint64_t ksn,
 {
 	static const enum key_id signer[] = { KEY_REVEALED, KEY_IDENTITY };
 	struct registry_rotation r = { .ksn = ksn };
-	struct registry_signature sig[2];
-	uint8_t text[REGUPDATE_SIGNED_MAX];
-	ssize_t n;
-	size_t i;
 	int e;
 
 	memcpy(r.prev, prev, sizeof(r.prev));
-	e = fill_rotation(node, &r);
-	if (e != 0)
-		return e;
-	n = regupdate_rotation_signed_bytes(&r, text, sizeof(text));
-	if (n < 0)
-		return n;
-	for (i = 0; i < 2 && e == 0; i++) {
-		e = keystore_public(signer[i], sig[i].kid);
-		if (e == 0)
-			e = keystore_sign(signer[i], text, (size_t)n,
-			    sig[i].sig);
-	}
-	return e != 0 ? e : regupdate_rotation_line(&r, sig, 2, line, size);
+	e = fill_rotation(node, KEY_REVEALED, KEY_NEW_SEALING, &r);
+	return e != 0 ? e : sign_rotation(&r, signer, 2, line, size);
+}
+
+ssize_t
+statement_reveal(const struct statement_node *node, uint64_t ksn,
+    const uint8_t prev[32], char *line, size_t size)
+{
+	static const enum key_id signer[] = { KEY_IDENTITY };
+	struct registry_rotation r = { .ksn = ksn };
+	int e;
+
+	memcpy(r.prev, prev, sizeof(r.prev));
+	e = fill_rotation(node, KEY_IDENTITY, KEY_SEALING, &r);
+	return e != 0 ? e : sign_rotation(&r, signer, 1, line, size);
 }
 
 ssize_t

@@ -73,6 +73,13 @@ int statement_update(const struct registry_update *u,
 ssize_t statement_rotation(const struct statement_node *node, uint64_t ksn,
     const uint8_t prev[32], char *line, size_t size);
 
+/*
+ * The same for keys that are the node's already, the ones before being lost:
+ * signed by the identity that it reveals, alone.
+ */
+ssize_t statement_reveal(const struct statement_node *node, uint64_t ksn,
+    const uint8_t prev[32], char *line, size_t size);
+
 /* A token over these claims; iss, sub, iat and jti are filled in here. */
 ssize_t statement_token(struct token_claims *claims, uint32_t seconds,
     char *out, size_t size);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mesh_keys.c - the verbs node:attest, registry:anchor: a node's own keys are
- * replaced, and what nodes have replaced is taken into the chain.
+ * mesh_keys.c - the verbs node:attest, node:recover, registry:anchor: a node's
+ * own keys are replaced, and what nodes have replaced is taken into the chain.
  *
  * The recovery code is read from the terminal or standard input, never from
  * the command line, and leaves over the control socket alone.
  */
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 
 #include "claw/mesh.h"
 #include "claw/out.h"
+#include "claw/path.h"
 #include "common/identity.h"
 #include "common/recovery.h"
 
@@ -122,6 +125,37 @@ node_attest_run(const struct cmd *c)
 	    mesh_number(r, "ksn"), mesh_text(r, "identity"));
 	json_decref(r);
 	return out_finish(EX_OK);
+}
+
+/* node:recover */
+
+/* What works on the files of keys is clawd, and keyd below it. */
+int
+node_recover_run(const struct cmd *c)
+{
+	char text[256], clawd[PATH_MAX];
+	const char *argv[] = { clawd, "--recover", "-f", c->file,
+#ifdef CLAW_SANITIZERS
+		"--insecure-no-sandbox",
+#endif
+		NULL };
+	int fd, status;
+	bool ok;
+
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	status = read_code(c, text, sizeof(text));
+	if (status != EX_OK)
+		return status;
+	fd = memfd_create("code", MFD_CLOEXEC);
+	ok = fd != -1 && dprintf(fd, "%s\n", text) > 0 &&
+	    lseek(fd, 0, SEEK_SET) == 0 && dup2(fd, STDIN_FILENO) != -1;
+	explicit_bzero(text, sizeof(text));
+	if (ok) {
+		path_clawd(clawd);
+		path_exec(argv, c->envp);
+	}
+	return out_error(c, stderr, EX_UNAVAILABLE, "UnavailableError",
+	    "clawd: %s; is claw installed as a whole?", strerror(errno));
 }
 
 /* registry:anchor */

@@ -21,6 +21,7 @@
 #include "clawd/notify.h"
 #include "clawd/place.h"
 #include "clawd/record.h"
+#include "clawd/recover.h"
 #include "clawd/rotate.h"
 #include "clawd/suite.h"
 #include "common/log.h"
@@ -419,6 +420,7 @@ hand_over_key(struct instance *in)
 
 	if (kept_checkpoint(&known))
 		(void)chan_send_CHECKPOINT_KNOWN(in->chan, 0, -1, &known);
+	recover_finish();
 	rotate_hand_over(in->chan);
 	if (!place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path)) ||
 	    (fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) == -1) {

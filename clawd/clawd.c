@@ -32,6 +32,7 @@
 #include "clawd/notify.h"
 #include "clawd/place.h"
 #include "clawd/record.h"
+#include "clawd/recover.h"
 #include "clawd/signame.h"
 #include "clawd/suite.h"
 #include "common/log.h"
@@ -44,6 +45,7 @@ struct options {
 	const char *file;
 	bool check_only;
 	bool init;
+	bool recover;
 	struct init_opts new_node;
 	bool insecure;
 };
@@ -52,6 +54,7 @@ static void
 usage(FILE *out)
 {
 	fputs("usage: clawd [-n] [-f FILE]\n"
+	      "       clawd --recover [-f FILE]\n"
 	      "       clawd --init [--dir DIR] --name NAME "
 	      "[--listen ADDR:PORT]\n"
 	      "                    [--join TICKET|@FILE|- | --request FILE |\n"
@@ -100,6 +103,7 @@ parse_options(int argc, char **argv, struct options *o)
 		COMPLETE,
 		GENESIS,
 		WITHOUT_CODE,
+		RECOVER,
 		INSECURE
 	};
 	static const struct option longs[] = {
@@ -113,6 +117,7 @@ parse_options(int argc, char **argv, struct options *o)
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "join", required_argument, NULL, JOIN },
 		{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
+		{ "recover", no_argument, NULL, RECOVER },
 		{ "request", required_argument, NULL, REQUEST },
 		{ "complete", required_argument, NULL, COMPLETE },
 		{ "genesis", required_argument, NULL, GENESIS },
@@ -145,6 +150,9 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case JOIN:
 			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
+			break;
+		case RECOVER:
+			o->recover = true;
 			break;
 		case WITHOUT_CODE:
 			o->new_node.no_recovery = true;
@@ -409,5 +417,7 @@ main(int argc, char **argv)
 	}
 	if (!load_conf(o.file))
 		return EX_CONFIG;
+	if (o.recover)
+		return recover_node(o.insecure);
 	return o.check_only ? EXIT_SUCCESS : run(&o);
 }

@@ -230,12 +230,21 @@ keep_key(void)
 		0600))
 		return false;
 	/* From here on these are the keys, whatever happens. */
-	if (!newnode_name_file(&my.nn, my.key_fd, PLACE_KEYS, JOINING_KEY,
-		0600))
-		return false;
-	if (my.next_fd != -1)
-		newnode_say_code(my.code);
-	return true;
+	return newnode_name_file(&my.nn, my.key_fd, PLACE_KEYS, JOINING_KEY,
+	    0600);
+}
+
+static void
+say_words(void)
+{
+	char words[TICKET_WORDS_SIZE], key[IDENTITY_TEXT_SIZE];
+
+	ticket_words(my.nn.genesis, my.identity, words);
+	identity_text(my.identity, key);
+	printf("joining as %s, %s; the inviter sees the same six words:\n"
+	       "  %s\n",
+	    my.nn.name, key, words);
+	fflush(stdout);
 }
 
 static void
@@ -271,7 +280,6 @@ static void
 on_keys(struct chan *c, struct msg *m, void *arg)
 {
 	struct msg_JOIN_BEGIN begin;
-	char words[TICKET_WORDS_SIZE], key[IDENTITY_TEXT_SIZE];
 	struct msg_KEY_PUBLIC pub;
 
 	(void)arg;
@@ -282,20 +290,19 @@ on_keys(struct chan *c, struct msg *m, void *arg)
 	memcpy(my.identity, pub.identity, sizeof(my.identity));
 	memcpy(my.sealing, pub.sealing, sizeof(my.sealing));
 	memcpy(my.request.next, pub.next, sizeof(my.request.next));
+	if (my.nn.opts->request == NULL)
+		say_words();
+	/* Said before the keys are kept: no attempt ends with one unseen. */
+	if (my.key_is_new && my.next_fd != -1)
+		newnode_say_code(my.code);
 	if (!keep_key()) {
 		leave(EX_CANTCREAT, "its keys could not be kept");
 		return;
 	}
-	ticket_words(my.nn.genesis, my.identity, words);
-	identity_text(my.identity, key);
 	if (my.nn.opts->request != NULL) {
 		sign_request(c);
 		return;
 	}
-	printf("joining as %s, %s; the inviter sees the same six words:\n"
-	       "  %s\n",
-	    my.nn.name, key, words);
-	fflush(stdout);
 	if (my.nn.opts->join != NULL) {
 		memcpy(begin.seed, my.ticket.seed, sizeof(begin.seed));
 		(void)chan_send_JOIN_BEGIN(c, 0, -1, &begin);

@@ -219,6 +219,19 @@ rotate_on_drop(struct chan *c, struct msg *m)
 		log_warn("keys/*" ROTATING);
 }
 
+/* What the node commits to, if keyd has to say so. */
+static void
+hand_over_next(struct chan *keyd)
+{
+	struct msg_NEXT_FILE file = { 0 };
+	int fd = open_next();
+
+	if (fd == -1)
+		return;
+	(void)chan_send_NEXT_FILE(keyd, 0, fd, &file);
+	close(fd);
+}
+
 void
 rotate_hand_over(struct chan *keyd)
 {
@@ -226,6 +239,7 @@ rotate_hand_over(struct chan *keyd)
 	char path[CONF_TEXT_MAX + 32];
 	int fd;
 
+	hand_over_next(keyd);
 	if (!path_of("node.key", ROTATING, path, sizeof(path)))
 		return;
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);

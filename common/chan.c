@@ -167,7 +167,7 @@ static bool
 is_secret(uint16_t type)
 {
 	return type == MSG_JOIN_BEGIN || type == MSG_NEXT_MADE ||
-	    type == MSG_ROTATE;
+	    type == MSG_ROTATE || type == MSG_RECOVER;
 }
 
 static void

@@ -301,8 +301,9 @@ def again():
     joined(b, ticket)
     for _ in range(2):
         os.unlink(b.config)
-        os.rename(path(b, "data", "keys", "node.key"),
-                  path(b, "data", "keys", "node.key.joining"))
+        for key in ("node.key", "next.key"):
+            os.rename(path(b, "data", "keys", key),
+                      path(b, "data", "keys", key + ".joining"))
         os.unlink(path(b, "data", "registry", "registry.ndjson"))
         joined(b, ticket)
     equal(len(added(a)), 1, "node-add")

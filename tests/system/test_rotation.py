@@ -19,7 +19,7 @@ import time
 
 from claw_test import (LONG, Failure, Node, contains, diag, equal, main,
                        need_root, ok, reachable, test, wait_for)
-from mesh_test import BUILD, CAPABILITIES, Peer, member
+from mesh_test import BUILD, Peer, free_port, member
 
 SESSIONS = 20 if LONG else 4
 HANDSHAKES = 100
@@ -100,6 +100,7 @@ def made():
     ok(node.next_hash(), "the registry has the hash of the next key")
     other = Node("beta", init=False)
     done = other.run("claw", "init", "--dir", other.dir, "--name", "beta",
+                     "--listen", "127.0.0.1:%d" % free_port(),
                      "--no-recovery")
     equal(done.returncode, 0, done.stderr)
     ok("ecovery" not in done.stdout, done.stdout)
@@ -301,6 +302,34 @@ def two():
     alpha.wait_links("gamma", timeout=40)
     equal(alpha.ping("gamma")[0], 0, "gamma is attested")
     ok(alpha.ping("beta")[0] != 0, "beta is not")
+
+
+@test("a node that lost its keys gets its next ones by the code: node:recover")
+def recovered():
+    alpha, beta = pair()
+    running = beta.claw("node:recover", input=beta.code)
+    ok(running.returncode != 0, "recovered while it runs")
+    old = identity(beta)
+    beta.stop()
+    os.unlink(keys(beta, "node.key"))
+    before = key_files(beta)
+    done = beta.claw("node:recover", input=alpha.code)
+    equal(done.returncode, 77, done.stderr)
+    equal(key_files(beta), before, "keys after a wrong code")
+    done = beta.claw("node:recover", input=beta.code)
+    equal(done.returncode, 0, done.stderr)
+    new = re.search("ed25519:[A-Za-z0-9_-]+", done.stdout).group(0)
+    ok(new != old, "the identity")
+    beta.start()
+    beta.wait_log("recovered keys are this node's")
+    equal(len(rotations(beta)), 1, "rotations")
+    alpha.wait_links("beta", timeout=40)
+    equal(seen_by(alpha, "beta")["identity"], new, "beta's key at alpha")
+    equal(alpha.ping("beta")[0], 0, "beta is attested")
+    # And from there on as before.
+    newer = rotated(beta)
+    wait_for(lambda: seen_by(alpha, "beta")["identity"] == newer, 10,
+             "the next rotation at alpha")
 
 
 # Crashes

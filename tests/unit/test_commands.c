@@ -139,7 +139,10 @@ some_flags_repeat(void **state)
 	    0);
 	assert_int_equal(cmd_values(&cmd, FLAG_VERIFY_WITNESS, all, 4), 2);
 	assert_string_equal(all[1], "b");
-	assert_int_equal(parse("audit:verify --vkey a --vkey b"), 64);
+	assert_int_equal(parse("audit:verify --vkey a --vkey b"), 0);
+	assert_int_equal(cmd_values(&cmd, FLAG_VERIFY_VKEY, all, 4), 2);
+	assert_string_equal(all[0], "a");
+	assert_int_equal(parse("audit:verify --expect a --expect b"), 64);
 }
 
 static void

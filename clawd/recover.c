@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * recover.c - `claw node:recover`: keys/node.key is lost.
+ *
+ * keyd is started as it will be later, and opens keys/next.key with the
+ * recovery code. The next identity becomes the present one, with a new sealing
+ * and a new wrapping key; a new next key is made. At the node's next start
+ * attestd finds that this is the identity that the registry commits to, and
+ * has it revealed there, signed by it alone.
+ *
+ *	next.key.recovered	the new next key; counts once there is a
+ *	node.key		the new keys
+ *	next.key		again, and the old one is gone
+ */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clawd/account.h"
+#include "clawd/listen.h"
+#include "clawd/newnode.h"
+#include "clawd/place.h"
+#include "clawd/recover.h"
+#include "clawd/suite.h"
+#include "common/identity.h"
+#include "common/log.h"
+#include "common/recovery.h"
+
+#define EX_NOPERM 77
+
+static struct {
+	struct event_base *base;
+	struct newnode nn; /* its conf alone */
+	char code[RECOVERY_TEXT_SIZE];
+	int next_fd, new_key_fd, new_next_fd;
+	uint8_t identity[32];
+	bool done;
+	int status;
+} job = { .next_fd = -1,
+	.new_key_fd = -1,
+	.new_next_fd = -1,
+	.status = EX_CANTCREAT };
+
+static void
+give_up(const char *what)
+{
+	log_errorx("not recovered: %s", what);
+	event_base_loopbreak(job.base);
+}
+
+static bool
+refused(const struct msg *m)
+{
+	struct msg_REFUSED no;
+	struct rbuf body;
+
+	if (m != NULL && m->type != MSG_REFUSED)
+		return false;
+	if (m != NULL) {
+		body = m->body;
+		if (msg_get_REFUSED(&body, &no)) {
+			job.status = no.code == EPERM ? EX_NOPERM : EX_DATA;
+			give_up(no.text);
+			return true;
+		}
+	}
+	give_up("keyd has ended");
+	return true;
+}
+
+static void
+on_next(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)arg;
+	if (refused(m))
+		return;
+	job.done = true;
+	event_base_loopbreak(job.base);
+}
+
+static void
+on_key(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_RECOVER_NEXT next = { 0 };
+	struct msg_KEY_PUBLIC pub;
+
+	(void)arg;
+	if (refused(m))
+		return;
+	if (!msg_get_KEY_PUBLIC(&m->body, &pub))
+		fatalx("malformed KEY_PUBLIC");
+	memcpy(job.identity, pub.identity, sizeof(job.identity));
+	(void)chan_send_RECOVER_NEXT(c,
+	    chan_ask(c, MSG_RECOVER_NEXT, on_next, NULL), job.new_next_fd,
+	    &next);
+}
+
+static void
+on_opened(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_RECOVER_KEY key = { 0 };
+
+	(void)arg;
+	if (!refused(m))
+		(void)chan_send_RECOVER_KEY(c,
+		    chan_ask(c, MSG_RECOVER_KEY, on_key, NULL), job.new_key_fd,
+		    &key);
+}
+
+static void
+on_hello(struct chan *c, struct msg *m)
+{
+	struct msg_RECOVER open = { .code = "" };
+	struct msg_HELLO hello;
+
+	if (!msg_get_HELLO(&m->body, &hello))
+		fatalx("malformed HELLO");
+	if (hello.schema != msg_schema() || hello.failed != 0) {
+		give_up("keyd is of another version, or its sandbox is open");
+		return;
+	}
+	memcpy(open.code, job.code, sizeof(open.code));
+	(void)chan_send_RECOVER(c, chan_ask(c, MSG_RECOVER, on_opened, NULL),
+	    job.next_fd, &open);
+	explicit_bzero(&open, sizeof(open));
+	explicit_bzero(job.code, sizeof(job.code));
+}
+
+static void
+on_closed(struct chan *c)
+{
+	(void)c;
+	give_up("keyd has ended; the log says why");
+}
+
+static void
+on_violation(struct chan *c, uint16_t type, const char *reason)
+{
+	(void)c;
+	(void)type;
+	give_up(reason);
+}
+
+static void
+on_notice(struct chan *c, struct msg *m)
+{
+	(void)c;
+	(void)m;
+}
+
+static bool
+ask_keyd(bool insecure)
+{
+	static const struct chan_handlers handlers[] = { { MSG_HELLO,
+							     on_hello },
+		{ MSG_VIOLATION, on_notice }, { 0, NULL } };
+	static const struct chan_ops ops = { handlers, on_closed,
+		on_violation };
+	struct spawn s = { .conf = &suite.conf,
+		.log_fd = STDERR_FILENO,
+		.insecure = insecure };
+	struct chan *c;
+	int channel, page;
+	pid_t pid;
+
+	pid = spawn_start(&s, PROC_KEYD, &channel, &page);
+	if (pid == -1)
+		return false;
+	close(page);
+	c = chan_new(job.base, channel, PROC_CLAWD, PROC_KEYD, &ops, NULL);
+	if (c == NULL)
+		fatalx("out of memory");
+	event_base_dispatch(job.base);
+	chan_free(c);
+	waitpid(pid, NULL, 0);
+	return job.done;
+}
+
+/* Files. */
+
+static bool
+rename_key(const char *from, const char *to)
+{
+	int dir = place_open_dir(&suite.conf, PLACE_KEYS);
+	bool ok = dir != -1 &&
+	    (renameat(dir, from, dir, to) == 0 || errno == ENOENT) &&
+	    fsync(dir) == 0;
+
+	if (!ok)
+		log_warn("keys/%s", from);
+	if (dir != -1)
+		close(dir);
+	return ok;
+}
+
+static bool
+is_there(const char *name)
+{
+	int dir = place_open_dir(&suite.conf, PLACE_KEYS);
+	bool there = dir != -1 && faccessat(dir, name, F_OK, 0) == 0;
+
+	if (dir != -1)
+		close(dir);
+	return there;
+}
+
+void
+recover_finish(void)
+{
+	if (is_there("next.key.recovered") && is_there("node.key"))
+		(void)rename_key("next.key.recovered", "next.key");
+}
+
+static bool
+publish(void)
+{
+	int dir = place_open_dir(&suite.conf, PLACE_KEYS);
+
+	if (dir != -1) {
+		(void)unlinkat(dir, "next.key.recovered", 0);
+		close(dir);
+	}
+	return rename_key("node.key", "node.key.lost") &&
+	    newnode_name_file(&job.nn, job.new_next_fd, PLACE_KEYS,
+		"next.key.recovered", 0600) &&
+	    newnode_name_file(&job.nn, job.new_key_fd, PLACE_KEYS, "node.key",
+		0600) &&
+	    rename_key("next.key.recovered", "next.key");
+}
+
+static bool
+open_files(void)
+{
+	char path[CONF_TEXT_MAX + 64];
+
+	job.nn.conf = suite.conf;
+	if (!newnode_path(&job.nn, PLACE_KEYS, "next.key", path, sizeof(path)))
+		return false;
+	job.next_fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (job.next_fd == -1)
+		log_warn("%s", path);
+	job.new_key_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
+	job.new_next_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
+	return job.next_fd != -1 && job.new_key_fd != -1 &&
+	    job.new_next_fd != -1;
+}
+
+static bool
+read_code(void)
+{
+	size_t n = 0;
+	ssize_t r = 1;
+
+	while (n < sizeof(job.code) - 1 && r > 0 &&
+	    memchr(job.code, '\n', n) == NULL) {
+		r = read(STDIN_FILENO, job.code + n, sizeof(job.code) - 1 - n);
+		n += r > 0 ? (size_t)r : 0;
+	}
+	job.code[strcspn(job.code, "\r\n")] = '\0';
+	if (n == 0)
+		log_errorx("no recovery code came on standard input");
+	return n > 0;
+}
+
+int
+recover_node(bool insecure)
+{
+	char key[IDENTITY_TEXT_SIZE];
+
+	if (!account_load(suite.conf.control_group) ||
+	    !place_make(&suite.conf, false) || !listen_lock(&suite.conf))
+		return EX_CONFIG;
+	recover_finish();
+	job.base = event_base_new();
+	if (job.base == NULL || !open_files() || !read_code())
+		return EX_CANTCREAT;
+	spawn_setup();
+	if (!ask_keyd(insecure))
+		return job.status;
+	if (!publish())
+		return EX_CANTCREAT;
+	identity_text(job.identity, key);
+	printf(
+	    "node %s has its next keys now\n"
+	    "  key    %s\n"
+	    "Start it: it tells its registry, and every peer it meets. The "
+	    "same recovery code is\n"
+	    "for the next time. What node.key had sealed is lost with it: the "
+	    "audit log goes on\n"
+	    "in a new shard, and keys/authority.key, where there is one, "
+	    "signs nothing any more.\n",
+	    suite.conf.node_name, key);
+	return EXIT_SUCCESS;
+}
