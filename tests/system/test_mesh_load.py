@@ -193,6 +193,7 @@ def back():
                 os.kill(pid, signal.SIGKILL)
             wait_for(lambda: not set(pids) & set(processes(node)))
             for one, other in ((alpha, "beta"), (beta, "alpha")):
+                wait_for(lambda: one.claw("node:links").returncode == 0, 30)
                 one.wait_links(other, timeout=30)
             wait_for(lambda: beta.ping(alpha.address)[0] == 0,
                      what="a good node:ping after %s of %s" % (
