@@ -50,6 +50,13 @@ def called(node, name):
     return [pid for pid, what in processes(node).items() if what == name]
 
 
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # a worker whose connection has ended meanwhile
+
+
 def linkds(node):
     return called(node, "linkd")
 
@@ -190,7 +197,7 @@ def back():
         for name in ("meshd", "linkd", "attestd"):
             pids = wait_for(lambda: called(node, name))
             for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
             wait_for(lambda: not set(pids) & set(processes(node)))
             for one, other in ((alpha, "beta"), (beta, "alpha")):
                 wait_for(lambda: one.claw("node:links").returncode == 0, 30)
