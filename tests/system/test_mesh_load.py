@@ -202,7 +202,9 @@ def back():
             for one, other in ((alpha, "beta"), (beta, "alpha")):
                 wait_for(lambda: one.claw("node:links").returncode == 0, 30)
                 one.wait_links(other, timeout=30)
-            wait_for(lambda: beta.ping(alpha.address)[0] == 0,
+            # 75 while one that is asked is away.
+            wait_for(lambda: beta.claw("node:ping", alpha.address)
+                     .returncode == 0, 30,
                      what="a good node:ping after %s of %s" % (
                          name, node.name))
         node.kill()
