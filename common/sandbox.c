@@ -101,72 +101,6 @@ lay_ipc(struct entering *in)
 	    -EPERM;
 }
 
-static int
-write_proc(const char *path, const char *text)
-{
-	ssize_t n;
-	int fd;
-
-	if ((fd = open(path, O_WRONLY | O_CLOEXEC)) == -1)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	if (n == -1) {
-		n = -errno;
-		close(fd);
-		return (int)n;
-	}
-	close(fd);
-	return 0;
-}
-
-static int
-write_own_id(const char *path, unsigned int id)
-{
-	char line[64];
-
-	snprintf(line, sizeof(line), "%u %u 1\n", id, id);
-	return write_proc(path, line);
-}
-
-/*
- * A user namespace that knows one user and one group, our own under their own
- * numbers, and in it the namespaces asked for.
- */
-static int
-unshare_as_user(int flags)
-{
-	unsigned int uid = geteuid(), gid = getegid();
-	int rv;
-
-	if (unshare(CLONE_NEWUSER) == -1)
-		return -errno;
-	if ((rv = write_proc("/proc/self/setgroups", "deny")) != 0 ||
-	    (rv = write_own_id("/proc/self/uid_map", uid)) != 0 ||
-	    (rv = write_own_id("/proc/self/gid_map", gid)) != 0)
-		return rv;
-	return unshare(flags) == -1 ? -errno : 0;
-}
-
-/*
- * Whether unshare_as_user() would work, tried by a child: some hosts allow
- * the user namespace and then no map in it, and there is no way back.
- */
-static int
-try_unshare_as_user(int flags)
-{
-	pid_t pid;
-	int status;
-
-	if ((pid = fork()) == -1)
-		return -errno;
-	if (pid == 0)
-		_exit(-unshare_as_user(flags) & 0xff);
-	while (waitpid(pid, &status, 0) == -1)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
-}
-
 /*
  * A normal user's namespaces. That there are none is no failure here: the
  * layers look for them and policy/layers.def says what their absence means.
@@ -182,9 +116,10 @@ make_namespaces(struct entering *in)
 		flags |= CLONE_NEWNET;
 	if ((in->want & SANDBOX_BIT(LAYER_IPC)) != 0)
 		flags |= CLONE_NEWIPC | CLONE_NEWUTS;
-	if (flags == 0 || try_unshare_as_user(flags) != 0)
+	if (flags == 0 ||
+	    (!in->given.user_ns && sandbox_try_unshare(flags) != 0))
 		return 0;
-	return unshare_as_user(flags);
+	return sandbox_unshare(flags);
 }
 
 /* --- what the process gives up ----------------------------------------- */

@@ -90,6 +90,7 @@ struct sandbox_given {
 	uint64_t netns;
 	uint64_t ipcns;
 	uint64_t utsns;
+	bool user_ns; /* a normal user's namespaces were tried, and work */
 };
 
 /* Room for sandbox_given_format(), with its NUL. */

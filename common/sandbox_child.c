@@ -71,6 +71,9 @@ sandbox_given_init(struct sandbox_given *given)
 	given->netns = sandbox_namespace("net");
 	given->ipcns = sandbox_namespace("ipc");
 	given->utsns = sandbox_namespace("uts");
+	given->user_ns = given->surrounding == SURROUNDING_USER &&
+	    sandbox_try_unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) ==
+		0;
 }
 
 int
@@ -79,35 +82,36 @@ sandbox_given_format(const struct sandbox_given *given, char *buf, size_t size)
 	int n;
 
 	n = snprintf(buf, size,
-	    "sandbox=%u,%" PRIx32 ",%u,%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+	    "sandbox=%u,%" PRIx32 ",%u,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%u",
 	    (unsigned int)given->surrounding, given->layers,
-	    (unsigned int)given->uid, given->netns, given->ipcns, given->utsns);
+	    (unsigned int)given->uid, given->netns, given->ipcns, given->utsns,
+	    given->user_ns ? 1U : 0U);
 	return n < 0 || (size_t)n >= size ? -ENOSPC : 0;
 }
 
 int
 sandbox_given_parse(const char *text, struct sandbox_given *given)
 {
-	static const int base[] = { 10, 16, 10, 10, 10, 10 };
-	uint64_t v[6];
+	static const int base[] = { 10, 16, 10, 10, 10, 10, 10 };
+	uint64_t v[7];
 	char *end;
 	unsigned int i;
 
 	if (strncmp(text, "sandbox=", 8) != 0)
 		return -EINVAL;
 	text += 8;
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 7; i++) {
 		if (strchr("0123456789abcdef", text[0]) == NULL ||
 		    text[0] == '\0')
 			return -EINVAL;
 		errno = 0;
 		v[i] = strtoull(text, &end, base[i]);
-		if (errno != 0 || *end != (i < 5 ? ',' : '\0'))
+		if (errno != 0 || *end != (i < 6 ? ',' : '\0'))
 			return -EINVAL;
 		text = end + 1;
 	}
 	if (v[0] >= SURROUNDING_MAX || (v[1] & ~(uint64_t)SANDBOX_ALL) != 0 ||
-	    v[2] > UINT32_MAX)
+	    v[2] > UINT32_MAX || v[6] > 1)
 		return -EINVAL;
 	given->surrounding = (enum sandbox_surrounding)v[0];
 	given->layers = (uint32_t)v[1];
@@ -115,6 +119,7 @@ sandbox_given_parse(const char *text, struct sandbox_given *given)
 	given->netns = v[3];
 	given->ipcns = v[4];
 	given->utsns = v[5];
+	given->user_ns = v[6] == 1;
 	return 0;
 }
 

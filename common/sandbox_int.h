@@ -28,6 +28,15 @@ uint64_t sandbox_namespace(const char *name);
 int sandbox_drop_bounding(void);
 int sandbox_drop_capabilities(void);
 
+/*
+ * A user namespace that knows one user and one group, our own under their own
+ * numbers, and in it the namespaces asked for (CLONE_NEW*). 0 or a negative
+ * errno; then it may be in some of them, and there is no way back. The other
+ * one tries that in a child.
+ */
+int sandbox_unshare(int flags);
+int sandbox_try_unshare(int flags);
+
 /* Whether the effective, permitted, inheritable and ambient sets are empty. */
 bool sandbox_has_no_capabilities(void);
 

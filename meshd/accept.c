@@ -4,11 +4,11 @@
  *
  * Anybody can connect. One address, or one /64, cannot take all the room for
  * those who have not proved who they are, nor can all of them together: what
- * is over the limit is closed unread. Those who come from where a
- * peer may be expected have as much room again, of their own: however many
- * strangers there are, a peer comes through. When the house is full, or nobody
- * can be attested because keyd or attestd is away, nothing is accepted and who
- * comes waits in the kernel's queue.
+ * is over the limit is closed unread. Those who come from where a peer may be
+ * expected have as much room again, of their own: however many strangers there
+ * are, a peer comes through. When the house is full, or nobody can be attested
+ * because keyd or attestd is away, nothing is accepted and who comes waits in
+ * the kernel's queue.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -30,7 +30,7 @@
 
 static struct msg_CONFIG_MESHD staged;
 static struct event *drain_due;
-static bool draining;
+static bool started, draining;
 
 /* A connection has ended, or come up. */
 static void
@@ -98,10 +98,10 @@ commit(void)
 	conn_configure(staged.handshake_ms);
 	pool_configure(staged.pool);
 	peers_configure(staged.node, staged.peers, staged.max_links);
+	if (started)
+		conn_advance(); /* the pool may be larger now */
 	accept_update();
 }
-
-static bool started;
 
 static void
 start(void)

@@ -5,9 +5,9 @@
  * A linkd takes longer to start than a handshake takes, so some are started
  * ahead. One that is taken is replaced at once if another connection waits or
  * it was the last, else a moment later: a start and a handshake at a time would
- * only hold each other up. clawd may refuse (there are
- * too many, or the node is starting): then it is asked again later, and each
- * time later. A linkd that ends before it was used counts as a refusal.
+ * only hold each other up. clawd may refuse (there are too many, or the node is
+ * starting): then it is asked again later, and each time later. A linkd that
+ * ends before it was used counts as a refusal.
  */
 #include "common/child.h"
 #include "common/log.h"

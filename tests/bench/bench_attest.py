@@ -5,7 +5,8 @@
 CPU is that of all processes of both nodes, from the scheduler's accounts, less
 what they use when nothing happens. What a linkd costs before there is a
 connection for it and when it ends is the pool's, and told apart, and so is
-clawd, which has no other part in it. The peer is a bare mutual TLS 1.3 handshake in one process
+clawd, which has no other part in it, and what the others do for a worker that
+has nothing to do yet. The peer is a bare mutual TLS 1.3 handshake in one process
 (bench_handshake), in turns with ours. The latency is node.ping's own, once with
 the audit log in memory (nothing to wait for in fdatasync) and once on the disk.
 
@@ -30,7 +31,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "lib"))
 
 import claw_test  # noqa: E402
-from claw_test import Failure  # noqa: E402
+from claw_test import Failure, wait_for  # noqa: E402
 from mesh_test import Peer  # noqa: E402
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
@@ -345,12 +346,28 @@ def verdict(good, text):
     print("%s  %s" % (text, "" if good else "  DOES NOT HOLD"))
 
 
-def report_cpu(samples, bare):
+def adoption(pair):
+    """ms of each kind of process for one more worker that waits: its channels
+    are made, and nothing comes through them."""
+    node = pair.alpha
+    rest()
+    before, had = used_ms(node), len(workers_of(node))
+    node.claw("config:set", "mesh.pool=32", check=True)
+    node.claw("reload", check=True)
+    wait_for(lambda: len(workers_of(node)) >= 32, 60)
+    rest()
+    count = len(workers_of(node)) - had
+    return {name: ms / count
+            for name, ms in difference(used_ms(node), before).items()}
+
+
+def report_cpu(samples, adopted, bare):
     used = {name: statistics.median(s.used[name] for s in samples)
             for name in samples[0].used}
     linkd = [ms for s in samples for ms in s.linkd]
     started = statistics.median(ms for s in samples for ms in s.started)
-    own = {name: used[name] for name in ("meshd", "attestd", "keyd", "auditd")}
+    own = {name: used[name] - 2 * adopted[name]
+           for name in ("meshd", "attestd", "keyd", "auditd")}
     own["linkd"] = statistics.median(linkd)
     total = sum(own.values()) * 1e3
     print("CPU of an attested handshake, both nodes    %9.0f us" % total)
@@ -364,6 +381,9 @@ def report_cpu(samples, bare):
           % ((used["linkd"] - own["linkd"] - 2 * started) * 1e3))
     print("    clawd, which starts and reaps them      %9.0f us"
           % (used["clawd"] * 1e3))
+    print("    keyd, attestd and meshd: their channels %9.0f us"
+          % (2e3 * sum(adopted[name]
+                       for name in ("keyd", "attestd", "meshd"))))
     print("peer: bare mutual TLS 1.3, one process      %9.0f us" % bare)
     verdict(total / bare <= CPU_RATIO, "CPU, attested / bare"
             "                        %9.2f (%.1f asked), %d samples"
@@ -393,7 +413,7 @@ def measure(memory, disk, count, strangers):
             on_disk.append(disk.api.ping())
     part = {name: tuple(statistics.median(p[name][i] for p in alone)
                         for i in (0, 1)) for name in alone[0]}
-    report_cpu(samples, part["bare-tls"][0])
+    report_cpu(samples, adoption(disk), part["bare-tls"][0])
     print("parts, alone in one process:")
     for name in ("attested-tls", "one-time-key", "leaf", "verify"):
         print("    %-36s    %9.0f us" % (name, part[name][0]))

@@ -19,7 +19,7 @@ static void
 given_travels(void **state)
 {
 	struct sandbox_given in = { SURROUNDING_SYSTEMD, SANDBOX_ALL,
-		UINT32_MAX, UINT64_MAX, 4026531839, 1 };
+		UINT32_MAX, UINT64_MAX, 4026531839, 1, true };
 	struct sandbox_given out;
 	char text[SANDBOX_GIVEN_SIZE];
 
@@ -31,7 +31,7 @@ given_travels(void **state)
 	assert_int_equal(out.layers, in.layers);
 	assert_int_equal(out.uid, in.uid);
 	assert_true(out.netns == in.netns && out.ipcns == in.ipcns &&
-	    out.utsns == in.utsns);
+	    out.utsns == in.utsns && out.user_ns);
 	assert_int_equal(sandbox_given_format(&in, text, strlen(text)),
 	    -ENOSPC);
 }
@@ -43,19 +43,20 @@ given_is_strict(void **state)
 		"",
 		"sandbox",
 		"sandbox=",
-		"sandbox=0,0,0,1,1",
-		"sandbox=0,0,0,1,1,",
+		"sandbox=0,0,0,1,1,1",
 		"sandbox=0,0,0,1,1,1,",
-		"sandbox=0,0,0,1,1,1,1",
-		"sandbox=0,0,0,1,1,1 ",
-		"sandbox= 0,0,0,1,1,1",
-		"sandbox=-1,0,0,1,1,1",
-		"sandbox=4,0,0,1,1,1",
-		"sandbox=0,80000000,0,1,1,1",
-		"sandbox=0,0,4294967296,1,1,1",
-		"sandbox=0,0,0,18446744073709551616,1,1",
-		"sandbox=0,0,0,0x1,1,1",
-		"sandbox=0,0,0,+1,1,1",
+		"sandbox=0,0,0,1,1,1,1,",
+		"sandbox=0,0,0,1,1,1,1,1",
+		"sandbox=0,0,0,1,1,1,2",
+		"sandbox=0,0,0,1,1,1,1 ",
+		"sandbox= 0,0,0,1,1,1,1",
+		"sandbox=-1,0,0,1,1,1,1",
+		"sandbox=4,0,0,1,1,1,1",
+		"sandbox=0,80000000,0,1,1,1,1",
+		"sandbox=0,0,4294967296,1,1,1,1",
+		"sandbox=0,0,0,18446744073709551616,1,1,1",
+		"sandbox=0,0,0,0x1,1,1,1",
+		"sandbox=0,0,0,+1,1,1,1",
 	};
 	struct sandbox_given given;
 	size_t i;
