@@ -16,6 +16,7 @@
 
 #include "attestd/attestd.h"
 #include "common/child.h"
+#include "common/conf.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/registry_file.h"
@@ -118,9 +119,24 @@ tell_keyd(struct chan *keyd)
 	(void)chan_send_KEYD_HEAD(keyd, 0, -1, &head);
 }
 
+/* The first that meshd can dial, by number; NULL: a name is none. */
+static const char *
+address_of(const struct registry_node *node)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	size_t i;
+
+	for (i = 0; !node->revoked && i < node->addresses; i++)
+		if (conf_sockaddr(node->address[i], &ss, &len) == 0)
+			return node->address[i];
+	return NULL;
+}
+
 static void
 tell_meshd(struct chan *meshd)
 {
+	const char *address;
 	const struct registry_node *node;
 	struct msg_PEER_ADDRESS peer;
 	size_t i;
@@ -131,10 +147,10 @@ tell_meshd(struct chan *meshd)
 			continue;
 		memset(&peer, 0, sizeof(peer));
 		snprintf(peer.peer, sizeof(peer.peer), "%s", node->name);
-		/* The first that fits; a name is no address to dial here. */
-		if (!node->revoked && node->addresses > 0)
+		address = address_of(node);
+		if (address != NULL)
 			snprintf(peer.address, sizeof(peer.address), "%.63s",
-			    node->address[0]);
+			    address);
 		(void)chan_send_PEER_ADDRESS(meshd, 0, -1, &peer);
 	}
 }
