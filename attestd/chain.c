@@ -25,6 +25,7 @@
 /* Without news for so long, an authority says so; it looks so often. */
 #define FRESH_AFTER_S 72000 /* 20 hours */
 #define FRESH_LOOK_S 600
+#define ADDRESSES_S 1 /* meshd is told of all nodes no more often */
 
 static struct registry_file file;
 static uint64_t noted_seq; /* that clawd keeps, as far as we know */
@@ -193,15 +194,51 @@ fresh_look(uint64_t in_s)
 		fatalx("libevent has no timer for us");
 }
 
+/*
+ * A registry of many nodes that comes in small pieces would be as many
+ * messages as the two multiplied: a flood. So it is told at once, and then
+ * again when a second has gone by.
+ */
+static struct {
+	struct event *wait;
+	bool again;
+} addresses;
+
+static void tell_addresses(void);
+
+static void
+on_addresses_time(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (addresses.again)
+		tell_addresses();
+}
+
+static void
+tell_addresses(void)
+{
+	static const struct timeval wait = { ADDRESSES_S, 0 };
+
+	if (addresses.wait == NULL &&
+	    (addresses.wait = evtimer_new(child_base(), on_addresses_time,
+		 NULL)) == NULL)
+		fatalx("libevent has no timer for us");
+	addresses.again = evtimer_pending(addresses.wait, NULL) != 0;
+	if (addresses.again)
+		return;
+	(void)evtimer_add(addresses.wait, &wait);
+	if (child_peer(PROC_MESHD) != NULL)
+		chain_tell(child_peer(PROC_MESHD));
+}
+
 static void
 tell_all(void)
 {
-	static const enum proc who[] = { PROC_KEYD, PROC_MESHD };
-	size_t i;
-
-	for (i = 0; i < sizeof(who) / sizeof(who[0]); i++)
-		if (child_peer(who[i]) != NULL)
-			chain_tell(child_peer(who[i]));
+	if (child_peer(PROC_KEYD) != NULL)
+		chain_tell(child_peer(PROC_KEYD));
+	tell_addresses();
 	sessions_review();
 	count();
 	if (fresh.timer != NULL &&
