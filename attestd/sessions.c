@@ -332,6 +332,23 @@ tell_meshd(const struct session *s, uint8_t purpose)
 		(void)chan_send_SESSION_ATTESTED(meshd, 0, -1, &attested);
 }
 
+/*
+ * Whether the registry, as it is now, lets that go on. Who is pulled from or
+ * pulls may be behind in everything but that it was revoked.
+ */
+static bool
+stands(const char *peer, const uint8_t key[32], uint8_t purpose,
+    uint8_t *alert, char *why, size_t size)
+{
+	enum registry_standing standing =
+	    registry_standing(attestd.registry, peer, key, attestd_now());
+
+	*alert = purpose == EVIDENCE_REGISTRY && standing != REGISTRY_REVOKED ?
+	    ATLS_ACCEPT :
+	    judge_standing(standing, peer, why, size);
+	return *alert == ATLS_ACCEPT;
+}
+
 static void
 on_recorded(struct chan *c, struct msg *m, void *arg)
 {
@@ -347,6 +364,12 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		snprintf(j->reason, sizeof(j->reason),
 		    "that it was let in could not be recorded, so it was not");
 	}
+	/* While that was written, the peer may have been revoked. */
+	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN &&
+	    !stands(j->peer, j->key, j->ev.purpose, &j->alert, j->reason,
+		sizeof(j->reason)))
+		(void)record_refusal(s, j->ev.purpose, j->peer, j->reason, NULL,
+		    NULL);
 	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN) {
 		s->attested = true;
 		s->unproven = j->unproven;
@@ -591,15 +614,15 @@ sessions_review(void)
 	struct msg_HEAD_MOVED moved = { .seq = registry_seq(attestd.registry) };
 	char why[JUDGE_REASON_MAX];
 	struct session *s;
+	uint8_t alert;
 
 	memcpy(moved.head, registry_head(attestd.registry), sizeof(moved.head));
 	registry_turns(attestd.registry, moved.turns);
 	TAILQ_FOREACH(s, &my.all, entry) {
 		if (!s->attested || s->chan == NULL || s->unproven)
 			continue;
-		if (judge_standing(registry_standing(attestd.registry, s->peer,
-				       s->key, attestd_now()),
-			s->peer, why, sizeof(why)) != ATLS_ACCEPT)
+		if (!stands(s->peer, s->key, s->agreed, &alert, why,
+			sizeof(why)))
 			end_by_registry(s, why);
 		else
 			(void)chan_send_HEAD_MOVED(s->chan, 0, -1, &moved);
