@@ -307,7 +307,7 @@ send_verdict(struct session *s)
 	registry_turns(attestd.registry, v.turns);
 	snprintf(v.peer, sizeof(v.peer), "%s", j->peer);
 	snprintf(v.reason, sizeof(v.reason), "%s", j->reason);
-	if (j->alert == ATLS_ACCEPT && s->attested) {
+	if (j->alert == ATLS_ACCEPT && s->attested && !s->unproven) {
 		v.checkpoint_len = (uint16_t)witness_own(&v.checkpoint);
 		v.theirs_len = (uint16_t)witness_of(s->peer, theirs);
 		v.theirs = theirs;
@@ -565,7 +565,8 @@ sessions_on_checkpoints(struct chan *c, struct msg *m)
 
 	if (!msg_get_PEER_CHECKPOINTS(&m->body, &cp))
 		fatalx("malformed PEER_CHECKPOINTS");
-	if (s == NULL || !s->attested)
+	/* Who has not proved its name says nothing of that node's log. */
+	if (s == NULL || !s->attested || s->unproven)
 		return;
 	why = witness_take(s->peer, cp.theirs, cp.theirs_len, cp.ours,
 	    cp.ours_len);
