@@ -29,6 +29,8 @@
 #include "common/log.h"
 
 #define SESSIONS_MAX 1024
+/* linkd takes half a second for its last words, and a second for ours. */
+#define OVER_S 5
 #define REMEMBERED 64 /* refusals, for claw node:why */
 #define PULLS_PER_SECOND 20
 
@@ -45,6 +47,7 @@ struct session {
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
+	bool over; /* refused, or ended: its worker is to end */
 	bool unproven; /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
@@ -52,6 +55,7 @@ struct session {
 	/* A verdict that waits for its record. */
 	struct judgement *verdict;
 	uint32_t request;
+	struct event *overdue; /* a worker that goes on nevertheless */
 };
 
 static struct {
@@ -111,6 +115,8 @@ end(struct session *s)
 {
 	TAILQ_REMOVE(&my.all, s, entry);
 	my.count--;
+	if (s->overdue != NULL)
+		event_free(s->overdue);
 	free(s->verdict);
 	free(s);
 	count_attested();
@@ -204,8 +210,9 @@ sessions_on_renonce(struct chan *c, struct msg *m)
 	struct session *s = find(child_session(c));
 	struct msg_NONCE done;
 
-	if (s == NULL || !s->open) {
-		chan_refuse(c, m, ENOENT, true, "that session is not open");
+	if (s == NULL || !s->open || s->over) {
+		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
+		    "that session is not open");
 		return;
 	}
 	challenge(s);
@@ -294,6 +301,35 @@ record_refusal(const struct session *s, uint8_t purpose, const char *peer,
 /* Verdicts. */
 
 static void
+on_overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+	struct msg m = { .type = MSG_SESSION_END };
+
+	(void)fd;
+	(void)what;
+	/* Its end ends the session. */
+	if (s->chan != NULL)
+		child_violation(s->chan, &m, "goes on after its end");
+}
+
+/* Nothing more is judged in it, and its worker ends or is ended. */
+static void
+over(struct session *s)
+{
+	static const struct timeval within = { OVER_S, 0 };
+
+	s->over = true;
+	s->attested = false;
+	if (s->overdue == NULL &&
+	    (s->overdue = evtimer_new(child_base(), on_overdue, s)) == NULL)
+		fatalx("libevent has no timer for us");
+	if (!evtimer_pending(s->overdue, NULL))
+		(void)evtimer_add(s->overdue, &within);
+	count_attested();
+}
+
+static void
 send_verdict(struct session *s)
 {
 	struct judgement *j = s->verdict;
@@ -316,6 +352,8 @@ send_verdict(struct session *s)
 		(void)chan_send_VERDICT(s->chan, s->request, -1, &v);
 	if (j->alert == ATLS_ACCEPT && j->ev.purpose == EVIDENCE_JOIN)
 		return; /* the JOIN itself is still to come */
+	if (j->alert != ATLS_ACCEPT)
+		over(s);
 	free(j);
 	s->verdict = NULL;
 }
@@ -498,8 +536,9 @@ sessions_on_judge(struct chan *c, struct msg *m)
 
 	if (!msg_get_JUDGE(&m->body, &want))
 		fatalx("malformed JUDGE");
-	if (s == NULL || !s->open || s->verdict != NULL) {
-		chan_refuse(c, m, ENOENT, true, "that session is not open");
+	if (s == NULL || !s->open || s->over || s->verdict != NULL) {
+		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
+		    "that session is not open");
 		return;
 	}
 	s->verdict = calloc(1, sizeof(*s->verdict));
@@ -604,7 +643,7 @@ end_by_registry(struct session *s, const char *why)
 	describe(&rec, s, 0);
 	auditrec_text(&rec, AUDIT_ATTR_REASON, why);
 	(void)attestd_record(&rec, NULL, NULL);
-	s->attested = false;
+	over(s);
 	snprintf(ended.reason, sizeof(ended.reason), "%s", why);
 	(void)chan_send_SESSION_END(s->chan, 0, -1, &ended);
 }
