@@ -41,7 +41,7 @@ struct session {
 	bool open;	   /* meshd has told what it is */
 	uint8_t role, purpose;
 	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
-	char dialled[EVIDENCE_NAME_SIZE];
+	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
 	char address[64];
 	uint8_t nonce[32];
 	bool has_nonce;
@@ -639,13 +639,29 @@ end_by_registry(struct session *s, const char *why)
 
 	log_warnx("session %u is ended: %s", s->id, why);
 	auditrec_init(&rec, AUDIT_PEER_ENDED, AUDIT_SINGLE, AUDIT_DENIED);
-	auditrec_text(&rec, AUDIT_ATTR_PEER, s->peer);
+	auditrec_text(&rec, AUDIT_ATTR_PEER,
+	    s->peer[0] != '\0' ? s->peer : s->dialled);
 	describe(&rec, s, 0);
 	auditrec_text(&rec, AUDIT_ATTR_REASON, why);
 	(void)attestd_record(&rec, NULL, NULL);
 	over(s);
 	snprintf(ended.reason, sizeof(ended.reason), "%s", why);
 	(void)chan_send_SESSION_END(s->chan, 0, -1, &ended);
+}
+
+/* One that is not attested (yet, or again) ends if it cannot be. */
+static void
+review_other(struct session *s)
+{
+	const struct registry_node *node = s->dialled[0] == '\0' ?
+	    NULL :
+	    registry_node(attestd.registry, s->dialled);
+	char why[JUDGE_REASON_MAX];
+
+	if (!s->open || s->over || node == NULL || !node->revoked)
+		return;
+	(void)judge_standing(REGISTRY_REVOKED, s->dialled, why, sizeof(why));
+	end_by_registry(s, why);
 }
 
 void
@@ -659,8 +675,12 @@ sessions_review(void)
 	memcpy(moved.head, registry_head(attestd.registry), sizeof(moved.head));
 	registry_turns(attestd.registry, moved.turns);
 	TAILQ_FOREACH(s, &my.all, entry) {
-		if (!s->attested || s->chan == NULL || s->unproven)
+		if (s->chan == NULL || s->unproven)
 			continue;
+		if (!s->attested) {
+			review_other(s);
+			continue;
+		}
 		if (!stands(s->peer, s->key, s->agreed, &alert, why,
 			sizeof(why)))
 			end_by_registry(s, why);
