@@ -29,6 +29,8 @@
 
 #define LOOK_S 10 /* whether one has expired */
 #define EXPIRY_MAX_S (86400 + 60)
+/* So many are recorded whatever others do; then as refusals are. */
+#define REUSES_SINGLY 10
 
 /* JOIN_ANSWER.status */
 #define ADDED 0
@@ -376,8 +378,10 @@ on_use_recorded(struct chan *c, struct msg *m, void *arg)
 	(void)c;
 	if (m == NULL || m->type == MSG_REFUSED)
 		answer(a, WAITS, 0, "the inviter cannot record it now");
-	else
+	else {
+		a->invite->recorded = true;
 		add(a);
+	}
 }
 
 static void
@@ -386,7 +390,10 @@ use(struct asker *a, const char *address)
 	struct invite *v = a->invite;
 
 	v->busy = true;
-	if (!record(AUDIT_INVITE_CLOSED, AUDIT_OK, v, v->identity, address,
+	/* Who asks again and again has one record, not one each time. */
+	if (v->recorded)
+		add(a);
+	else if (!record(AUDIT_INVITE_CLOSED, AUDIT_OK, v, v->identity, address,
 		"used", on_use_recorded, a))
 		on_use_recorded(NULL, NULL, a);
 }
@@ -456,7 +463,7 @@ admissible(const struct invite *v, const struct join *j)
 }
 
 static void
-refuse(struct chan *c, const struct msg *m, const struct invite *v,
+refuse(struct chan *c, const struct msg *m, struct invite *v,
     const struct evidence *leaf, const struct join *j, const char *address,
     const char *why)
 {
@@ -464,6 +471,10 @@ refuse(struct chan *c, const struct msg *m, const struct invite *v,
 	char key[IDENTITY_TEXT_SIZE];
 	bool reuse = v != NULL && v->has_keys && !same_keys(v, j);
 
+	if (reuse && v->reuses < REUSES_SINGLY)
+		v->reuses++;
+	else if (reuse && !refusals_singly(address))
+		goto out;
 	if (reuse) {
 		log_warnx("the ticket for %s, which was used, came again with "
 			  "other keys from %s: whoever has it is not who "
@@ -486,6 +497,7 @@ refuse(struct chan *c, const struct msg *m, const struct invite *v,
 		}
 		(void)attestd_record(&rec, NULL, NULL);
 	}
+out:
 	answer_joiner(c, m->id, REFUSED, 0, why);
 }
 
