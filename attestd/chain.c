@@ -602,7 +602,7 @@ chain_update(struct registry_update *u, chain_done *done, void *arg)
 
 /* An operator's. Who asked may be gone when keyd answers. */
 struct asker {
-	struct chan *chan;
+	uint64_t chan; /* child_serial() */
 	uint32_t request;
 };
 
@@ -616,17 +616,17 @@ answer(const struct chain_result *result, void *arg)
 		.seq = registry_seq(attestd.registry),
 		.line = (const uint8_t *)result->line,
 		.line_len = (uint16_t)result->len };
+	struct chan *c = child_with(a->chan);
 	struct msg m = { .id = a->request };
 
 	memcpy(done.head, registry_head(attestd.registry), sizeof(done.head));
-	if (a->chan != child_peer(PROC_CONTROLD))
+	if (c == NULL)
 		log_warnx("whoever ordered an update has gone");
 	else if (result->why != NULL)
-		chan_refuse(a->chan, &m, result->code, result->code == EAGAIN,
+		chan_refuse(c, &m, result->code, result->code == EAGAIN,
 		    "%s", result->why);
 	else
-		(void)chan_send_REGISTRY_UPDATED(a->chan, a->request, -1,
-		    &done);
+		(void)chan_send_REGISTRY_UPDATED(c, a->request, -1, &done);
 	free(a);
 }
 
@@ -637,7 +637,7 @@ asker_of(struct chan *c, const struct msg *m)
 
 	if (a == NULL)
 		fatalx("out of memory");
-	*a = (struct asker){ c, m->id };
+	*a = (struct asker){ child_serial(c), m->id };
 	return a;
 }
 

@@ -47,7 +47,7 @@ struct asker {
 	struct invite *invite;
 	uint32_t request;
 	uint32_t session;    /* 0: it is an operator */
-	struct chan *chan;   /* the operator's, to compare only */
+	uint64_t chan;	     /* the operator's, child_serial() */
 	struct invite draft; /* of INVITE_OPEN */
 };
 
@@ -262,7 +262,7 @@ asker_new(struct chan *c, const struct msg *m, struct invite *v)
 	a->invite = v;
 	a->request = m->id;
 	a->session = child_session(c);
-	a->chan = c;
+	a->chan = child_serial(c);
 	return a;
 }
 
@@ -282,18 +282,19 @@ static void
 answer(struct asker *a, uint8_t status, uint64_t seq, const char *text)
 {
 	struct msg_INVITE_ANSWERED done = { 0 };
+	struct chan *c = child_with(a->chan);
 	struct msg m = { .id = a->request };
 
 	a->invite->busy = false;
 	if (a->session != 0)
 		answer_joiner(sessions_chan(a->session), a->request, status,
 		    seq, text);
-	else if (a->chan != child_peer(PROC_CONTROLD))
+	else if (c == NULL)
 		log_warnx("whoever answered for %s has gone", a->invite->name);
 	else if (status == REFUSED)
-		chan_refuse(a->chan, &m, EPERM, false, "%s", text);
+		chan_refuse(c, &m, EPERM, false, "%s", text);
 	else
-		(void)chan_send_INVITE_ANSWERED(a->chan, a->request, -1, &done);
+		(void)chan_send_INVITE_ANSWERED(c, a->request, -1, &done);
 	free(a);
 }
 
@@ -642,7 +643,6 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 	const char *why = NULL;
 	struct invite *v;
 
-	(void)c;
 	if (m == NULL || m->type == MSG_REFUSED)
 		why = "it could not be recorded";
 	if (why == NULL)
@@ -658,14 +658,15 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 		}
 		(void)evtimer_add(look, &every);
 	}
-	if (a->chan != child_peer(PROC_CONTROLD)) {
+	c = child_with(a->chan);
+	if (c == NULL) {
 		log_warnx("whoever invited %s has gone", a->draft.name);
 		if (v != NULL)
 			v->state = INVITE_IS_CLOSED;
 	} else if (why != NULL)
-		chan_refuse(a->chan, &request, EAGAIN, true, "%s", why);
+		chan_refuse(c, &request, EAGAIN, true, "%s", why);
 	else
-		(void)chan_send_INVITE_OPENED(a->chan, a->request, -1, &done);
+		(void)chan_send_INVITE_OPENED(c, a->request, -1, &done);
 	free(a);
 }
 
