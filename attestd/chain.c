@@ -222,8 +222,8 @@ tell_addresses(void)
 	static const struct timeval wait = { ADDRESSES_S, 0 };
 
 	if (addresses.wait == NULL &&
-	    (addresses.wait = evtimer_new(child_base(), on_addresses_time,
-		 NULL)) == NULL)
+	    (addresses.wait =
+		    evtimer_new(child_base(), on_addresses_time, NULL)) == NULL)
 		fatalx("libevent has no timer for us");
 	addresses.again = evtimer_pending(addresses.wait, NULL) != 0;
 	if (addresses.again)
@@ -623,8 +623,8 @@ answer(const struct chain_result *result, void *arg)
 	if (c == NULL)
 		log_warnx("whoever ordered an update has gone");
 	else if (result->why != NULL)
-		chan_refuse(c, &m, result->code, result->code == EAGAIN,
-		    "%s", result->why);
+		chan_refuse(c, &m, result->code, result->code == EAGAIN, "%s",
+		    result->why);
 	else
 		(void)chan_send_REGISTRY_UPDATED(c, a->request, -1, &done);
 	free(a);

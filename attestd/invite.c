@@ -395,7 +395,7 @@ use(struct asker *a, const char *address)
 	if (v->recorded)
 		add(a);
 	else if (!record(AUDIT_INVITE_CLOSED, AUDIT_OK, v, v->identity, address,
-		"used", on_use_recorded, a))
+		     "used", on_use_recorded, a))
 		on_use_recorded(NULL, NULL, a);
 }
 

@@ -8,9 +8,9 @@
 #include "attestd/session.h"
 
 static struct session {
-	uint32_t id;  /* 0: free */
-	bool claimed; /* a worker has asked on its channel */
-	uint8_t role, purpose; /* a server's: 0 until its first leaf */
+	uint32_t id;		       /* 0: free */
+	bool claimed;		       /* a worker has asked on its channel */
+	uint8_t role, purpose;	       /* a server's: 0 until its first leaf */
 	char peer[EVIDENCE_NAME_SIZE]; /* whom we dialled, later who it is */
 	bool attested;
 	unsigned int leaves; /* since `since` */

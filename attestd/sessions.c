@@ -47,7 +47,7 @@ struct session {
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
-	bool over; /* refused, or ended: its worker is to end */
+	bool over;     /* refused, or ended: its worker is to end */
 	bool unproven; /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
@@ -375,8 +375,8 @@ tell_meshd(const struct session *s, uint8_t purpose)
  * pulls may be behind in everything but that it was revoked.
  */
 static bool
-stands(const char *peer, const uint8_t key[32], uint8_t purpose,
-    uint8_t *alert, char *why, size_t size)
+stands(const char *peer, const uint8_t key[32], uint8_t purpose, uint8_t *alert,
+    char *why, size_t size)
 {
 	enum registry_standing standing =
 	    registry_standing(attestd.registry, peer, key, attestd_now());
