@@ -16,6 +16,7 @@
 
 #include "attestd/attestd.h"
 #include "common/child.h"
+#include "common/conf.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/registry_file.h"
@@ -24,6 +25,7 @@
 /* Without news for so long, an authority says so; it looks so often. */
 #define FRESH_AFTER_S 72000 /* 20 hours */
 #define FRESH_LOOK_S 600
+#define ADDRESSES_S 1 /* meshd is told of all nodes no more often */
 
 static struct registry_file file;
 static uint64_t noted_seq; /* that clawd keeps, as far as we know */
@@ -118,9 +120,24 @@ tell_keyd(struct chan *keyd)
 	(void)chan_send_KEYD_HEAD(keyd, 0, -1, &head);
 }
 
+/* The first that meshd can dial, by number; NULL: a name is none. */
+static const char *
+address_of(const struct registry_node *node)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	size_t i;
+
+	for (i = 0; !node->revoked && i < node->addresses; i++)
+		if (conf_sockaddr(node->address[i], &ss, &len) == 0)
+			return node->address[i];
+	return NULL;
+}
+
 static void
 tell_meshd(struct chan *meshd)
 {
+	const char *address;
 	const struct registry_node *node;
 	struct msg_PEER_ADDRESS peer;
 	size_t i;
@@ -131,10 +148,10 @@ tell_meshd(struct chan *meshd)
 			continue;
 		memset(&peer, 0, sizeof(peer));
 		snprintf(peer.peer, sizeof(peer.peer), "%s", node->name);
-		/* The first that fits; a name is no address to dial here. */
-		if (!node->revoked && node->addresses > 0)
+		address = address_of(node);
+		if (address != NULL)
 			snprintf(peer.address, sizeof(peer.address), "%.63s",
-			    node->address[0]);
+			    address);
 		(void)chan_send_PEER_ADDRESS(meshd, 0, -1, &peer);
 	}
 }
@@ -177,15 +194,51 @@ fresh_look(uint64_t in_s)
 		fatalx("libevent has no timer for us");
 }
 
+/*
+ * A registry of many nodes that comes in small pieces would be as many
+ * messages as the two multiplied: a flood. So it is told at once, and then
+ * again when a second has gone by.
+ */
+static struct {
+	struct event *wait;
+	bool again;
+} addresses;
+
+static void tell_addresses(void);
+
+static void
+on_addresses_time(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (addresses.again)
+		tell_addresses();
+}
+
+static void
+tell_addresses(void)
+{
+	static const struct timeval wait = { ADDRESSES_S, 0 };
+
+	if (addresses.wait == NULL &&
+	    (addresses.wait =
+		    evtimer_new(child_base(), on_addresses_time, NULL)) == NULL)
+		fatalx("libevent has no timer for us");
+	addresses.again = evtimer_pending(addresses.wait, NULL) != 0;
+	if (addresses.again)
+		return;
+	(void)evtimer_add(addresses.wait, &wait);
+	if (child_peer(PROC_MESHD) != NULL)
+		chain_tell(child_peer(PROC_MESHD));
+}
+
 static void
 tell_all(void)
 {
-	static const enum proc who[] = { PROC_KEYD, PROC_MESHD };
-	size_t i;
-
-	for (i = 0; i < sizeof(who) / sizeof(who[0]); i++)
-		if (child_peer(who[i]) != NULL)
-			chain_tell(child_peer(who[i]));
+	if (child_peer(PROC_KEYD) != NULL)
+		chain_tell(child_peer(PROC_KEYD));
+	tell_addresses();
 	sessions_review();
 	count();
 	if (fresh.timer != NULL &&
@@ -549,7 +602,7 @@ chain_update(struct registry_update *u, chain_done *done, void *arg)
 
 /* An operator's. Who asked may be gone when keyd answers. */
 struct asker {
-	struct chan *chan;
+	uint64_t chan; /* child_serial() */
 	uint32_t request;
 };
 
@@ -563,17 +616,17 @@ answer(const struct chain_result *result, void *arg)
 		.seq = registry_seq(attestd.registry),
 		.line = (const uint8_t *)result->line,
 		.line_len = (uint16_t)result->len };
+	struct chan *c = child_with(a->chan);
 	struct msg m = { .id = a->request };
 
 	memcpy(done.head, registry_head(attestd.registry), sizeof(done.head));
-	if (a->chan != child_peer(PROC_CONTROLD))
+	if (c == NULL)
 		log_warnx("whoever ordered an update has gone");
 	else if (result->why != NULL)
-		chan_refuse(a->chan, &m, result->code, result->code == EAGAIN,
-		    "%s", result->why);
+		chan_refuse(c, &m, result->code, result->code == EAGAIN, "%s",
+		    result->why);
 	else
-		(void)chan_send_REGISTRY_UPDATED(a->chan, a->request, -1,
-		    &done);
+		(void)chan_send_REGISTRY_UPDATED(c, a->request, -1, &done);
 	free(a);
 }
 
@@ -584,7 +637,7 @@ asker_of(struct chan *c, const struct msg *m)
 
 	if (a == NULL)
 		fatalx("out of memory");
-	*a = (struct asker){ c, m->id };
+	*a = (struct asker){ child_serial(c), m->id };
 	return a;
 }
 

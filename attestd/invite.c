@@ -29,6 +29,8 @@
 
 #define LOOK_S 10 /* whether one has expired */
 #define EXPIRY_MAX_S (86400 + 60)
+/* So many are recorded whatever others do; then as refusals are. */
+#define REUSES_SINGLY 10
 
 /* JOIN_ANSWER.status */
 #define ADDED 0
@@ -45,7 +47,7 @@ struct asker {
 	struct invite *invite;
 	uint32_t request;
 	uint32_t session;    /* 0: it is an operator */
-	struct chan *chan;   /* the operator's, to compare only */
+	uint64_t chan;	     /* the operator's, child_serial() */
 	struct invite draft; /* of INVITE_OPEN */
 };
 
@@ -260,7 +262,7 @@ asker_new(struct chan *c, const struct msg *m, struct invite *v)
 	a->invite = v;
 	a->request = m->id;
 	a->session = child_session(c);
-	a->chan = c;
+	a->chan = child_serial(c);
 	return a;
 }
 
@@ -280,18 +282,19 @@ static void
 answer(struct asker *a, uint8_t status, uint64_t seq, const char *text)
 {
 	struct msg_INVITE_ANSWERED done = { 0 };
+	struct chan *c = child_with(a->chan);
 	struct msg m = { .id = a->request };
 
 	a->invite->busy = false;
 	if (a->session != 0)
 		answer_joiner(sessions_chan(a->session), a->request, status,
 		    seq, text);
-	else if (a->chan != child_peer(PROC_CONTROLD))
+	else if (c == NULL)
 		log_warnx("whoever answered for %s has gone", a->invite->name);
 	else if (status == REFUSED)
-		chan_refuse(a->chan, &m, EPERM, false, "%s", text);
+		chan_refuse(c, &m, EPERM, false, "%s", text);
 	else
-		(void)chan_send_INVITE_ANSWERED(a->chan, a->request, -1, &done);
+		(void)chan_send_INVITE_ANSWERED(c, a->request, -1, &done);
 	free(a);
 }
 
@@ -376,8 +379,10 @@ on_use_recorded(struct chan *c, struct msg *m, void *arg)
 	(void)c;
 	if (m == NULL || m->type == MSG_REFUSED)
 		answer(a, WAITS, 0, "the inviter cannot record it now");
-	else
+	else {
+		a->invite->recorded = true;
 		add(a);
+	}
 }
 
 static void
@@ -386,8 +391,11 @@ use(struct asker *a, const char *address)
 	struct invite *v = a->invite;
 
 	v->busy = true;
-	if (!record(AUDIT_INVITE_CLOSED, AUDIT_OK, v, v->identity, address,
-		"used", on_use_recorded, a))
+	/* Who asks again and again has one record, not one each time. */
+	if (v->recorded)
+		add(a);
+	else if (!record(AUDIT_INVITE_CLOSED, AUDIT_OK, v, v->identity, address,
+		     "used", on_use_recorded, a))
 		on_use_recorded(NULL, NULL, a);
 }
 
@@ -456,7 +464,7 @@ admissible(const struct invite *v, const struct join *j)
 }
 
 static void
-refuse(struct chan *c, const struct msg *m, const struct invite *v,
+refuse(struct chan *c, const struct msg *m, struct invite *v,
     const struct evidence *leaf, const struct join *j, const char *address,
     const char *why)
 {
@@ -464,6 +472,10 @@ refuse(struct chan *c, const struct msg *m, const struct invite *v,
 	char key[IDENTITY_TEXT_SIZE];
 	bool reuse = v != NULL && v->has_keys && !same_keys(v, j);
 
+	if (reuse && v->reuses < REUSES_SINGLY)
+		v->reuses++;
+	else if (reuse && !refusals_singly(address))
+		goto out;
 	if (reuse) {
 		log_warnx("the ticket for %s, which was used, came again with "
 			  "other keys from %s: whoever has it is not who "
@@ -486,6 +498,7 @@ refuse(struct chan *c, const struct msg *m, const struct invite *v,
 		}
 		(void)attestd_record(&rec, NULL, NULL);
 	}
+out:
 	answer_joiner(c, m->id, REFUSED, 0, why);
 }
 
@@ -630,7 +643,6 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 	const char *why = NULL;
 	struct invite *v;
 
-	(void)c;
 	if (m == NULL || m->type == MSG_REFUSED)
 		why = "it could not be recorded";
 	if (why == NULL)
@@ -646,14 +658,15 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 		}
 		(void)evtimer_add(look, &every);
 	}
-	if (a->chan != child_peer(PROC_CONTROLD)) {
+	c = child_with(a->chan);
+	if (c == NULL) {
 		log_warnx("whoever invited %s has gone", a->draft.name);
 		if (v != NULL)
 			v->state = INVITE_IS_CLOSED;
 	} else if (why != NULL)
-		chan_refuse(a->chan, &request, EAGAIN, true, "%s", why);
+		chan_refuse(c, &request, EAGAIN, true, "%s", why);
 	else
-		(void)chan_send_INVITE_OPENED(a->chan, a->request, -1, &done);
+		(void)chan_send_INVITE_OPENED(c, a->request, -1, &done);
 	free(a);
 }
 

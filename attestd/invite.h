@@ -46,7 +46,9 @@ struct invite {
 	char proposal[REGISTRY_LINE_MAX + 1];
 
 	/* Not kept: */
-	bool busy; /* a record or a signature is under way */
+	bool busy;	     /* a record or a signature is under way */
+	bool recorded;	     /* that it was used, in this life */
+	unsigned int reuses; /* of its ticket by others, in this life */
 };
 
 /* invite_file.c: the file "invites" below dirfd, replaced as a whole. */

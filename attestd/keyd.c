@@ -182,7 +182,9 @@ peer_down(struct chan *c)
 		keyd_rotate_gone(c);
 		break;
 	case PROC_MESHD:
-		session_end_unclaimed();
+		/* What the one that takes its place has said stays. */
+		if (child_peer(PROC_MESHD) == NULL)
+			session_end_unclaimed();
 		break;
 	case PROC_LINKD:
 		session_end(child_session(c));

@@ -293,6 +293,9 @@ keyd_on_head(struct chan *c, struct msg *m)
 		log_warnx("attestd says that the registry went back from "
 			  "%llu to %llu; not believed",
 		    (unsigned long long)keyd.seq, (unsigned long long)head.seq);
+		/* A resolve may do that: what it takes away is gone at once. */
+		keyd.capabilities &= head.capabilities;
+		keyd_rotate_head(head.identity);
 		return;
 	}
 	keyd.has_head = true;

@@ -83,7 +83,7 @@ rights_on_why(struct chan *c, struct msg *m)
 /* Tokens. */
 
 static struct waiting {
-	struct chan *chan; /* NULL: free */
+	uint64_t chan; /* child_serial(); 0: free */
 	uint32_t request;
 	struct msg_TOKEN token;
 } waiting[WAITING_MAX];
@@ -103,16 +103,13 @@ log_id(const uint8_t jti[TOKEN_JTI_LEN], char out[TOKEN_LOG_ID_SIZE])
 static void
 answer(struct waiting *w, uint16_t code, const char *why)
 {
+	struct chan *c = child_with(w->chan);
 	struct msg m = { .id = w->request };
 
-	if (w->chan == child_peer(PROC_CONTROLD)) {
-		if (why != NULL)
-			chan_refuse(w->chan, &m, code, code == EAGAIN, "%s",
-			    why);
-		else
-			(void)chan_send_TOKEN(w->chan, w->request, -1,
-			    &w->token);
-	}
+	if (c != NULL && why != NULL)
+		chan_refuse(c, &m, code, code == EAGAIN, "%s", why);
+	else if (c != NULL)
+		(void)chan_send_TOKEN(c, w->request, -1, &w->token);
 	explicit_bzero(w, sizeof(*w));
 }
 
@@ -187,7 +184,7 @@ rights_on_mint(struct chan *c, struct msg *m)
 	if (!msg_get_TOKEN_MINT(&m->body, &want))
 		fatalx("malformed TOKEN_MINT");
 	for (w = waiting; w < waiting + WAITING_MAX; w++)
-		if (w->chan == NULL)
+		if (w->chan == 0)
 			break;
 	if (w < waiting + WAITING_MAX && keyd != NULL)
 		id = chan_ask(keyd, MSG_TOKEN_SIGN, on_token_signed, w);
@@ -196,7 +193,7 @@ rights_on_mint(struct chan *c, struct msg *m)
 		    "keyd is not there, or too many tokens are asked for");
 		return;
 	}
-	w->chan = c;
+	w->chan = child_serial(c);
 	w->request = m->id;
 	memcpy(sign.audience, want.audience, sizeof(sign.audience));
 	memcpy(sign.leaf, want.leaf, sizeof(sign.leaf));

@@ -8,9 +8,9 @@
 #include "attestd/session.h"
 
 static struct session {
-	uint32_t id;  /* 0: free */
-	bool claimed; /* a worker has asked on its channel */
-	uint8_t role, purpose;
+	uint32_t id;		       /* 0: free */
+	bool claimed;		       /* a worker has asked on its channel */
+	uint8_t role, purpose;	       /* a server's: 0 until its first leaf */
 	char peer[EVIDENCE_NAME_SIZE]; /* whom we dialled, later who it is */
 	bool attested;
 	unsigned int leaves; /* since `since` */
@@ -100,6 +100,9 @@ purpose_refused(const struct session *s, uint8_t purpose, bool joins)
 	if (s->role == EVIDENCE_CLIENT)
 		return purpose == s->purpose ? NULL :
 					       "not what was dialled for";
+	/* One connection is for one thing: what its first leaf was for. */
+	if (s->purpose != 0 && purpose != s->purpose)
+		return "not what this session's first leaf was for";
 	if (purpose == EVIDENCE_JOIN)
 		return joins ? NULL : "no invite is open";
 	return purpose == EVIDENCE_MESH || purpose == EVIDENCE_REGISTRY ?
@@ -130,6 +133,7 @@ session_leaf(uint32_t id, uint8_t purpose, bool joins, uint64_t now_s,
 		return s->attested ? "it has had its leaves for this hour" :
 				     "it has had its leaf, and no peer";
 	s->leaves++;
+	s->purpose = purpose;
 	ev->role = s->role;
 	ev->purpose = purpose;
 	snprintf(ev->peer, sizeof(ev->peer), "%s", s->peer);

@@ -7,7 +7,8 @@
  * it dialled, attestd says who the peer has turned out to be. A leaf is made
  * of these, never of what the worker says of itself:
  *
- *	server	for nobody by name, once; when the peer is attested, for it
+ *	server	for nobody by name, once; when the peer is attested, for it;
+ *		always for the purpose of the first
  *	client	for the purpose that was dialled for, to who was dialled or,
  *		when the peer is attested, for it
  *

@@ -29,6 +29,8 @@
 #include "common/log.h"
 
 #define SESSIONS_MAX 1024
+/* linkd takes half a second for its last words, and a second for ours. */
+#define OVER_S 5
 #define REMEMBERED 64 /* refusals, for claw node:why */
 #define PULLS_PER_SECOND 20
 
@@ -39,12 +41,13 @@ struct session {
 	bool open;	   /* meshd has told what it is */
 	uint8_t role, purpose;
 	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
-	char dialled[EVIDENCE_NAME_SIZE];
+	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
 	char address[64];
 	uint8_t nonce[32];
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
+	bool over;     /* refused, or ended: its worker is to end */
 	bool unproven; /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
@@ -52,6 +55,7 @@ struct session {
 	/* A verdict that waits for its record. */
 	struct judgement *verdict;
 	uint32_t request;
+	struct event *overdue; /* a worker that goes on nevertheless */
 };
 
 static struct {
@@ -111,6 +115,8 @@ end(struct session *s)
 {
 	TAILQ_REMOVE(&my.all, s, entry);
 	my.count--;
+	if (s->overdue != NULL)
+		event_free(s->overdue);
 	free(s->verdict);
 	free(s);
 	count_attested();
@@ -204,8 +210,9 @@ sessions_on_renonce(struct chan *c, struct msg *m)
 	struct session *s = find(child_session(c));
 	struct msg_NONCE done;
 
-	if (s == NULL || !s->open) {
-		chan_refuse(c, m, ENOENT, true, "that session is not open");
+	if (s == NULL || !s->open || s->over) {
+		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
+		    "that session is not open");
 		return;
 	}
 	challenge(s);
@@ -294,6 +301,35 @@ record_refusal(const struct session *s, uint8_t purpose, const char *peer,
 /* Verdicts. */
 
 static void
+on_overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct session *s = arg;
+	struct msg m = { .type = MSG_SESSION_END };
+
+	(void)fd;
+	(void)what;
+	/* Its end ends the session. */
+	if (s->chan != NULL)
+		child_violation(s->chan, &m, "goes on after its end");
+}
+
+/* Nothing more is judged in it, and its worker ends or is ended. */
+static void
+over(struct session *s)
+{
+	static const struct timeval within = { OVER_S, 0 };
+
+	s->over = true;
+	s->attested = false;
+	if (s->overdue == NULL &&
+	    (s->overdue = evtimer_new(child_base(), on_overdue, s)) == NULL)
+		fatalx("libevent has no timer for us");
+	if (!evtimer_pending(s->overdue, NULL))
+		(void)evtimer_add(s->overdue, &within);
+	count_attested();
+}
+
+static void
 send_verdict(struct session *s)
 {
 	struct judgement *j = s->verdict;
@@ -307,7 +343,7 @@ send_verdict(struct session *s)
 	registry_turns(attestd.registry, v.turns);
 	snprintf(v.peer, sizeof(v.peer), "%s", j->peer);
 	snprintf(v.reason, sizeof(v.reason), "%s", j->reason);
-	if (j->alert == ATLS_ACCEPT && s->attested) {
+	if (j->alert == ATLS_ACCEPT && s->attested && !s->unproven) {
 		v.checkpoint_len = (uint16_t)witness_own(&v.checkpoint);
 		v.theirs_len = (uint16_t)witness_of(s->peer, theirs);
 		v.theirs = theirs;
@@ -316,6 +352,8 @@ send_verdict(struct session *s)
 		(void)chan_send_VERDICT(s->chan, s->request, -1, &v);
 	if (j->alert == ATLS_ACCEPT && j->ev.purpose == EVIDENCE_JOIN)
 		return; /* the JOIN itself is still to come */
+	if (j->alert != ATLS_ACCEPT)
+		over(s);
 	free(j);
 	s->verdict = NULL;
 }
@@ -330,6 +368,23 @@ tell_meshd(const struct session *s, uint8_t purpose)
 	snprintf(attested.peer, sizeof(attested.peer), "%s", s->peer);
 	if (meshd != NULL)
 		(void)chan_send_SESSION_ATTESTED(meshd, 0, -1, &attested);
+}
+
+/*
+ * Whether the registry, as it is now, lets that go on. Who is pulled from or
+ * pulls may be behind in everything but that it was revoked.
+ */
+static bool
+stands(const char *peer, const uint8_t key[32], uint8_t purpose, uint8_t *alert,
+    char *why, size_t size)
+{
+	enum registry_standing standing =
+	    registry_standing(attestd.registry, peer, key, attestd_now());
+
+	*alert = purpose == EVIDENCE_REGISTRY && standing != REGISTRY_REVOKED ?
+	    ATLS_ACCEPT :
+	    judge_standing(standing, peer, why, size);
+	return *alert == ATLS_ACCEPT;
 }
 
 static void
@@ -347,6 +402,12 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		snprintf(j->reason, sizeof(j->reason),
 		    "that it was let in could not be recorded, so it was not");
 	}
+	/* While that was written, the peer may have been revoked. */
+	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN &&
+	    !stands(j->peer, j->key, j->ev.purpose, &j->alert, j->reason,
+		sizeof(j->reason)))
+		(void)record_refusal(s, j->ev.purpose, j->peer, j->reason, NULL,
+		    NULL);
 	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN) {
 		s->attested = true;
 		s->unproven = j->unproven;
@@ -475,8 +536,9 @@ sessions_on_judge(struct chan *c, struct msg *m)
 
 	if (!msg_get_JUDGE(&m->body, &want))
 		fatalx("malformed JUDGE");
-	if (s == NULL || !s->open || s->verdict != NULL) {
-		chan_refuse(c, m, ENOENT, true, "that session is not open");
+	if (s == NULL || !s->open || s->over || s->verdict != NULL) {
+		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
+		    "that session is not open");
 		return;
 	}
 	s->verdict = calloc(1, sizeof(*s->verdict));
@@ -542,7 +604,8 @@ sessions_on_checkpoints(struct chan *c, struct msg *m)
 
 	if (!msg_get_PEER_CHECKPOINTS(&m->body, &cp))
 		fatalx("malformed PEER_CHECKPOINTS");
-	if (s == NULL || !s->attested)
+	/* Who has not proved its name says nothing of that node's log. */
+	if (s == NULL || !s->attested || s->unproven)
 		return;
 	why = witness_take(s->peer, cp.theirs, cp.theirs_len, cp.ours,
 	    cp.ours_len);
@@ -576,13 +639,29 @@ end_by_registry(struct session *s, const char *why)
 
 	log_warnx("session %u is ended: %s", s->id, why);
 	auditrec_init(&rec, AUDIT_PEER_ENDED, AUDIT_SINGLE, AUDIT_DENIED);
-	auditrec_text(&rec, AUDIT_ATTR_PEER, s->peer);
+	auditrec_text(&rec, AUDIT_ATTR_PEER,
+	    s->peer[0] != '\0' ? s->peer : s->dialled);
 	describe(&rec, s, 0);
 	auditrec_text(&rec, AUDIT_ATTR_REASON, why);
 	(void)attestd_record(&rec, NULL, NULL);
-	s->attested = false;
+	over(s);
 	snprintf(ended.reason, sizeof(ended.reason), "%s", why);
 	(void)chan_send_SESSION_END(s->chan, 0, -1, &ended);
+}
+
+/* One that is not attested (yet, or again) ends if it cannot be. */
+static void
+review_other(struct session *s)
+{
+	const struct registry_node *node = s->dialled[0] == '\0' ?
+	    NULL :
+	    registry_node(attestd.registry, s->dialled);
+	char why[JUDGE_REASON_MAX];
+
+	if (!s->open || s->over || node == NULL || !node->revoked)
+		return;
+	(void)judge_standing(REGISTRY_REVOKED, s->dialled, why, sizeof(why));
+	end_by_registry(s, why);
 }
 
 void
@@ -591,15 +670,19 @@ sessions_review(void)
 	struct msg_HEAD_MOVED moved = { .seq = registry_seq(attestd.registry) };
 	char why[JUDGE_REASON_MAX];
 	struct session *s;
+	uint8_t alert;
 
 	memcpy(moved.head, registry_head(attestd.registry), sizeof(moved.head));
 	registry_turns(attestd.registry, moved.turns);
 	TAILQ_FOREACH(s, &my.all, entry) {
-		if (!s->attested || s->chan == NULL || s->unproven)
+		if (s->chan == NULL || s->unproven)
 			continue;
-		if (judge_standing(registry_standing(attestd.registry, s->peer,
-				       s->key, attestd_now()),
-			s->peer, why, sizeof(why)) != ATLS_ACCEPT)
+		if (!s->attested) {
+			review_other(s);
+			continue;
+		}
+		if (!stands(s->peer, s->key, s->agreed, &alert, why,
+			sizeof(why)))
 			end_by_registry(s, why);
 		else
 			(void)chan_send_HEAD_MOVED(s->chan, 0, -1, &moved);

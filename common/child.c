@@ -18,11 +18,12 @@
 
 #define HANDLERS_MAX 48
 
-/* A channel to a worker, or a worker's own: with the session it belongs to. */
+/* A channel to a sibling or a worker: with the session it belongs to. */
 struct tagged {
 	TAILQ_ENTRY(tagged) entry;
 	struct chan *chan;
-	uint32_t session;
+	uint32_t session; /* 0: a sibling's */
+	uint64_t serial;
 };
 
 static struct {
@@ -31,6 +32,7 @@ static struct {
 	struct chan *parent;
 	struct chan *peer[PROC_MAX];
 	TAILQ_HEAD(, tagged) tagged;
+	uint64_t serials;
 	enum msg_when when;
 	uint32_t start_id; /* of the START not answered yet */
 	uint32_t drain_id;
@@ -81,19 +83,32 @@ child_session(const struct chan *c)
 	return t == NULL ? 0 : t->session;
 }
 
+uint64_t
+child_serial(const struct chan *c)
+{
+	const struct tagged *t = chan_arg(c);
+
+	return t == NULL ? 0 : t->serial;
+}
+
+struct chan *
+child_with(uint64_t serial)
+{
+	const struct tagged *t;
+
+	TAILQ_FOREACH(t, &my.tagged, entry)
+		if (t->serial == serial)
+			return t->chan;
+	return NULL;
+}
+
 static void
 set_when(enum msg_when when)
 {
 	struct tagged *t;
-	unsigned int p;
 
 	my.when = when;
 	chan_set_when(my.parent, when);
-	for (p = 0; p < PROC_MAX; p++)
-		if (my.peer[p] != NULL) {
-			chan_set_when(my.peer[p], when);
-			chan_resume(my.peer[p]);
-		}
 	TAILQ_FOREACH(t, &my.tagged, entry) {
 		chan_set_when(t->chan, when);
 		chan_resume(t->chan);
@@ -123,10 +138,10 @@ on_parent_violation(struct chan *c, uint16_t type, const char *reason)
 static struct chan *
 take_channel(enum proc peer, uint32_t session, int fd)
 {
-	struct tagged *t = NULL;
+	struct tagged *t = calloc(1, sizeof(*t));
 	struct chan *c;
 
-	if (session != 0 && (t = calloc(1, sizeof(*t))) == NULL) {
+	if (t == NULL) {
 		close(fd);
 		return NULL;
 	}
@@ -136,11 +151,10 @@ take_channel(enum proc peer, uint32_t session, int fd)
 		return NULL;
 	}
 	chan_set_when(c, my.when);
-	if (t != NULL) {
-		t->chan = c;
-		t->session = session;
-		TAILQ_INSERT_TAIL(&my.tagged, t, entry);
-	}
+	t->chan = c;
+	t->session = session;
+	t->serial = ++my.serials;
+	TAILQ_INSERT_TAIL(&my.tagged, t, entry);
 	return c;
 }
 
@@ -150,8 +164,7 @@ let_go(struct chan *c)
 	struct tagged *t = chan_arg(c);
 
 	chan_free(c); /* who waits for its answers may still ask whose it is */
-	if (t != NULL)
-		TAILQ_REMOVE(&my.tagged, t, entry);
+	TAILQ_REMOVE(&my.tagged, t, entry);
 	free(t);
 }
 

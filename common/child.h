@@ -84,6 +84,14 @@ void child_worker_end(struct chan *c);
  */
 uint32_t child_session(const struct chan *c);
 
+/*
+ * A number for a channel that no other ever has, and the channel of that
+ * number, NULL when it has gone: who answers later keeps this and no pointer,
+ * which the channel of a successor may have again.
+ */
+uint64_t child_serial(const struct chan *c);
+struct chan *child_with(uint64_t serial);
+
 /* Answers START and DRAIN. child_drained() does not return. */
 void child_ready(void);
 __attribute__((noreturn)) void child_drained(void);

@@ -332,7 +332,8 @@ say_open(struct conn *c, struct chan *attestd, chan_done *done)
 		.role = c->role,
 		.purpose = c->role == EVIDENCE_CLIENT ? c->purpose : 0 };
 
-	if (c->role == EVIDENCE_CLIENT)
+	/* Whom we dialled; of a link that is up, who attestd said it is. */
+	if (c->role == EVIDENCE_CLIENT || c->state == CONN_UP)
 		snprintf(open.peer, sizeof(open.peer), "%s", c->peer);
 	snprintf(open.address, sizeof(open.address), "%s", c->address.text);
 	c->opened = true;

@@ -382,10 +382,15 @@ peers_on_address(struct chan *c, struct msg *m)
 
 	if (!msg_get_PEER_ADDRESS(&m->body, &at))
 		fatalx("malformed PEER_ADDRESS");
-	if (at.peer[0] == '\0' ||
-	    (at.address[0] != '\0' && !address_parse(at.address, &a))) {
-		child_violation(c, m, "a peer without a name, or nowhere");
+	if (at.peer[0] == '\0') {
+		child_violation(c, m, "a peer without a name");
 		return;
+	}
+	/* What stands in the registry is nobody's fault here. */
+	if (at.address[0] != '\0' && !address_parse(at.address, &a)) {
+		log_warnx("%s: %s is no numeric address with a port", at.peer,
+		    at.address);
+		at.address[0] = '\0';
 	}
 	if (peers_is_self(at.peer)) {
 		snprintf(known.self_address, sizeof(known.self_address), "%s",

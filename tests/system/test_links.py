@@ -61,6 +61,21 @@ def one_link():
     stop(a, b)
 
 
+@test("an address in the registry that nobody can dial, because it is a name, "
+      "stops no link")
+def name_for_address():
+    a, b = two()
+    a.add("ghost", "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+          address="ghost.example:7946")
+    wait_for(lambda: b.head() == a.head(), 10)
+    time.sleep(1)
+    for node in (a, b):
+        contains(node.claw("status").stdout, "meshd     ready", "meshd")
+        ok("meshd starts again" not in node.log(), "meshd was not replaced")
+    one_each(a, b)
+    stop(a, b)
+
+
 @test("a link that has ended is made again: its process killed, a node away, "
       "meshd replaced")
 def again():

@@ -103,6 +103,18 @@ child_session(const struct chan *c)
 	return c == link_here ? 7 : 0;
 }
 
+uint64_t
+child_serial(const struct chan *c)
+{
+	return (uint64_t)(uintptr_t)c;
+}
+
+struct chan *
+child_with(uint64_t serial)
+{
+	return serial == child_serial(control_here) ? control_here : NULL;
+}
+
 struct chan *
 sessions_chan(uint32_t session)
 {

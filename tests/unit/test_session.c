@@ -108,7 +108,7 @@ test_server(void **state)
 	(void)state;
 	issued(id, EVIDENCE_MESH, NOW, EVIDENCE_SERVER, "");
 	refused(id, EVIDENCE_MESH, NOW, "no peer");
-	refused(id, EVIDENCE_REGISTRY, NOW, "no peer");
+	refused(id, EVIDENCE_REGISTRY, NOW, "first leaf");
 	/* An hour later it is still a peer that nobody knows. */
 	refused(id, EVIDENCE_MESH, NOW + 2 * SESSION_LEAVES_S, "no peer");
 	attested(id, "peer");
@@ -166,6 +166,10 @@ test_server_purposes(void **state)
 		    purpose != EVIDENCE_REGISTRY)
 			refused(id, purpose, NOW, "not a purpose of a link");
 	issued(id, EVIDENCE_REGISTRY, NOW, EVIDENCE_SERVER, "");
+	/* Nor another one later, when it may have more leaves. */
+	attested(id, "peer");
+	refused(id, EVIDENCE_MESH, NOW, "first leaf");
+	issued(id, EVIDENCE_REGISTRY, NOW, EVIDENCE_SERVER, "peer");
 	session_end(id);
 }
 
@@ -181,7 +185,7 @@ test_join(void **state)
 	assert_int_equal(ev.role, EVIDENCE_SERVER);
 	assert_int_equal(ev.purpose, EVIDENCE_JOIN);
 	assert_string_equal(ev.peer, "");
-	refused(id, EVIDENCE_MESH, NOW, "no peer");
+	refused(id, EVIDENCE_MESH, NOW, "first leaf");
 	session_end(id);
 }
 
