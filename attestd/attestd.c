@@ -91,14 +91,23 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 }
 
 bool
+attestd_can_record(void)
+{
+	struct chan *auditd = child_peer(PROC_AUDITD);
+
+	return joining() || /* there is no log yet */
+	    (auditd != NULL && chan_has_room(auditd, MSG_MAX_LEN));
+}
+
+bool
 attestd_record(struct auditrec *r, chan_done *done, void *arg)
 {
 	struct chan *auditd = child_peer(PROC_AUDITD);
 	uint32_t id = 0;
 
 	if (joining())
-		return false; /* there is no log yet */
-	if (auditd != NULL && chan_has_room(auditd, MSG_MAX_LEN))
+		return false;
+	if (attestd_can_record())
 		id = chan_ask(auditd, MSG_AUDIT_APPEND,
 		    done != NULL ? done : on_recorded, arg);
 	if (id == 0) {

@@ -40,6 +40,9 @@ extern struct attestd attestd;
 uint64_t attestd_now(void);
 uint64_t attestd_boot(void);
 
+/* Whether a record could be asked for now: no audit, no action. */
+bool attestd_can_record(void);
+
 /*
  * Has a record written. done (may be NULL) is called with NULL or REFUSED if
  * that failed. False: it cannot be asked for now, and done is not called.

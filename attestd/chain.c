@@ -288,6 +288,9 @@ take(const char *line, size_t len, bool *taken)
 	const char *why = NULL;
 	uint64_t from = 0;
 
+	*taken = false;
+	if (!attestd_can_record())
+		return "auditd is not there to record it";
 	*taken = true;
 	switch (registry_offer(attestd.registry, line, len, &from, &why)) {
 	case REGISTRY_NEXT:
@@ -323,6 +326,8 @@ take_rotation(const char *line, size_t len, bool *taken)
 	const char *why = NULL;
 
 	*taken = false;
+	if (!attestd_can_record())
+		return "auditd is not there to record it";
 	switch (registry_rotate(attestd.registry, line, len, &why)) {
 	case REGISTRY_TURNED:
 		*taken = true;

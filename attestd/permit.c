@@ -12,6 +12,7 @@ static struct permit {
 	enum registry_op op;
 	char subject[REGISTRY_NAME_SIZE];
 	registry_hash digest;
+	registry_key pinned;
 	bool invite;
 	bool used; /* an invite's: still good for leaves, not for an update */
 	uint64_t capabilities;
@@ -76,6 +77,7 @@ permit_add(const struct msg_PERMIT *m, uint64_t now_s, const char **why)
 		.until_s = now_s + m->seconds };
 	snprintf(p->subject, sizeof(p->subject), "%s", m->subject);
 	memcpy(p->digest, m->digest, sizeof(p->digest));
+	memcpy(p->pinned, m->pinned, sizeof(p->pinned));
 	return p->id;
 }
 
@@ -145,7 +147,9 @@ covers(const struct permit *p, const struct registry_update *u,
 	if (!p->invite)
 		return memcmp(p->digest, digest, sizeof(p->digest)) == 0;
 	return strcmp(p->subject, u->node.name) == 0 &&
-	    (u->node.capabilities & ~p->capabilities) == 0;
+	    (u->node.capabilities & ~p->capabilities) == 0 &&
+	    (is_zero(p->pinned) ||
+		memcmp(p->pinned, u->node.identity, sizeof(p->pinned)) == 0);
 }
 
 bool

@@ -148,6 +148,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 	else
 		id = pass_ask(o->request, PROC_KEYD, MSG_PERMIT, on_permitted,
 		    o);
+	memcpy(want.pinned, o->want.pinned, sizeof(want.pinned));
 	if (id == 0) {
 		free(o);
 		return;

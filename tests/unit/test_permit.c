@@ -183,6 +183,20 @@ test_invite(void **state)
 }
 
 static void
+test_invite_of_one_key(void **state)
+{
+	struct msg_PERMIT m = invite("guest");
+
+	(void)state;
+	memset(m.pinned, 0x44, sizeof(m.pinned));
+	assert_true(ask(&m, NOW) != 0);
+	memset(update.node.identity, 0x33, sizeof(registry_key));
+	assert_false(permit_use(&update, NOW));
+	memset(update.node.identity, 0x44, sizeof(registry_key));
+	assert_true(permit_use(&update, NOW));
+}
+
+static void
 test_invite_expires(void **state)
 {
 	struct msg_PERMIT m = invite("guest");
@@ -294,6 +308,7 @@ main(void)
 		TEST(test_op_counts),
 		TEST(test_order_expires),
 		TEST(test_invite),
+		TEST(test_invite_of_one_key),
 		TEST(test_invite_expires),
 		TEST(test_what_is_no_permit),
 		TEST(test_full),
