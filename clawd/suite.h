@@ -87,7 +87,7 @@ struct suite {
 	uint8_t cookie[32];
 	uint8_t identity[32]; /* public keys, as keyd said them */
 	uint8_t sealing[32];
-	uint32_t sessions;    /* the last that was given to a worker */
+	uint32_t sessions; /* the last that was given to a worker */
 	struct slot slot[PROC_MAX];
 	struct instances all;
 };

@@ -109,8 +109,7 @@ somebody_connects(uint8_t how)
 	struct address from = { .text = "192.0.2.1:7946", .key = { 4, how } };
 
 	if (conn_can_attest() && !door.ended)
-		conn_accepted(fuzz_socket(), &from, how % 2 != 0,
-		    &peers_user);
+		conn_accepted(fuzz_socket(), &from, how % 2 != 0, &peers_user);
 }
 
 static void
