@@ -142,8 +142,10 @@ ipc_step(uint8_t what)
 static void
 start_worker(uint32_t id)
 {
-	struct msg_WORKER_STARTED done = { .proc = PROC_VERIFYD, .pid = 1 };
-	uint8_t body[8];
+	struct msg_WORKER_STARTED done = { .proc = PROC_VERIFYD,
+		.pid = 1,
+		.session = 1 };
+	uint8_t body[16];
 	struct wbuf w;
 	int pair[2];
 
