@@ -165,7 +165,7 @@ atls_why_text(const struct atls *a, char *out, size_t size)
 		    a->state != ATLS_HANDSHAKING ?
 			"peer closed without saying so" :
 			a->handshake_bytes == 0 ?
-			"peer closed before it said anything" :
+			"peer closed in mid-handshake, and said nothing" :
 			"peer closed in mid-handshake");
 	else if (a->sock_errno != 0)
 		(void)snprintf(out, size, "connection lost%s: %s",

@@ -271,7 +271,8 @@ COMES_TLS = (
     ("bytes that are no TLS", None, "speaks no TLS", {"lie": "garbage"}),
     ("a record that is none", None, "", {"lie": "record"}),
     ("silence", None, "not over within 1500 ms", {"lie": "silent"}),
-    ("an end in mid-handshake", None, "peer closed in mid-handshake",
+    # It may end with a reset: "connection lost in mid-handshake".
+    ("an end in mid-handshake", None, "in mid-handshake",
      {"lie": "midclose"}),
 )
 
@@ -284,12 +285,14 @@ DIALLED_TLS = (
     ("no protocol", 40, "did not agree to speak claw-mesh/1",
      {"lie": "noalpn"}),
     ("TLS 1.2", None, "speaks no TLS 1.3", {"lie": "tls12"}),
-    ("a ServerHello of TLS 1.2", 70, "speaks no TLS 1.3", {"lie": "hello12"}),
+    # A reset, because of bytes that we left unread, may overtake our alert.
+    ("a ServerHello of TLS 1.2", None, "speaks no TLS 1.3",
+     {"lie": "hello12"}),
     ("plain HTTP", None, "speaks plain HTTP", {"lie": "http"}),
     ("bytes that are no TLS", None, "speaks no TLS", {"lie": "garbage"}),
     ("a record that is none", None, "", {"lie": "record"}),
     ("silence", None, "not over within 1500 ms", {"lie": "silent"}),
-    ("an end in mid-handshake", None, "closed before it said anything",
+    ("an end in mid-handshake", None, "in mid-handshake",
      {"lie": "midclose"}),
 )
 

@@ -1064,7 +1064,7 @@ test_no_tls(void **state)
 	says(http, sizeof(http) - 1, "peer speaks plain HTTP, not TLS");
 	says(ssh, sizeof(ssh) - 1, "peer speaks SSH, not TLS");
 	says("\0\0\0\0\0\0\0\0", 8, "peer speaks no TLS");
-	says("", 0, "peer closed before it said anything");
+	says("", 0, "peer closed in mid-handshake, and said nothing");
 	says("\x16\x03\x01\x02", 4, "peer closed in mid-handshake");
 	/* We called, and it was a web server. */
 	sockets(fd);
