@@ -90,42 +90,45 @@ hide_ticket(int argc, char **argv)
 	}
 }
 
+/* Options that have no letter. */
+enum {
+	INIT = 256,
+	DIR,
+	NAME,
+	LISTEN,
+	JOIN,
+	REQUEST,
+	COMPLETE,
+	GENESIS,
+	WITHOUT_CODE,
+	RECOVER,
+	INSECURE
+};
+
+static const struct option longs[] = {
+	{ "file", required_argument, NULL, 'f' },
+	{ "check", no_argument, NULL, 'n' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "init", no_argument, NULL, INIT },
+	{ "dir", required_argument, NULL, DIR },
+	{ "name", required_argument, NULL, NAME },
+	{ "listen", required_argument, NULL, LISTEN },
+	{ "join", required_argument, NULL, JOIN },
+	{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
+	{ "recover", no_argument, NULL, RECOVER },
+	{ "request", required_argument, NULL, REQUEST },
+	{ "complete", required_argument, NULL, COMPLETE },
+	{ "genesis", required_argument, NULL, GENESIS },
+#ifdef CLAW_SANITIZERS
+	{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
+#endif
+	{ NULL, 0, NULL, 0 },
+};
+
 static void
 parse_options(int argc, char **argv, struct options *o)
 {
-	enum {
-		INIT = 256,
-		DIR,
-		NAME,
-		LISTEN,
-		JOIN,
-		REQUEST,
-		COMPLETE,
-		GENESIS,
-		WITHOUT_CODE,
-		RECOVER,
-		INSECURE
-	};
-	static const struct option longs[] = {
-		{ "file", required_argument, NULL, 'f' },
-		{ "check", no_argument, NULL, 'n' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "init", no_argument, NULL, INIT },
-		{ "dir", required_argument, NULL, DIR },
-		{ "name", required_argument, NULL, NAME },
-		{ "listen", required_argument, NULL, LISTEN },
-		{ "join", required_argument, NULL, JOIN },
-		{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
-		{ "recover", no_argument, NULL, RECOVER },
-		{ "request", required_argument, NULL, REQUEST },
-		{ "complete", required_argument, NULL, COMPLETE },
-		{ "genesis", required_argument, NULL, GENESIS },
-#ifdef CLAW_SANITIZERS
-		{ "insecure-no-sandbox", no_argument, NULL, INSECURE },
-#endif
-		{ NULL, 0, NULL, 0 },
-	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "f:nVh", longs, NULL)) != -1)
