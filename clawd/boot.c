@@ -352,6 +352,36 @@ config_meshd(struct chan *c, uint32_t id, const struct conf *conf,
 	return chan_send_CONFIG_MESHD(c, id, -1, &m);
 }
 
+static uint8_t
+log2_of(uint64_t size)
+{
+	uint8_t n = 0;
+
+	while (n < 63 && (UINT64_C(1) << n) < size)
+		n++;
+	return n;
+}
+
+static int
+config_sftd(struct chan *c, uint32_t id, const struct conf *conf,
+    uint32_t generation)
+{
+	struct msg_CONFIG_SFTD m = { CONFIG_HEAD,
+		.max_transfers = (uint16_t)conf->sft_max_transfers,
+		.max_pending = (uint16_t)conf->mesh_max_pending,
+		.per_address = (uint16_t)conf->mesh_per_address,
+		.handshake_ms = (uint32_t)conf->mesh_handshake_timeout_ms,
+		.pool = 1,
+		.chunk_log2 = log2_of(conf->sft_chunk_size),
+		.streams = (uint8_t)conf->sft_parallel_streams,
+		.verify = conf->sft_verify == CONF_SFT_VERIFY_DISK,
+		.window = (uint64_t)conf->sft_resume_buffer,
+		.max_bytes = (uint64_t)conf->sft_max_bytes };
+
+	snprintf(m.node, sizeof(m.node), "%s", conf->node_name);
+	return chan_send_CONFIG_SFTD(c, id, -1, &m);
+}
+
 static int
 config_worker(struct chan *c, uint32_t id, const struct conf *conf,
     uint32_t generation)
@@ -377,7 +407,9 @@ boot_send_config(struct instance *in, const struct conf *conf,
 		[PROC_CONTROLD] = { MSG_CONFIG_CONTROLD, config_controld },
 		[PROC_MESHD] = { MSG_CONFIG_MESHD, config_meshd },
 		[PROC_VERIFYD] = { MSG_CONFIG_WORKER, config_worker },
+		[PROC_SFTD] = { MSG_CONFIG_SFTD, config_sftd },
 		[PROC_LINKD] = { MSG_CONFIG_WORKER, config_worker },
+		[PROC_XFERD] = { MSG_CONFIG_WORKER, config_worker },
 	};
 
 	return table[in->proc].send(in->chan,

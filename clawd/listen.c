@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include "clawd/account.h"
@@ -68,8 +70,19 @@ listen_unix(const struct conf *conf, const char *name)
 	return fd;
 }
 
+/* Transfers listen on the next port, unless told otherwise. */
+static void
+next_port(struct sockaddr_storage *ss)
+{
+	in_port_t *port = ss->ss_family == AF_INET6 ?
+	    &((struct sockaddr_in6 *)ss)->sin6_port :
+	    &((struct sockaddr_in *)ss)->sin_port;
+
+	*port = htons((uint16_t)(ntohs(*port) + 1));
+}
+
 static int
-listen_tcp(const char *key, const char *addr)
+listen_tcp(const char *key, const char *addr, bool next)
 {
 	struct sockaddr_storage ss;
 	socklen_t len;
@@ -79,13 +92,16 @@ listen_tcp(const char *key, const char *addr)
 		log_errorx("%s: %s is no address", key, addr);
 		return -1;
 	}
+	if (next)
+		next_port(&ss);
 	fd =
 	    socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
 	    bind(fd, (const struct sockaddr *)&ss, len) == -1 ||
 	    listen(fd, SOMAXCONN) == -1) {
-		log_warn("cannot listen on %s (%s)", addr, key);
+		log_warn("cannot listen on %s%s (%s)",
+		    next ? "the port after " : "", addr, key);
 		if (fd != -1)
 			close(fd);
 		return -1;
@@ -96,18 +112,24 @@ listen_tcp(const char *key, const char *addr)
 bool
 listen_open(const struct conf *conf, struct spawn_listen *out)
 {
-	out->metrics_tcp = out->mesh = -1;
+	out->metrics_tcp = out->mesh = out->sft = -1;
 	out->control = listen_unix(conf, "claw.sock");
 	out->metrics = listen_unix(conf, "metrics.sock");
 	if (out->control == -1 || out->metrics == -1)
 		return false;
 	if (conf->metrics_listen[0] != '\0')
 		out->metrics_tcp =
-		    listen_tcp("metrics.listen", conf->metrics_listen);
+		    listen_tcp("metrics.listen", conf->metrics_listen, false);
 	if (conf->node_listen[0] != '\0')
-		out->mesh = listen_tcp("node.listen", conf->node_listen);
+		out->mesh = listen_tcp("node.listen", conf->node_listen, false);
+	if (conf->sft_listen[0] != '\0')
+		out->sft = listen_tcp("sft.listen", conf->sft_listen, false);
+	else if (conf->node_listen[0] != '\0')
+		out->sft = listen_tcp("sft.listen", conf->node_listen, true);
 	return (conf->metrics_listen[0] == '\0' || out->metrics_tcp != -1) &&
-	    (conf->node_listen[0] == '\0' || out->mesh != -1);
+	    (conf->node_listen[0] == '\0' ||
+		(out->mesh != -1 && out->sft != -1)) &&
+	    (conf->sft_listen[0] == '\0' || out->sft != -1);
 }
 
 bool

@@ -110,6 +110,15 @@ open_descriptors(const struct spawn *s, enum proc p, int fds[FDS_MAX])
 	case PROC_MESHD:
 		fds[DESC_MESH_SOCKET] = s->listen.mesh;
 		break;
+	case PROC_SFTD:
+		fds[DESC_SFT_SOCKET] = s->listen.sft;
+		fds[DESC_SFT_DIR] = place_open_dir(s->conf, PLACE_SFT);
+		fds[DESC_FILES_DIR] = place_open_dir(s->conf, PLACE_FILES);
+		if (fds[DESC_SFT_DIR] == -1 || fds[DESC_FILES_DIR] == -1) {
+			log_warn("folders of file transfer");
+			return false;
+		}
+		break;
 	default:
 		break;
 	}
@@ -171,6 +180,32 @@ become(const struct spawn *s, enum proc p, const int fds[FDS_MAX], pid_t parent)
 	fatal("%s cannot be executed; is the installation whole?", path);
 }
 
+static bool
+is_listener(enum proc p, int number)
+{
+	static const struct {
+		enum proc proc;
+		int number;
+		int rights;
+	} table[] = {
+#define LISTEN 1
+#define DIR_RW 0
+#define DIR_RO 0
+#define DESC(id, proc, number, rights, what) { PROC_##proc, number, rights },
+#include "policy/descriptors.def"
+#undef DESC
+#undef LISTEN
+#undef DIR_RW
+#undef DIR_RO
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].proc == p && table[i].number == number)
+			return table[i].rights != 0;
+	return false;
+}
+
 static void
 close_all(enum proc p, int fds[FDS_MAX])
 {
@@ -179,10 +214,7 @@ close_all(enum proc p, int fds[FDS_MAX])
 	/* Listening sockets and the log are kept, the rest was for the child.
 	 */
 	for (i = CHILD_PARENT_FD; i < FDS_MAX; i++)
-		if (fds[i] != -1 &&
-		    (i < 5 ||
-			(p != PROC_CONTROLD && p != PROC_METRICD &&
-			    p != PROC_MESHD)))
+		if (fds[i] != -1 && !is_listener(p, i))
 			close(fds[i]);
 	if (fds[0] != -1)
 		close(fds[0]);

@@ -22,6 +22,7 @@ struct spawn_listen {
 	int metrics;
 	int metrics_tcp;
 	int mesh;
+	int sft;
 };
 
 struct spawn {

@@ -37,6 +37,7 @@ enum counter_type { COUNT, GAUGE };
 #define CONTROLD PROC_CONTROLD
 #define MESHD PROC_MESHD
 #define LINKD PROC_LINKD
+#define SFTD PROC_SFTD
 
 static const struct {
 	const char *name;

@@ -30,7 +30,8 @@ LONG = os.environ.get("CLAW_LONG", "") not in ("", "0")
 SANITIZERS = os.environ.get("CLAW_TEST_SANITIZERS", "") == "1"
 USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
-PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd")
+PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd",
+             "sftd")
 WORKERS = ("verifyd", "linkd")
 POOL = 2  # of linkd, that wait for the next connection (mesh.pool)
 
