@@ -168,7 +168,7 @@ start(void)
 static void
 peer_up(struct chan *c)
 {
-	if (chan_peer(c) == PROC_LINKD)
+	if (chan_peer(c) == PROC_LINKD || chan_peer(c) == PROC_XFERD)
 		sessions_worker(c, true);
 	else
 		chain_tell(c);
@@ -177,10 +177,10 @@ peer_up(struct chan *c)
 static void
 peer_down(struct chan *c)
 {
-	if (chan_peer(c) == PROC_LINKD)
+	if (chan_peer(c) == PROC_LINKD || chan_peer(c) == PROC_XFERD)
 		sessions_worker(c, false);
-	else if (chan_peer(c) == PROC_MESHD)
-		sessions_meshd_gone();
+	else if (chan_peer(c) == PROC_MESHD || chan_peer(c) == PROC_SFTD)
+		sessions_broker_gone(chan_peer(c));
 	else
 		rotation_gone(c);
 }
@@ -228,6 +228,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_WHY, rights_on_why },
 	{ MSG_TOKEN_MINT, rights_on_mint },
 	{ MSG_TOKEN_CHECK, rights_on_check },
+	{ MSG_PEER_FIND, chain_on_find },
 	{ MSG_SESSION_OPEN, sessions_on_open },
 	{ MSG_SESSION_CLOSED, sessions_on_closed },
 	{ MSG_JUDGE, sessions_on_judge },

@@ -76,6 +76,7 @@ void chain_update(struct registry_update *u, chain_done *done, void *arg);
 /* One rotation, durable when this returns. NULL, or why it is not taken. */
 const char *chain_turn(const char *line, size_t len);
 void chain_on_read(struct chan *c, struct msg *m);
+void chain_on_find(struct chan *c, struct msg *m);
 void chain_on_offer(struct chan *c, struct msg *m);
 void chain_on_update(struct chan *c, struct msg *m);
 void chain_on_cosign(struct chan *c, struct msg *m);
@@ -83,7 +84,7 @@ void chain_on_inspect(struct chan *c, struct msg *m);
 
 /* sessions.c */
 void sessions_worker(struct chan *c, bool up);
-void sessions_meshd_gone(void);
+void sessions_broker_gone(enum proc broker);
 /* The registry has moved: tell them, end those it no longer allows. */
 void sessions_review(void);
 void sessions_on_open(struct chan *c, struct msg *m);

@@ -157,6 +157,39 @@ tell_meshd(struct chan *meshd)
 }
 
 void
+chain_on_find(struct chan *c, struct msg *m)
+{
+	struct msg_PEER_FOUND found = { .addresses = "" };
+	const struct registry_node *node;
+	struct msg_PEER_FIND want;
+	struct sockaddr_storage ss;
+	size_t i, n = 0, len;
+	socklen_t sslen;
+
+	if (!msg_get_PEER_FIND(&m->body, &want))
+		fatalx("malformed PEER_FIND");
+	node = attestd.registry == NULL ?
+	    NULL :
+	    registry_node(attestd.registry, want.peer);
+	if (node == NULL || node->revoked) {
+		chan_refuse(c, m, ENOENT, false, "%s %s", want.peer,
+		    node == NULL ? "is no node of this registry" :
+				   "is revoked");
+		return;
+	}
+	for (i = 0; i < node->addresses; i++) {
+		len = strlen(node->address[i]);
+		if (conf_sockaddr(node->address[i], &ss, &sslen) != 0 ||
+		    n + len + 2 > sizeof(found.addresses))
+			continue;
+		n += (size_t)snprintf(found.addresses + n,
+		    sizeof(found.addresses) - n, "%s%s", n > 0 ? " " : "",
+		    node->address[i]);
+	}
+	(void)chan_send_PEER_FOUND(c, m->id, -1, &found);
+}
+
+void
 chain_tell(struct chan *c)
 {
 	if (attestd.registry == NULL)

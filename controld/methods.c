@@ -353,6 +353,12 @@ methods_request(struct request *r)
 		[RPC_NODE_ROTATE] = rotation_order,
 		[RPC_TOKEN_MINT] = tokens_mint,
 		[RPC_TOKEN_CHECK] = tokens_check,
+		[RPC_FILE_SEND] = files_send,
+		[RPC_FILE_LIST] = files_list,
+		[RPC_FILE_PAUSE] = files_order,
+		[RPC_FILE_RESUME] = files_order,
+		[RPC_FILE_CANCEL] = files_order,
+		[RPC_FILE_RECEIPT] = files_receipt,
 	};
 
 	if (pass_begin(r))
