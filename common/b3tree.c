@@ -52,6 +52,12 @@ static_assert(offsetof(blake3_hasher, key) == 0 &&
 	offsetof(blake3_hasher, cv_stack) ==
 	    offsetof(blake3_hasher, cv_stack_len) + 1,
     "the order of blake3_hasher is the one that b3tree.c was written for");
+static_assert(sizeof(blake3_chunk_state) < 107 + _Alignof(uint64_t) &&
+	offsetof(blake3_hasher, cv_stack_len) ==
+	    32 + sizeof(blake3_chunk_state) &&
+	sizeof(blake3_hasher) < offsetof(blake3_hasher, cv_stack) +
+		sizeof(((blake3_hasher *)0)->cv_stack) + _Alignof(uint64_t),
+    "blake3_hasher has no field that b3tree.c does not know");
 
 static const uint32_t iv[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
