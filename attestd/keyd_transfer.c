@@ -10,23 +10,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "attestd/keyd.h"
 #include "attestd/session.h"
+#include "attestd/statement.h"
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/receipt.h"
-
-static uint64_t
-now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec;
-}
 
 void
 keyd_on_seal(struct chan *c, struct msg *m)
@@ -51,12 +42,10 @@ keyd_on_seal(struct chan *c, struct msg *m)
 	memcpy(seal.offer, want.offer, sizeof(seal.offer));
 	memcpy(seal.root, want.root, sizeof(seal.root));
 	seal.size = want.size;
-	snprintf(seal.sender, sizeof(seal.sender), "%s", keyd.node.name);
 	snprintf(seal.receiver, sizeof(seal.receiver), "%s", peer);
-	seal.seq = keyd.seq;
-	memcpy(seal.head, keyd.head, sizeof(seal.head));
-	seal.time_s = now_s();
-	n = statement_seal(&seal, out, sizeof(out));
+	seal.sender.seq = keyd.seq;
+	memcpy(seal.sender.head, keyd.head, sizeof(seal.sender.head));
+	n = statement_seal(&keyd.node, &seal, out, sizeof(out));
 	if (n < 0) {
 		keyd_refuse(c, m, EINVAL, "that cannot be sealed");
 		return;
@@ -68,26 +57,11 @@ keyd_on_seal(struct chan *c, struct msg *m)
 	(void)chan_send_SEALED(c, m->id, -1, &done);
 }
 
-/* A seal by the session's peer for this node; its signature is sftd's to
- * check, who knows the peer's key. */
-static const char *
-seal_refused(const uint8_t *bytes, size_t len, const char *peer)
-{
-	struct receipt_seal seal;
-
-	if (receipt_seal_parse(bytes, len, &seal) != 0)
-		return "that is no seal";
-	if (strcmp(seal.sender, peer) != 0 ||
-	    strcmp(seal.receiver, keyd.node.name) != 0)
-		return "the seal is not from this session's peer to us";
-	return NULL;
-}
-
 void
 keyd_on_receipt(struct chan *c, struct msg *m)
 {
+	struct receipt r = { .receiver = { .seq = keyd.seq } };
 	uint8_t out[RECEIPT_MAX];
-	struct receipt r = { .seq = keyd.seq };
 	struct msg_RECEIPTED done;
 	struct msg_RECEIPT want;
 	const char *peer, *why;
@@ -98,16 +72,19 @@ keyd_on_receipt(struct chan *c, struct msg *m)
 	why = !keyd.has_head ?
 	    "the registry is not known yet" :
 	    session_transfer(want.session, EVIDENCE_SERVER, &peer);
-	if (why == NULL)
-		why = seal_refused(want.seal, want.seal_len, peer);
+	/* Its signature is sftd's to check, who knows the peer's key. */
+	if (why == NULL &&
+	    receipt_seal_parse(want.seal, want.seal_len, &r.seal) != 0)
+		why = "that is no seal";
+	if (why == NULL &&
+	    (strcmp(r.seal.sender.name, peer) != 0 ||
+		strcmp(r.seal.receiver, keyd.node.name) != 0))
+		why = "the seal is not from this session's peer to us";
 	if (why != NULL) {
 		keyd_refuse(c, m, EPERM, why);
 		return;
 	}
-	r.seal = want.seal;
-	r.seal_len = want.seal_len;
-	memcpy(r.head, keyd.head, sizeof(r.head));
-	r.time_s = now_s();
+	memcpy(r.receiver.head, keyd.head, sizeof(r.receiver.head));
 	n = statement_receipt(&r, out, sizeof(out));
 	if (n < 0) {
 		keyd_refuse(c, m, EINVAL, "no receipt can be made of that");
