@@ -12,6 +12,7 @@
 
 #include "claw/api.h"
 #include "claw/cmd.h"
+#include "common/sftname.h"
 
 /* "8M", "20MB/s", "1.5G": bytes. K, M, G, T are binary; KB, MB, GB decimal.
  * False where it is none. */
@@ -21,11 +22,9 @@ bool file_size(const char *text, uint64_t *bytes);
 #define FILE_SIZE_TEXT 16
 const char *file_size_text(uint64_t bytes, char out[FILE_SIZE_TEXT]);
 
-/*
- * Text for a terminal: what could be an escape sequence or is no text is shown
- * as \xNN. out has room for 4 times the text and a NUL.
- */
-const char *file_shown(const char *text, char *out, size_t size);
+/* Text for a terminal: nothing of it is an escape sequence (sftname_show()). */
+#define FILE_SHOWN_SIZE SFTNAME_SHOWN_SIZE
+const char *file_shown(const char *text, char out[FILE_SHOWN_SIZE]);
 
 /* A transfer's id, 32 digits; false after saying that it is none. */
 bool file_id(const struct cmd *c, const char *text);

@@ -15,7 +15,8 @@
 #include "claw/file.h"
 #include "claw/mesh.h"
 #include "claw/out.h"
-#include "common/utf8.h"
+#include "common/sftframe.h"
+#include "common/sftname.h"
 
 /* sftd says something at least every second. */
 #define SILENCE_MS 60000
@@ -27,68 +28,40 @@ struct view {
 	bool drawn; /* a line stands there and is drawn over */
 };
 
-/* Exit statuses of claw-file(1), by the name of an error. */
-static const struct {
-	const char *name;
-	int status;
-} statuses[] = {
-	{ "denied", EX_NOPERM },
-	{ "too-large", EX_NOPERM },
-	{ "no-space", EX_CANTCREAT },
-	{ "bad-name", EX_DATAERR },
-	{ "exists", EX_CANTCREAT },
-	{ "source-changed", EX_DATAERR },
-	{ "hash-mismatch", EX_DATAERR },
-	{ "protocol", EX_PROTOCOL },
-	{ "io", EX_IOERR },
-	{ "cancelled", EXIT_NEGATIVE },
-	{ "paused", EX_TEMPFAIL },
-	{ "stopping", EX_TEMPFAIL },
-	{ "busy", EX_TEMPFAIL },
-	{ "attestation", EX_NOPERM },
-	{ "timeout", EX_TEMPFAIL },
-	{ "epoch", EX_TEMPFAIL },
-	{ "unreachable", EX_UNAVAILABLE },
-};
-
+/* Exit statuses of claw-file(1), by the code of an error. */
 static int
-status_of(const char *name)
+status_of(long long code)
 {
-	size_t i;
+	static const int statuses[] = {
+		[SFT_DENIED] = EX_NOPERM,
+		[SFT_TOO_LARGE] = EX_NOPERM,
+		[SFT_NO_SPACE] = EX_CANTCREAT,
+		[SFT_BAD_NAME] = EX_DATAERR,
+		[SFT_EXISTS] = EX_CANTCREAT,
+		[SFT_SOURCE_CHANGED] = EX_DATAERR,
+		[SFT_HASH_MISMATCH] = EX_DATAERR,
+		[SFT_PROTOCOL] = EX_PROTOCOL,
+		[SFT_IO] = EX_IOERR,
+		[SFT_CANCELLED] = EXIT_NEGATIVE,
+		[SFT_PAUSED] = EX_TEMPFAIL,
+		[SFT_STOPPING] = EX_TEMPFAIL,
+		[SFT_BUSY] = EX_TEMPFAIL,
+		[SFT_ATTESTATION] = EX_NOPERM,
+		[SFT_TIMEOUT] = EX_TEMPFAIL,
+		[SFT_EPOCH] = EX_TEMPFAIL,
+	};
 
-	for (i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
-		if (strcmp(statuses[i].name, name) == 0)
-			return statuses[i].status;
-	return EXIT_NEGATIVE;
-}
-
-/* Controls, and what turns the direction of writing around. */
-static bool
-is_plain(uint32_t cp)
-{
-	return cp >= 0x20 && cp != '\\' && (cp < 0x7f || cp > 0x9f) &&
-	    (cp < 0x202a || cp > 0x202e) && (cp < 0x2066 || cp > 0x2069);
+	if (code <= 0 ||
+	    code >= (long long)(sizeof(statuses) / sizeof(statuses[0])))
+		return EX_UNAVAILABLE; /* the peer was not reached */
+	return statuses[code];
 }
 
 const char *
-file_shown(const char *text, char *out, size_t size)
+file_shown(const char *text, char out[FILE_SHOWN_SIZE])
 {
-	const uint8_t *p = (const uint8_t *)text;
-	size_t left = strlen(text), n = 0, take;
-	uint32_t cp;
-
-	out[0] = '\0';
-	for (; left > 0 && n + 5 < size; p += take, left -= take) {
-		take = utf8_next(p, left, &cp);
-		if (take > 0 && is_plain(cp)) {
-			memcpy(out + n, p, take);
-			n += take;
-			out[n] = '\0';
-		} else {
-			take = 1;
-			n += (size_t)snprintf(out + n, size - n, "\\x%02x", *p);
-		}
-	}
+	(void)sftname_show((const uint8_t *)text, strlen(text), out,
+	    FILE_SHOWN_SIZE);
 	return out;
 }
 
@@ -155,7 +128,7 @@ draw(struct view *v, const json_t *e)
 static void
 say(struct view *v, const char *what, const json_t *e)
 {
-	char a[FILE_SIZE_TEXT], shown[4096];
+	char a[FILE_SIZE_TEXT], shown[FILE_SHOWN_SIZE];
 
 	clear(v);
 	if (strcmp(what, "attested") == 0)
@@ -173,7 +146,7 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "again") == 0)
 		printf("chunk %lld is sent again: %s\n",
 		    mesh_number(e, "chunk"),
-		    file_shown(mesh_text(e, "text"), shown, sizeof(shown)));
+		    file_shown(mesh_text(e, "text"), shown));
 	else if (strcmp(what, "receipt") == 0)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
 		    (double)mesh_number(e, "ms") / 1000, mesh_text(e, "blake3"),
@@ -186,7 +159,7 @@ take(struct view *v, const json_t *e, int *status)
 {
 	const char *what = mesh_text(e, "event");
 	bool error = strcmp(what, "error") == 0;
-	char shown[4096];
+	char shown[FILE_SHOWN_SIZE];
 
 	if (v->c->json) {
 		(void)json_dumpf(e, stdout, JSON_COMPACT);
@@ -197,13 +170,11 @@ take(struct view *v, const json_t *e, int *status)
 	else if (!error)
 		say(v, what, e);
 	if (error) {
-		*status = status_of(mesh_text(e, "name"));
+		*status = status_of(mesh_number(e, "code"));
 		clear(v);
 		if (!v->c->json)
 			(void)out_error(v->c, stderr, *status, "TransferError",
-			    "%s",
-			    file_shown(mesh_text(e, "text"), shown,
-				sizeof(shown)));
+			    "%s", file_shown(mesh_text(e, "text"), shown));
 		return true;
 	}
 	if (strcmp(what, "receipt") != 0 && strcmp(what, "detached") != 0 &&

@@ -29,7 +29,8 @@ file_id(const struct cmd *c, const char *text)
 static void
 print_one(const json_t *t)
 {
-	char size[FILE_SIZE_TEXT], durable[FILE_SIZE_TEXT], shown[4200];
+	char size[FILE_SIZE_TEXT], durable[FILE_SIZE_TEXT],
+	    shown[FILE_SHOWN_SIZE];
 
 	printf("%s  %-10s %s %-16s %9s of %9s  %s\n", mesh_text(t, "id"),
 	    mesh_text(t, "state"),
@@ -37,7 +38,7 @@ print_one(const json_t *t)
 	    mesh_text(t, "peer"),
 	    file_size_text((uint64_t)mesh_number(t, "durable"), durable),
 	    file_size_text((uint64_t)mesh_number(t, "size"), size),
-	    file_shown(mesh_text(t, "name"), shown, sizeof(shown)));
+	    file_shown(mesh_text(t, "name"), shown));
 }
 
 int
@@ -63,7 +64,7 @@ file_list_run(const struct cmd *c)
 static void
 print_all(const json_t *t)
 {
-	char shown[4200], time[MESH_TIME_SIZE];
+	char shown[FILE_SHOWN_SIZE], time[MESH_TIME_SIZE];
 
 	print_one(t);
 	printf("  started  %s\n",
@@ -77,7 +78,7 @@ print_all(const json_t *t)
 	printf("  resent   %lld chunks\n", mesh_number(t, "resent"));
 	if (mesh_text(t, "text")[0] != '\0')
 		printf("  reason   %s\n",
-		    file_shown(mesh_text(t, "text"), shown, sizeof(shown)));
+		    file_shown(mesh_text(t, "text"), shown));
 }
 
 int

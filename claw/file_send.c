@@ -42,7 +42,7 @@ nearest_chunk(uint64_t size)
 {
 	uint64_t n = CHUNK_MIN;
 
-	while (n < CHUNK_MAX && size - n > 2 * n - size && size > n)
+	while (n < CHUNK_MAX && n < size && size - n > n / 2)
 		n *= 2;
 	return n;
 }
