@@ -601,18 +601,29 @@ draft_refused(const struct msg_INVITE_OPEN *want)
 	return NULL;
 }
 
-/* A free place, or that of one which is over; NULL: all take joiners. */
+/*
+ * A free place, or that of one which is over; if there is none, that of the
+ * one whose node was added first: it only answers the same keys again. NULL:
+ * all wait for somebody.
+ */
 static struct invite *
 free_place(void)
 {
-	unsigned int i;
+	struct invite *v, *oldest = NULL;
 
 	if (invite_count < INVITES_MAX)
 		return &invites[invite_count++];
-	for (i = 0; i < invite_count; i++)
-		if (!takes_joiners(&invites[i]) && !invites[i].busy)
-			return &invites[i];
-	return NULL;
+	for (v = invites; v < invites + invite_count; v++) {
+		if (v->busy)
+			continue;
+		if (!takes_joiners(v))
+			return v;
+		if (added(v) != NULL &&
+		    (oldest == NULL ||
+			added(v)->added_seq < added(oldest)->added_seq))
+			oldest = v;
+	}
+	return oldest;
 }
 
 /* A name has one invite: a new one takes the place of what was not used. */
@@ -649,7 +660,8 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 		why = withdraw_others(a->draft.name);
 	v = why == NULL ? free_place() : NULL;
 	if (why == NULL && v == NULL)
-		why = "too many invites are open";
+		why = "as many invites as there can be are open; close one, "
+		      "or wait until one is used or expires";
 	if (v != NULL) {
 		*v = a->draft;
 		if (!save()) {
