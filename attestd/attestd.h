@@ -7,6 +7,7 @@
  *	sessions.c  challenges and verdicts, one session each
  *	judge.c     whether a leaf proves what it says
  *	refusals.c  which refusals of strangers are recorded singly
+ *	visits.c    how often a peer that would be let in may come
  *	invite.c    invites, and who joins by them
  *	joining.c   the other end: this node joins and does not exist yet
  *	witness.c   what peers' logs looked like when they were last shown

@@ -16,6 +16,7 @@ int attestd_main(int, char **);
 /* Rooms whose timers are to begin anew with each run. */
 #include "attestd/refusals.c"
 #include "attestd/invite.c"
+#include "attestd/visits.c"
 
 #include <openssl/evp.h>
 
@@ -207,6 +208,7 @@ ipc_begin(void)
 	memset(&minute, 0, sizeof(minute));
 	memset(places, 0, sizeof(places));
 	look = NULL;
+	visitor_count = 0;
 }
 
 static void
