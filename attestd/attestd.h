@@ -122,8 +122,11 @@ void witness_on_latest(struct chan *c, struct msg *m);
  * bytes: none. Both are at most 2048 bytes. */
 size_t witness_own(const uint8_t **note);
 size_t witness_of(const char *peer, uint8_t out[2048]);
-/* What a peer's WELCOME said. NULL, or what of it is malformed. */
-const char *witness_take(const char *peer, const void *theirs,
+/* Now, to say of a session later when it began. */
+uint64_t witness_now(void);
+/* What a peer's WELCOME said in a session that began then. NULL, or what of it
+ * is malformed. */
+const char *witness_take(const char *peer, uint64_t began, const void *theirs,
     size_t theirs_len, const void *ours, size_t ours_len);
 
 /* rotation.c */

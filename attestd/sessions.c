@@ -48,14 +48,15 @@ struct session {
 	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
 	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
 	char address[64];
+	uint64_t began; /* witness_now() */
 	uint8_t nonce[32];
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
 	unsigned int again; /* challenges since it was, within the hour */
 	uint64_t again_s;   /* which began then */
-	bool over;     /* refused, or ended: its worker is to end */
-	bool unproven; /* its lines are taken, and nothing else */
+	bool over;	    /* refused, or ended: its worker is to end */
+	bool unproven;	    /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
 	uint8_t spki[EVIDENCE_SPKI_LEN];
@@ -188,6 +189,7 @@ sessions_on_open(struct chan *c, struct msg *m)
 	s->open = true;
 	s->role = want.role;
 	s->purpose = want.purpose;
+	s->began = witness_now();
 	snprintf(s->dialled, sizeof(s->dialled), "%s", want.peer);
 	snprintf(s->address, sizeof(s->address), "%s", want.address);
 	challenge(s);
@@ -653,7 +655,7 @@ sessions_on_checkpoints(struct chan *c, struct msg *m)
 	/* Who has not proved its name says nothing of that node's log. */
 	if (s == NULL || !s->attested || s->unproven)
 		return;
-	why = witness_take(s->peer, cp.theirs, cp.theirs_len, cp.ours,
+	why = witness_take(s->peer, s->began, cp.theirs, cp.theirs_len, cp.ours,
 	    cp.ours_len);
 	if (why != NULL)
 		log_warnx("%s: WELCOME: %s", s->peer, why);
