@@ -3,6 +3,7 @@
  * attestd.h - what the rooms of attestd share.
  *
  *	attestd.c   configuration, start, who asks for what
+ *	clock.c     what time it is
  *	chain.c     the registry: updates, peers' lines, who hears of it
  *	sessions.c  challenges and verdicts, one session each
  *	judge.c     whether a leaf proves what it says
@@ -36,10 +37,17 @@ struct attestd {
 
 extern struct attestd attestd;
 
-/* Seconds since the epoch, never before what the registry's authorities say;
- * and of a clock that does not go back. */
+/* clock.c */
+/* Seconds since the epoch, never before what the registry's authorities say or
+ * our last record; and of a clock that does not go back. */
 uint64_t attestd_now(void);
 uint64_t attestd_boot(void);
+/* Whether it was reset before; with the answer to a first record, how far the
+ * log is; that a record is written now. */
+void clock_load(int dirfd);
+void clock_loaded(struct msg *m);
+void clock_recorded(void);
+void clock_on_reset(struct chan *c, struct msg *m);
 
 /* Whether a record could be asked for now: no audit, no action. */
 bool attestd_can_record(void);
