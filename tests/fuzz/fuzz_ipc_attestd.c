@@ -17,6 +17,17 @@ int attestd_main(int, char **);
 #include "attestd/refusals.c"
 #include "attestd/invite.c"
 #include "attestd/visits.c"
+#define record chain_record
+#define answer chain_answer
+#define asker chain_asker
+#define take chain_take
+#define count chain_count
+#include "attestd/chain.c"
+#undef record
+#undef answer
+#undef asker
+#undef take
+#undef count
 
 #include <openssl/evp.h>
 
@@ -209,6 +220,8 @@ ipc_begin(void)
 	memset(places, 0, sizeof(places));
 	look = NULL;
 	visitor_count = 0;
+	memset(&addresses, 0, sizeof(addresses));
+	memset(&fresh, 0, sizeof(fresh));
 }
 
 static void
