@@ -576,9 +576,11 @@ permit_lost(void **state)
 	updates = NO_PERMIT;
 	assert_int_equal(join(JOINER), 2);
 	assert_int_equal(last_event, AUDIT_INVITE_CLOSED);
+	assert_non_null(strstr(text, "a restart of the inviter"));
 	start_again();
 	updates = ADD;
 	assert_int_equal(join(JOINER), 2);
+	assert_non_null(strstr(text, "a restart of the inviter"));
 	assert_null(beta());
 	/* An operator has to say it again; the keys are the same. */
 	open_invite("beta", TICKET_2, false, NULL);
