@@ -19,6 +19,7 @@
 #include "common/conf.h"
 #include "common/counters.h"
 #include "common/log.h"
+#include "common/netaddr.h"
 #include "common/registry_file.h"
 
 #define LINES_MAX 24576 /* of a message */
@@ -129,7 +130,7 @@ address_of(const struct registry_node *node)
 	size_t i;
 
 	for (i = 0; !node->revoked && i < node->addresses; i++)
-		if (conf_sockaddr(node->address[i], &ss, &len) == 0)
+		if (netaddr_parse(node->address[i], &ss, &len) == 0)
 			return node->address[i];
 	return NULL;
 }

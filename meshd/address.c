@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/conf.h"
+#include "common/netaddr.h"
 #include "meshd/address.h"
 
 static bool
@@ -72,5 +72,5 @@ address_parse(const char *text, struct address *out)
 	struct sockaddr_storage ss;
 	socklen_t len;
 
-	return conf_sockaddr(text, &ss, &len) == 0 && address_of(&ss, len, out);
+	return netaddr_parse(text, &ss, &len) == 0 && address_of(&ss, len, out);
 }
