@@ -68,6 +68,7 @@
 
 #define STREAMS_MOST 8
 #define ROUNDS_MOST 99
+#define READ_AHEAD (32 * 1024)
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((double)(1 << 30))
 
@@ -142,6 +143,9 @@ tls(const SSL_METHOD *method)
 		SSL_CTX_set_num_tickets(c, 0) == 1,
 	    "TLS");
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+	/* A record in one read, not its header first. */
+	SSL_CTX_set_read_ahead(c, 1);
+	SSL_CTX_set_default_read_buffer_len(c, READ_AHEAD);
 	return c;
 }
 
