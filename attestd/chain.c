@@ -157,9 +157,6 @@ chain_on_find(struct chan *c, struct msg *m)
 	struct msg_PEER_FOUND found = { .addresses = "" };
 	const struct registry_node *node;
 	struct msg_PEER_FIND want;
-	struct sockaddr_storage ss;
-	size_t i, n = 0, len;
-	socklen_t sslen;
 
 	if (!msg_get_PEER_FIND(&m->body, &want))
 		fatalx("malformed PEER_FIND");
@@ -172,15 +169,7 @@ chain_on_find(struct chan *c, struct msg *m)
 				   "is revoked");
 		return;
 	}
-	for (i = 0; i < node->addresses; i++) {
-		len = strlen(node->address[i]);
-		if (conf_sockaddr(node->address[i], &ss, &sslen) != 0 ||
-		    n + len + 2 > sizeof(found.addresses))
-			continue;
-		n += (size_t)snprintf(found.addresses + n,
-		    sizeof(found.addresses) - n, "%s%s", n > 0 ? " " : "",
-		    node->address[i]);
-	}
+	addresses_of(node, found.addresses);
 	(void)chan_send_PEER_FOUND(c, m->id, -1, &found);
 }
 
