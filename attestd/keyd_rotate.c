@@ -6,9 +6,9 @@
  * clawd, one after the other: next.key, which the code opens, and two unnamed
  * ones for the new keys and the key after them. When clawd has those on the
  * disk the rotation is signed and given to controld, who brings it to attestd.
- * Nothing has changed until attestd says that the registry has the new
- * identity: it is what decides, after a crash too. Then clawd gives the files
- * their names, and the keys before are forgotten.
+ * Nothing has changed until attestd brings the rotation back as one that the
+ * registry has: it is what decides, after a crash too. Then clawd gives the
+ * files their names, and the keys before are forgotten.
  *
  * Leaves are signed by the old key for SPREAD_S more: peers hear of the
  * rotation over links that are up, and have to know it before they are shown
@@ -388,21 +388,33 @@ decide(void)
 	my.decided = true;
 }
 
-void
-keyd_rotate_head(const uint8_t identity[32])
+/* By a key that is to come: it waits to be revealed (REVEAL). */
+static bool
+is_next(const uint8_t key[KEY_PUBLIC_LEN], const struct follow_self *self)
 {
-	static const uint8_t none[32];
+	uint8_t hash[32];
+
+	return self->has_next && regupdate_next_hash(key, hash) == 0 &&
+	    memcmp(hash, self->next, sizeof(hash)) == 0;
+}
+
+void
+keyd_rotate_self(const struct follow_self *self)
+{
+	const uint8_t *identity = self->identity;
 	uint8_t pub[KEY_PUBLIC_LEN];
 
-	if (memcmp(identity, none, sizeof(none)) == 0 || my.decided)
+	if (!self->there || my.decided ||
+	    keystore_public(KEY_IDENTITY, pub) != 0)
 		return;
-	if (keystore_public(KEY_IDENTITY, pub) == 0 &&
-	    memcmp(pub, identity, sizeof(pub)) == 0) {
+	if (memcmp(pub, identity, sizeof(pub)) == 0) {
 		/* Of a run before, which attestd did not take in it. */
 		if (!my.ours && keystore_public(KEY_REVEALED, pub) == 0)
 			drop();
 		return;
 	}
+	if (is_next(pub, self))
+		return;
 	if (keystore_public(KEY_REVEALED, pub) == 0 &&
 	    memcmp(pub, identity, sizeof(pub)) == 0) {
 		decide();

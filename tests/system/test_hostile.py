@@ -14,6 +14,7 @@ tries them all against the gate). All is done as one normal user for everybody;
 as root every sixth attack (with CLAW_LONG each) once more with a user for each.
 """
 
+import base64
 import json
 import os
 import re
@@ -89,6 +90,7 @@ def neighbours(process):
 #             that is ended, and the audit log names whom it accused
 #   dead      clawd ends it without a word having passed the gate
 #   refused   each request is answered with no, or not at all
+#   no        it is answered with no
 #   believed  as above, since the accused stands below the attacker
 #   allowed   an order is an order
 
@@ -176,6 +178,10 @@ def special(process, messages, events):
         for how in range(lies[process][1]):
             yield ("run keyd %s %d" % (lies[process][0], how),
                    "lies to keyd", "refused")
+    if process == "attestd":
+        for how in range(10):
+            yield ("run keyd registry %d" % how, "lies about the registry",
+                   "no")
     if process == "auditd":
         for how in range(9):
             yield "run keyd keyd %d" % how, "lies to keyd", "refused"
@@ -222,6 +228,7 @@ class Campaign(threading.Thread):
         self.metrics = ""
         self.verify = None
         self.vkey = ""
+        self.goes_on = None
 
     def run(self):
         try:
@@ -253,11 +260,27 @@ class Campaign(threading.Thread):
                  "the end of %s's attacks" % self.process)
         time.sleep(1)
         self.after = node.children()
+        if self.process == "attestd":
+            self.goes_on = self.follows()
         self.metrics = node.claw("metrics:print").stdout
         equal(node.stop(), 0, "clawd's exit status")
         self.records = self.read_log()
         self.verify = node.claw("audit:verify", "--vkey", self.vkey,
                                 timeout=120)
+
+    def follows(self):
+        """(the registry's last update, the last that a token names)"""
+        node = self.node
+        identity = json.loads(node.claw("node:show", "--json",
+                                        check=True).stdout)["identity"]
+        node.claw("binary:allow", "test", "1.0", "5" * 64, check=True)
+        seq = json.loads(node.claw("registry:show", "--json",
+                                   check=True).stdout)["seq"]
+        token = node.claw("token:mint", "--audience", identity, "--leaf",
+                          "5" * 64, check=True).stdout.strip()
+        claims = token.split(".")[1]
+        claims += "=" * (-len(claims) % 4)
+        return seq, json.loads(base64.urlsafe_b64decode(claims))["reg"]
 
     def metric(self, name):
         match = re.search(r"^%s (\d+)" % name, self.metrics, re.M)
@@ -338,6 +361,10 @@ class Campaign(threading.Thread):
                    and text not in ("gets REFUSED", "gets LOGKEY_OPENED")]
             if bad:
                 return "it got more than a refusal: %s" % said
+        elif end == "no":
+            if [text for text in said if text.startswith("gets ")] != [
+                    "gets REFUSED"]:
+                return "it was not told no: %s" % said
         return None
 
 
@@ -435,6 +462,8 @@ for name in ATTACKERS:
              "false accusations", "floods"]
     if name not in ("keyd", "metricd"):
         kinds += ["lies to keyd"]
+    if name == "attestd":
+        kinds += ["lies about the registry"]
     if name in ("attestd", "controld"):
         kinds += ["records not its own", "outcomes not its own"]
     if name == "controld":
@@ -501,6 +530,9 @@ def signed():
             shards = sum(r["event"] == "shard.open" for r in campaign.records)
             signatures = campaign.metric("claw_keyd_signatures_total")
             published = campaign.metric("claw_audit_checkpoints_total")
+            # At the end: an update and a token that are in order.
+            if process == "attestd":
+                signatures -= 2
             # One more may have been lost with the auditd that was killed.
             ok(0 <= signatures - published - shards <= 1,
                "%s: %d signatures, %d checkpoints, %d shards" % (
@@ -510,6 +542,16 @@ def signed():
     lies = sum(1 for c in campaigns["auditd"] for line, kind, _ in c.attacks
                if kind == "lies to keyd")
     ok(refused >= lies, "%d lies to keyd, %d refusals" % (lies, refused))
+
+
+@test("what attestd made up of the registry is forgotten, the real one goes on")
+def registry_goes_on():
+    for campaign in campaigns["attestd"]:
+        ok(campaign.goes_on and campaign.goes_on[0] > 1, "nothing was added")
+        equal(campaign.goes_on[1], campaign.goes_on[0],
+              "the update that a token names")
+        ok(not re.search("keyd does not (take|follow)", campaign.node.log()),
+           "the honest attestd was not believed")
 
 
 @test("no process is left behind")
