@@ -157,6 +157,15 @@ turn_to(struct follow_self *self, const registry_key identity)
 }
 
 static void
+set_ksn(struct follow_self *self, uint64_t ksn, const registry_hash rotation)
+{
+	self->ksn = ksn;
+	if (ksn > self->top_ksn)
+		self->top_ksn = ksn;
+	memcpy(self->rotation, rotation, sizeof(self->rotation));
+}
+
+static void
 set_next(struct follow_self *self, bool has_next, const registry_hash next)
 {
 	self->has_next = has_next;
@@ -170,8 +179,7 @@ anchor_self(struct follow_self *self, const struct registry_node_operands *o)
 	self->anchored_ksn = o->ksn;
 	turn_to(self, o->identity);
 	set_next(self, o->has_next, o->next);
-	self->ksn = o->ksn;
-	memcpy(self->rotation, o->event, sizeof(self->rotation));
+	set_ksn(self, o->ksn, o->event);
 }
 
 static void
@@ -261,12 +269,16 @@ names_us(const struct registry_update *u, const struct follow_state *now)
 
 /* Whether the walk has come to what takes the place of where we are. */
 static bool
-leads_here(const struct follow *f, const struct reg_parsed *p)
+leads_here(struct follow *f, const struct reg_parsed *p)
 {
 	const struct registry_set *set = set_now(&f->now);
 
-	if (f->again.seq == f->now.base_seq && same(f->again.head, f->now.base))
+	if (f->again.seq == f->now.base_seq &&
+	    same(f->again.head, f->now.base)) {
+		/* The same, and rotations that the chain does not have. */
+		f->again.self = f->now.self;
 		return true;
+	}
 	return p->u.op == REGISTRY_RESOLVE && names_us(&p->u, &f->now) &&
 	    reg_members(p, set) >= set->threshold;
 }
@@ -343,9 +355,19 @@ follow_rotation(struct follow *f, const struct registry_rotation *r,
 		return why;
 	turn_to(self, r->identity);
 	set_next(self, r->has_next, r->next);
-	self->ksn = r->ksn;
-	memcpy(self->rotation, p.hash, sizeof(self->rotation));
+	set_ksn(self, r->ksn, p.hash);
 	return NULL;
+}
+
+bool
+follow_rotation_place(const struct follow *f, uint64_t ksn,
+    const registry_hash prev)
+{
+	const struct follow_self *self = &f->now.self;
+
+	/* One that is anchored may hide those after it for a moment. */
+	return self->there && ksn == self->ksn + 1 && ksn > self->top_ksn &&
+	    same(prev, self->rotation);
 }
 
 uint64_t
@@ -373,6 +395,7 @@ put_self(struct wbuf *w, const struct follow_self *self)
 	wbuf_u64(w, self->capabilities);
 	wbuf_u64(w, self->ksn);
 	wbuf_u64(w, self->anchored_ksn);
+	wbuf_u64(w, self->top_ksn);
 	wbuf_put(w, self->rotation, sizeof(self->rotation));
 }
 
@@ -432,6 +455,7 @@ get_self(struct rbuf *r, struct follow_self *self)
 	self->capabilities = rbuf_u64(r);
 	self->ksn = rbuf_u64(r);
 	self->anchored_ksn = rbuf_u64(r);
+	self->top_ksn = rbuf_u64(r);
 	get_fix(r, self->rotation, sizeof(self->rotation));
 }
 

@@ -40,6 +40,7 @@ struct follow_self {
 	registry_hash next;
 	uint64_t capabilities;
 	uint64_t ksn, anchored_ksn;
+	uint64_t top_ksn;	/* the highest that it ever had */
 	registry_hash rotation; /* what the next rotation's prev must be */
 };
 
@@ -80,6 +81,13 @@ const char *follow_update(struct follow *, const struct registry_update *,
 /* The next rotation of this node's keys; another node's is none. */
 const char *follow_rotation(struct follow *, const struct registry_rotation *,
     const struct registry_signature sigs[2], size_t n);
+
+/*
+ * Whether that is the place of this node's next rotation: before it is signed,
+ * so that there are no two with one number.
+ */
+bool follow_rotation_place(const struct follow *, uint64_t ksn,
+    const registry_hash prev);
 
 /* Updates come from the genesis on, again. */
 void follow_walk(struct follow *);

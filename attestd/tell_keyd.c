@@ -26,6 +26,7 @@ static struct {
 	bool known; /* `at` is what keyd answered last */
 	/* Of this round: */
 	bool walked;   /* it was brought the whole */
+	bool turned;   /* what was sent last is a rotation */
 	bool ended;    /* it was told that there is no more */
 	uint64_t sent; /* the number after the last update sent */
 	struct msg_FOLLOWED at;
@@ -38,6 +39,7 @@ say(struct chan *keyd, const struct msg_FOLLOW *m)
 {
 	uint32_t id = chan_ask(keyd, MSG_FOLLOW, on_followed, NULL);
 
+	my.turned = m->rotations != 0;
 	my.asked = id != 0;
 	if (id != 0)
 		(void)chan_send_FOLLOW(keyd, id, -1, m);
@@ -169,6 +171,8 @@ step(struct chan *keyd)
 	if (from > registry_seq(attestd.registry))
 		return send_rotation(keyd) || send_end(keyd);
 	if (whole ? my.walked : from < my.sent) {
+		if (my.again)
+			return false; /* it is our chain that is another now */
 		log_errorx("keyd does not follow the registry beyond update "
 			   "%" PRIu64,
 		    my.at.seq);
@@ -215,23 +219,24 @@ on_followed(struct chan *c, struct msg *m, void *arg)
 			fatalx("malformed REFUSED");
 		log_warnx("keyd does not take what the registry has: %s",
 		    no.text);
-		more = keyd != NULL && !registry_empty(attestd.registry) &&
-		    send_whole(keyd);
+		/* A rotation that it does not take is no rotation; an update
+		 * may be one of another branch. */
+		if (keyd != NULL && my.turned)
+			more = send_end(keyd);
+		else if (keyd != NULL && !registry_empty(attestd.registry))
+			more = send_whole(keyd);
 	}
-	if (!more && my.again && keyd != NULL && !my.asked)
+	if (more || keyd == NULL)
+		return;
+	if (my.again)
 		begin(keyd);
+	else if (my.ended && !registry_empty(attestd.registry))
+		(void)rotation_reveal(keyd);
 }
 
 void
 tell_keyd_registry(struct chan *keyd, bool new)
 {
-	const struct registry_node *self;
-
-	if (!registry_empty(attestd.registry)) {
-		self = registry_node(attestd.registry, attestd.node);
-		if (self != NULL && !self->revoked)
-			(void)rotation_reveal(keyd);
-	}
 	if (new)
 		my.known = false;
 	my.again = my.asked;

@@ -13,8 +13,8 @@
  *	of them than a session may have
  *	stands nowhere in the registry but on a line that its authorities have
  *	signed, and gives no token more than this node may do there
- *	signs one rotation for each order with the recovery code, and takes no
- *	keys but its own
+ *	signs one rotation for each order with the recovery code, and reveals
+ *	no key that the registry does not wait for
  *	signs no JOIN for a node that exists
  */
 #define main keyd_main
@@ -569,7 +569,9 @@ say_other(uint8_t which)
 	struct msg_SESSION_PEER peer = { .session = ipc.session };
 	struct msg_PERMIT_END end = { .permit = last_id };
 	struct msg_JOIN_SIGN join = { .own_leaf = { 1 } };
+	struct msg_REVEAL reveal = { .ksn = keyd.follow.now.self.ksn + 1 };
 
+	memcpy(reveal.prev, keyd.follow.now.self.rotation, 32);
 	switch (which) {
 	case 0:
 		say_follow(take());
@@ -587,7 +589,10 @@ say_other(uint8_t which)
 		SAY(PROC_CONTROLD, PERMIT_END, &end);
 		break;
 	case 4:
-		SAY(PROC_LINKD, JOIN_SIGN, &join);
+		if ((take() & 1) == 0)
+			SAY(PROC_LINKD, JOIN_SIGN, &join);
+		else
+			SAY(PROC_ATTESTD, REVEAL, &reveal);
 		break;
 	case 5:
 		say_rotate(take());
@@ -764,6 +769,7 @@ ipc_reply(enum proc peer, const struct msg *m)
 		check_token(m->body);
 		break;
 	case MSG_JOIN_SIGNED:
+	case MSG_REVEALED: /* the registry commits to another key */
 		abort();
 	default:
 		break;

@@ -179,7 +179,7 @@ def special(process, messages, events):
             yield ("run keyd %s %d" % (lies[process][0], how),
                    "lies to keyd", "refused")
     if process == "attestd":
-        for how in range(10):
+        for how in range(11):
             yield ("run keyd registry %d" % how, "lies about the registry",
                    "no")
     if process == "auditd":

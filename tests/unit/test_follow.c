@@ -556,6 +556,44 @@ test_anchor(void **state)
 	refused(&r, "no node");
 }
 
+/* Before one is signed: no two are to have one number. */
+static void
+test_rotation_place(void **state)
+{
+	struct turn t1, t2;
+	struct step s;
+
+	(void)state;
+	assert_false(follow_rotation_place(&f, 1, f.now.self.rotation));
+	begin();
+	assert_true(follow_rotation_place(&f, 1, ours.hash));
+	assert_false(follow_rotation_place(&f, 2, ours.hash));
+	assert_false(follow_rotation_place(&f, 1, genesis.hash));
+	t1 = turns(1, ours.hash, NODE + 1, BY(NODE + 1, NODE));
+	t2 = turns(2, t1.hash, NODE + 2, BY(NODE + 2, NODE + 1));
+	assert_null(turn(&t1));
+	assert_false(follow_rotation_place(&f, 1, ours.hash));
+	assert_true(follow_rotation_place(&f, 2, t1.hash));
+	assert_null(turn(&t2));
+	/* Neither an anchor nor a walk takes them back. */
+	s = anchors(&ours, &t1);
+	taken(&s);
+	assert_int_equal(f.now.self.ksn, 1);
+	assert_false(follow_rotation_place(&f, 2, t1.hash));
+	assert_null(turn(&t2));
+	follow_walk(&f);
+	taken(&genesis);
+	taken(&ours);
+	taken(&s);
+	assert_false(f.walking);
+	assert_int_equal(f.now.self.ksn, 2);
+	assert_true(follow_rotation_place(&f, 3, t2.hash));
+	s = revokes(&s, US);
+	signed_by(&s, TWO);
+	taken(&s);
+	assert_false(follow_rotation_place(&f, 1, f.now.self.rotation));
+}
+
 /* From the genesis on again: what is no other history leads to the same. */
 static void
 test_walk(void **state)
@@ -765,6 +803,7 @@ test_kept(void **state)
 	assert_int_equal(follow_get(&f, bytes, (size_t)len), 0);
 	assert_int_equal(follow_put(&f, more, sizeof(more)), len);
 	assert_memory_equal(more, bytes, (size_t)len);
+	assert_int_equal(f.now.self.top_ksn, 1);
 
 	assert_int_equal(caps_of(NODE + 1), CAPS);
 	assert_int_equal(f.now.self.ksn, 1);
@@ -922,6 +961,7 @@ main(void)
 		cmocka_unit_test_setup(test_self, setup),
 		cmocka_unit_test_setup(test_rotation, setup),
 		cmocka_unit_test_setup(test_anchor, setup),
+		cmocka_unit_test_setup(test_rotation_place, setup),
 		cmocka_unit_test_setup(test_walk, setup),
 		cmocka_unit_test_setup(test_resolve, setup),
 		cmocka_unit_test_setup(test_resolve_others, setup),
