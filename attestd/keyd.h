@@ -43,6 +43,13 @@ void keyd_on_token_sign(struct chan *c, struct msg *m);
 void keyd_on_head(struct chan *c, struct msg *m);
 void keyd_controld_gone(struct chan *c);
 
+/* Nothing that is open needs it: the authority key goes. */
+void keyd_forget_authority(void);
+
+/* keyd_authority.c: controld's */
+void keyd_on_authority_show(struct chan *c, struct msg *m);
+void keyd_authority_gone(const struct chan *controld);
+
 /* keyd_join.c: clawd's and linkd's, while this node joins */
 void keyd_on_join_begin(struct chan *c, struct msg *m);
 void keyd_on_request_sign(struct chan *c, struct msg *m);

@@ -364,6 +364,33 @@ key_wrong(const struct cmd *c, const char *what)
 }
 
 int
+authority_key_run(const struct cmd *c)
+{
+	const char *key, *fresh;
+	json_t *r;
+	int status;
+
+	r = mesh_ask(c, "registry.authority", NULL, MESH_ORDER_MS, &status);
+	if (r == NULL)
+		return status;
+	if (c->json)
+		return out_json(c, r);
+	key = mesh_text(r, "authority");
+	fresh = mesh_text(r, "fresh");
+	printf("%s\n"
+	       "  authority  %s\n"
+	       "  fresh      %s\n"
+	       "It signs when the authorities that there are have taken it "
+	       "in, on one of their nodes:\n"
+	       "  claw registry:authority:add %s --fresh %s\n",
+	    mesh_true(r, "new") ? "this node has an authority key now" :
+				  "this node's authority key",
+	    key, fresh, key, fresh);
+	json_decref(r);
+	return out_finish(EX_OK);
+}
+
+int
 authority_add_run(const struct cmd *c)
 {
 	const char *fresh = cmd_value(c, FLAG_AUTHORITY_FRESH);
