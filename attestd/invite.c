@@ -32,6 +32,10 @@
 /* So many are recorded whatever others do; then as refusals are. */
 #define REUSES_SINGLY 10
 
+#define VOID                                                                    \
+	"the invite went with a restart of the inviter, whose operator has to " \
+	"invite again"
+
 /* JOIN_ANSWER.status */
 #define ADDED 0
 #define WAITS 1
@@ -151,10 +155,9 @@ close_lost(struct invite *v)
 	    "the registry has moved on since it was signed" :
 	    "the node was restarted";
 
-	v->state = INVITE_IS_CLOSED;
+	v->state = INVITE_IS_VOID;
 	(void)save();
-	log_warnx("the invite for %s is closed: %s; invite again", v->name,
-	    why);
+	log_warnx("the invite for %s is void: %s; invite again", v->name, why);
 	(void)record(AUDIT_INVITE_CLOSED, AUDIT_FAILED, v,
 	    v->has_keys ? v->identity : NULL, NULL, why, NULL, NULL);
 }
@@ -338,9 +341,7 @@ on_update(const struct chain_result *result, void *arg)
 		answer(a, WAITS, 0, text);
 	} else if (result->code == EPERM) {
 		close_lost(v);
-		answer(a, REFUSED, 0,
-		    "the invite is void by now; the inviter's operator has to "
-		    "invite again");
+		answer(a, REFUSED, 0, VOID);
 	} else {
 		log_warnx("%s was not added: %s", v->name, result->why);
 		answer(a, result->code == EAGAIN ? WAITS : REFUSED, 0,
@@ -466,6 +467,8 @@ admissible(const struct invite *v, const struct join *j)
 {
 	if (v->state == INVITE_IS_CLOSED)
 		return "the invite was withdrawn";
+	if (v->state == INVITE_IS_VOID)
+		return VOID;
 	if (!is_zero(v->pinned) && memcmp(v->pinned, j->identity, 32) != 0)
 		return "the invite is for another key";
 	if (v->has_keys && !same_keys(v, j))
@@ -617,18 +620,29 @@ draft_refused(const struct msg_INVITE_OPEN *want)
 	return NULL;
 }
 
-/* A free place, or that of one which is over; NULL: all take joiners. */
+/*
+ * A free place, or that of one which is over; if there is none, that of the
+ * one whose node was added first: it only answers the same keys again. NULL:
+ * all wait for somebody.
+ */
 static struct invite *
 free_place(void)
 {
-	unsigned int i;
+	struct invite *v, *oldest = NULL;
 
 	if (invite_count < INVITES_MAX)
 		return &invites[invite_count++];
-	for (i = 0; i < invite_count; i++)
-		if (!takes_joiners(&invites[i]) && !invites[i].busy)
-			return &invites[i];
-	return NULL;
+	for (v = invites; v < invites + invite_count; v++) {
+		if (v->busy)
+			continue;
+		if (!takes_joiners(v))
+			return v;
+		if (added(v) != NULL &&
+		    (oldest == NULL ||
+			added(v)->added_seq < added(oldest)->added_seq))
+			oldest = v;
+	}
+	return oldest;
 }
 
 /* A name has one invite: a new one takes the place of what was not used. */
@@ -665,7 +679,8 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 		why = withdraw_others(a->draft.name);
 	v = why == NULL ? free_place() : NULL;
 	if (why == NULL && v == NULL)
-		why = "too many invites are open";
+		why = "as many invites as there can be are open; close one, "
+		      "or wait until one is used or expires";
 	if (v != NULL) {
 		*v = a->draft;
 		if (!save()) {

@@ -7,6 +7,7 @@
  *	used	these keys may be added, and no others ever
  *	closed	withdrawn, or the operator said no
  *	expired	nobody came in time
+ *	void	keyd's permit for it has gone, with a restart
  *
  * The ticket itself is not here: only its key's public half.
  */
@@ -26,7 +27,8 @@ enum invite_state {
 	INVITE_IS_WAITING = 1,
 	INVITE_IS_USED = 2,
 	INVITE_IS_CLOSED = 3,
-	INVITE_IS_EXPIRED = 4
+	INVITE_IS_EXPIRED = 4,
+	INVITE_IS_VOID = 5
 };
 
 /* INVITE_IS_OPEN and so on as a person reads it. */

@@ -28,6 +28,7 @@ static const char *const state_names[] = {
 	[INVITE_IS_USED] = "used",
 	[INVITE_IS_CLOSED] = "closed",
 	[INVITE_IS_EXPIRED] = "expired",
+	[INVITE_IS_VOID] = "void",
 };
 #define STATES (sizeof(state_names) / sizeof(state_names[0]))
 

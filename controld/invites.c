@@ -218,6 +218,7 @@ state_name(uint8_t state)
 		[INVITE_IS_USED] = "used",
 		[INVITE_IS_CLOSED] = "closed",
 		[INVITE_IS_EXPIRED] = "expired",
+		[INVITE_IS_VOID] = "void",
 	};
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
