@@ -465,15 +465,6 @@ digest_file(FILE *f, uint8_t out[32])
 	return good;
 }
 
-static void
-hex_of(const uint8_t hash[32], char out[65])
-{
-	size_t i;
-
-	for (i = 0; i < 32; i++)
-		snprintf(out + 2 * i, 3, "%02x", hash[i]);
-}
-
 /* A hash as given, or that of the file. */
 static int
 hash_of(const struct cmd *c, const char *what, char hex[65])
@@ -483,7 +474,7 @@ hash_of(const struct cmd *c, const char *what, char hex[65])
 	FILE *f;
 
 	if (mesh_hash(what, hash)) {
-		hex_of(hash, hex);
+		mesh_hex(hash, hex);
 		return EX_OK;
 	}
 	f = fopen(what, "re");
@@ -493,7 +484,7 @@ hash_of(const struct cmd *c, const char *what, char hex[65])
 	if (!good)
 		return out_error(c, stderr, EX_IOERR, "IoError",
 		    "%s: neither a SHA-256 nor a file that can be read", what);
-	hex_of(hash, hex);
+	mesh_hex(hash, hex);
 	return EX_OK;
 }
 
@@ -528,7 +519,7 @@ binary_revoke_run(const struct cmd *c)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "SHA256 has 64 hexadecimal digits; claw registry:show "
 		    "lists the binaries");
-	hex_of(hash, hex);
+	mesh_hex(hash, hex);
 	return mesh_order(c, "binary-revoke",
 	    json_pack("{s:s, s:s*}", "sha256", hex, "reason",
 		cmd_value(c, FLAG_BINARY_REASON)));
@@ -582,6 +573,6 @@ registry_resolve_run(const struct cmd *c)
 	if (!mesh_hash(c->operands[0], hash))
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "HEAD is a hash; claw registry:show lists the heads");
-	hex_of(hash, hex);
+	mesh_hex(hash, hex);
 	return mesh_order(c, "resolve", json_pack("{s:s}", "chosen", hex));
 }

@@ -1174,7 +1174,7 @@ static int
 write_request(void)
 {
 	const char *to = my.nn.opts->request;
-	char text[JOINREQ_TEXT_MAX];
+	char text[JOINREQ_TEXT_MAX], key[IDENTITY_TEXT_SIZE];
 	FILE *f;
 	bool ok;
 
@@ -1184,9 +1184,17 @@ write_request(void)
 	ok = f != NULL && fprintf(f, "%s\n", text) > 0 && fflush(f) == 0;
 	if (f != NULL && f != stdout)
 		ok = fclose(f) == 0 && ok;
-	if (!ok)
+	if (!ok) {
 		log_warn("%s", to);
-	return ok ? EXIT_SUCCESS : EX_CANTCREAT;
+		return EX_CANTCREAT;
+	}
+	/* Standard output may be the request. */
+	identity_text(my.identity, key);
+	fprintf(stderr,
+	    "request of %s, %s; there: claw node:add --request FILE, which "
+	    "shows the same key\n",
+	    my.nn.name, key);
+	return EXIT_SUCCESS;
 }
 
 /* Runs until something ends it. */

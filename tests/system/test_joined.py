@@ -148,6 +148,66 @@ def confirm():
     equal(addresses(a, "beta"), [b.address], "the registry's word")
 
 
+# By file
+
+
+def carry(text, name, node):
+    """A file on a node's machine, brought there by somebody."""
+    path = os.path.join(node.top, name)
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path
+
+
+@test("the whole join by files: request, node:add --request, export, complete; "
+      "then each pings the other by name")
+def offline():
+    a, b = new_inviter(), new_joiner("beta")
+    request = os.path.join(b.top, "request")
+    os.chown(b.top, b.uid, -1)
+    out = made(b, "--listen", b.address, "--request", request).stderr
+    with open(request) as f:
+        text = f.read()
+    want = json.loads(text)
+    equal(want["addresses"], [b.address], "its addresses")
+    contains(out, want["identity"], "what the joiner shows")
+
+    # Changed on the way, of another name or key, or no request at all.
+    for wrong, flags, why in (
+            (text.replace("beta", "bet0"), (), "changed on the way"),
+            (text.replace(b.address, "127.0.0.1:1"), (), "changed on the way"),
+            (text, ("gamma",), "of beta, not of gamma"),
+            (text, ("beta", KEY), "of another key"),
+            (text * 2, (), "no request"), ("{}", (), "no request"),
+            ("x" * 5000, (), "longer than")):
+        done = a.claw("node:add", "--request", carry(wrong, "wrong", a),
+                      *flags)
+        equal(done.returncode, 65, done.stdout + done.stderr)
+        contains(done.stderr, why, flags)
+    for flags in (("--sealing", SEALING), ("--next", "0" * 64)):
+        done = a.claw("node:add", "--request", request, *flags)
+        equal(done.returncode, 64, done.stdout + done.stderr)
+    equal([u["op"] for u in updates(a)].count("node-add"), 1, "node-add")
+
+    done = a.claw("node:add", "--request", carry(text, "request", a),
+                  "--capabilities", "sft.send", "beta", check=True)
+    contains(done.stderr, want["identity"], "what the authority shows")
+    added = updates(a)[-1]
+    for key in ("identity", "name", "sealing", "addresses"):
+        equal(added[key], want[key], key)
+    ok(want["next"].endswith(added["next"].rpartition(":")[2]), "next")
+
+    exported = carry(a.claw("registry:export", "-", check=True).stdout,
+                     "registry", b)
+    genesis = json.loads(a.claw("registry:show", "--json",
+                                check=True).stdout)["genesis"]
+    made(b, "--listen", b.address, "--complete", exported, "--genesis",
+         genesis)
+    b.start()
+    both_ping(a, b)
+
+
 # It becomes an authority
 
 
