@@ -355,6 +355,7 @@ add(struct asker *a)
 	static struct registry_update u;
 	struct invite *v = a->invite;
 	const struct registry_node *n = added(v);
+	size_t i;
 
 	if (n != NULL) {
 		on_joined(a, n);
@@ -368,6 +369,10 @@ add(struct asker *a)
 	u.node.has_next = !is_zero(v->next_hash);
 	memcpy(u.node.next, v->next_hash, sizeof(u.node.next));
 	u.node.capabilities = v->capabilities;
+	u.node.addresses = (uint32_t)v->at.n;
+	for (i = 0; i < v->at.n; i++)
+		snprintf(u.node.address[i], sizeof(u.node.address[i]), "%s",
+		    v->at.text[i]);
 	chain_update(&u, on_update, a);
 }
 
@@ -432,8 +437,16 @@ authentic(const struct msg_JOIN_ASK *ask, const struct evidence *leaf,
 	struct join_binding b;
 	const char *why = NULL;
 
-	if (join_get(ask->join, ask->join_len, j) != 0)
+	switch (join_get(ask->join, ask->join_len, j)) {
+	case 0:
+		break;
+	case -EADDRNOTAVAIL:
+		return "the request has an address that nobody could dial: "
+		       "they are numeric, of one machine each, and no two "
+		       "the same";
+	default:
 		return "the request is malformed, or of a newer version";
+	}
 	if (strcmp(leaf->name, j->name) != 0 ||
 	    evidence_verify_sig(leaf, sig, j->identity) != 0)
 		return "the session is not under the key and the name that "
@@ -512,6 +525,7 @@ claim(struct invite *v, const struct join *j)
 	memcpy(v->identity, j->identity, sizeof(v->identity));
 	memcpy(v->sealing, j->sealing, sizeof(v->sealing));
 	memcpy(v->next_hash, j->next_hash, sizeof(v->next_hash));
+	v->at = j->at;
 	v->has_keys = true;
 	v->state = v->confirm ? INVITE_IS_WAITING : INVITE_IS_USED;
 	if (save())
@@ -525,11 +539,13 @@ claim(struct invite *v, const struct join *j)
 static void
 announce_waiting(const struct invite *v, const char *address)
 {
-	char words[TICKET_WORDS_SIZE];
+	char words[TICKET_WORDS_SIZE], at[NETADDR_LIST_SIZE];
 
 	ticket_words(attestd.genesis, v->identity, words);
-	log_info("%s at %s asks to join and waits for an operator's yes: %s",
-	    v->name, address, words);
+	netaddr_list_text(&v->at, at);
+	log_info("%s at %s asks to join and waits for an operator's yes: %s; "
+		 "to be reached at %s",
+	    v->name, address, words, v->at.n > 0 ? at : "no address");
 }
 
 void
@@ -759,6 +775,7 @@ invite_on_show(struct chan *c, struct msg *m)
 			memcpy(done.identity, v->identity,
 			    sizeof(done.identity));
 			ticket_words(attestd.genesis, v->identity, done.words);
+			netaddr_list_text(&v->at, done.addresses);
 		}
 		done.proposal = (const uint8_t *)v->proposal;
 		done.proposal_len = (uint16_t)strlen(v->proposal);

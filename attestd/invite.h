@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/netaddr.h"
 #include "common/regupdate.h"
 
 #define INVITES_MAX 64
@@ -44,6 +45,7 @@ struct invite {
 	/* From waiting on: who came first. */
 	bool has_keys;
 	uint8_t identity[32], sealing[32], next_hash[32];
+	struct netaddr_list at; /* where it says that others reach it */
 	/* An authority's signature is there, others are missing. */
 	char proposal[REGISTRY_LINE_MAX + 1];
 

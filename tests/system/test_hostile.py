@@ -14,6 +14,7 @@ tries them all against the gate). All is done as one normal user for everybody;
 as root every sixth attack (with CLAW_LONG each) once more with a user for each.
 """
 
+import base64
 import collections
 import json
 import os
@@ -92,6 +93,7 @@ def neighbours(process):
 #   dead      clawd ends it without a word having passed the gate
 #   refused   each request is answered with no, or not at all
 #   bounded   each request is answered as ALLOWED says, and no more
+#   no        it is answered with no
 #   believed  as above, since the accused stands below the attacker
 #   allowed   an order is an order
 
@@ -189,6 +191,10 @@ def special(process, messages, events):
     if process == "linkd":
         for attack in ALLOWED:
             yield "run " + attack, "more than its session may have", "bounded"
+    if process == "attestd":
+        for how in range(11):
+            yield ("run keyd registry %d" % how, "lies about the registry",
+                   "no")
     if process == "auditd":
         for how in range(9):
             yield "run keyd keyd %d" % how, "lies to keyd", "refused"
@@ -236,6 +242,7 @@ class Campaign(threading.Thread):
         self.verify = None
         self.vkey = ""
         self.callers = []
+        self.goes_on = None
 
     def run(self):
         try:
@@ -268,6 +275,8 @@ class Campaign(threading.Thread):
                  "the end of %s's attacks" % self.process)
         time.sleep(1)
         self.after = node.children()
+        if self.process == "attestd":
+            self.goes_on = self.follows()
         self.metrics = node.claw("metrics:print").stdout
         equal(node.stop(), 0, "clawd's exit status")
         self.records = self.read_log()
@@ -283,6 +292,20 @@ class Campaign(threading.Thread):
         except OSError:
             pass  # meshd is not there yet
         return False
+
+    def follows(self):
+        """(the registry's last update, the last that a token names)"""
+        node = self.node
+        identity = json.loads(node.claw("node:show", "--json",
+                                        check=True).stdout)["identity"]
+        node.claw("binary:allow", "test", "1.0", "5" * 64, check=True)
+        seq = json.loads(node.claw("registry:show", "--json",
+                                   check=True).stdout)["seq"]
+        token = node.claw("token:mint", "--audience", identity, "--leaf",
+                          "5" * 64, check=True).stdout.strip()
+        claims = token.split(".")[1]
+        claims += "=" * (-len(claims) % 4)
+        return seq, json.loads(base64.urlsafe_b64decode(claims))["reg"]
 
     def metric(self, name):
         match = re.search(r"^%s (\d+)" % name, self.metrics, re.M)
@@ -373,6 +396,10 @@ class Campaign(threading.Thread):
             if any(got[name] > most.get(name, 0) for name in got) or \
                     any(got[name] == 0 for name in most):
                 return "it got %r: %s" % (dict(got), said)
+        elif end == "no":
+            if [text for text in said if text.startswith("gets ")] != [
+                    "gets REFUSED"]:
+                return "it was not told no: %s" % said
         return None
 
 
@@ -476,6 +503,8 @@ for name in ATTACKERS:
         kinds += ["lies to keyd"]
     if name == "linkd":
         kinds += ["more than its session may have"]
+    if name == "attestd":
+        kinds += ["lies about the registry"]
     if name in ("attestd", "controld"):
         kinds += ["records not its own", "outcomes not its own"]
     if name == "controld":
@@ -547,6 +576,9 @@ def signed():
                 "%s: %d leaves" % (process, leaves))
             signatures -= leaves
             published = campaign.metric("claw_audit_checkpoints_total")
+            # At the end: an update and a token that are in order.
+            if process == "attestd":
+                signatures -= 2
             # One more may have been lost with the auditd that was killed.
             ok(0 <= signatures - published - shards <= 1,
                "%s: %d signatures, %d checkpoints, %d shards" % (
@@ -556,6 +588,16 @@ def signed():
     lies = sum(1 for c in campaigns["auditd"] for line, kind, _ in c.attacks
                if kind == "lies to keyd")
     ok(refused >= lies, "%d lies to keyd, %d refusals" % (lies, refused))
+
+
+@test("what attestd made up of the registry is forgotten, the real one goes on")
+def registry_goes_on():
+    for campaign in campaigns["attestd"]:
+        ok(campaign.goes_on and campaign.goes_on[0] > 1, "nothing was added")
+        equal(campaign.goes_on[1], campaign.goes_on[0],
+              "the update that a token names")
+        ok(not re.search("keyd does not (take|follow)", campaign.node.log()),
+           "the honest attestd was not believed")
 
 
 @test("no process is left behind")

@@ -382,7 +382,16 @@ say(const char *name, bool yes)
 }
 
 /* Somebody with that ticket; how: which of the parts is wrong. */
-enum how { RIGHT, NOT_ITS_LEAF, OTHER_SESSION, NO_TICKET_KEY, GARBLED };
+enum how {
+	RIGHT,
+	NOT_ITS_LEAF,
+	OTHER_SESSION,
+	NO_TICKET_KEY,
+	GARBLED,
+	UNREACHABLE
+};
+
+#define AT "198.51.100.7:7946"
 
 static void
 make_leaf(const char *name, enum who who)
@@ -420,6 +429,8 @@ join_as(const char *name, enum who who, enum who ticket, enum how how)
 	snprintf(j.name, sizeof(j.name), "%s", name);
 	memcpy(j.identity, pub[who], 32);
 	memset(j.sealing, 0x55, 32);
+	j.at.n = 1;
+	strcpy(j.at.text[0], how == UNREACHABLE ? "0.0.0.0:7946" : AT);
 	memcpy(j.ticket, pub[ticket], 32);
 	memset(ask.exporter, 1, 32);
 	memset(ask.own_leaf, 2, 32);
@@ -474,6 +485,8 @@ in_order(void **state)
 	assert_string_equal(steps, "sru");
 	assert_memory_equal(beta()->identity, pub[JOINER], 32);
 	assert_int_equal(beta()->capabilities, 3);
+	assert_int_equal(beta()->addresses, 1);
+	assert_string_equal(beta()->address[0], AT);
 }
 
 static void
@@ -539,7 +552,7 @@ forged(void **state)
 
 	(void)state;
 	open_invite("beta", TICKET, false, NULL);
-	for (how = NOT_ITS_LEAF; how <= GARBLED; how++) {
+	for (how = NOT_ITS_LEAF; how <= UNREACHABLE; how++) {
 		assert_int_equal(join_as("beta", JOINER, TICKET, how), 2);
 		assert_int_equal(last_event, AUDIT_PEER_REFUSED);
 	}
