@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -188,6 +189,24 @@ answer(enum proc p, const struct msg_rule *rule, uint32_t id, struct rbuf *body)
 		(void)put(p, reply, id, zero, shortest(msg_rule(reply)));
 }
 
+/* Of the session that a linkd has: its leaf, and that somebody was let in. */
+static uint8_t own_leaf[32];
+
+static void
+note_answer(const struct msg_rule *rule, const struct rbuf *body)
+{
+	struct rbuf r = *body;
+	struct msg_LEAF_ISSUED leaf;
+	struct msg_VERDICT v;
+
+	if (rule->type == MSG_LEAF_ISSUED && msg_get_LEAF_ISSUED(&r, &leaf))
+		(void)EVP_Digest(leaf.leaf, leaf.leaf_len, own_leaf, NULL,
+		    EVP_sha256(), NULL);
+	if (rule->type == MSG_VERDICT && msg_get_VERDICT(&r, &v) &&
+	    v.alert == 0)
+		say("gets somebody let in");
+}
+
 static bool started; /* START has come and is not answered */
 static uint32_t start_id;
 
@@ -207,6 +226,11 @@ take_message(enum proc p, const uint8_t *packet, size_t len, int fd)
 		return;
 	if (attacking && p == target && rule->type != MSG_PING)
 		say("gets %s", rule->name);
+	note_answer(rule, &r);
+	if (rule->type == MSG_WORKER_STARTED) {
+		chans[PROC_LINKD] = fd;
+		return;
+	}
 	if (rule->type == MSG_PEER) {
 		who = rbuf_u8(&r);
 		if (who < PROC_MAX) {
@@ -900,6 +924,90 @@ lie_about_leaf(void)
 	ask_for(MSG_LEAF, &w);
 }
 
+static void
+ask_leaf(uint8_t purpose)
+{
+	struct msg_LEAF leaf = { .purpose = purpose };
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	uint8_t body[512], *p = leaf.spki;
+	struct wbuf w;
+
+	if (key == NULL || i2d_PUBKEY(key, &p) != (int)sizeof(leaf.spki))
+		_exit(64);
+	EVP_PKEY_free(key);
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_LEAF(&w, &leaf);
+	ask_for(MSG_LEAF, &w);
+	serve(50);
+}
+
+/* That leaf is no answer to any challenge. */
+static void
+ask_verdict(void)
+{
+	static const uint8_t junk[400] = { 0x30, 0x82, 0x01, 0x8c };
+	struct msg_JUDGE judge = { .purpose = EVIDENCE_MESH,
+		.leaf = junk,
+		.leaf_len = sizeof(junk) };
+	uint8_t body[1024];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_JUDGE(&w, &judge);
+	ask_for(MSG_JUDGE, &w);
+	serve(100);
+}
+
+/*
+ * A linkd whose session has its role, since somebody is connected: more than
+ * its one leaf, leaves for something else, a JOIN, a second verdict, a fresh
+ * challenge after it was refused, to be let in as a joiner.
+ */
+static void
+ask_more(void)
+{
+	struct msg_JOIN_SIGN sign = { 0 };
+	struct msg_JOIN_ASK join = { 0 };
+	struct msg_RENONCE again = { 0 };
+	uint8_t body[512], purpose;
+	struct wbuf w;
+	int i;
+
+	wbuf_init(&w, body, sizeof(body));
+	switch (arg[0]) {
+	case 0:
+		for (i = 0; i < 20; i++)
+			ask_leaf(EVIDENCE_MESH);
+		break;
+	case 1:
+		ask_leaf(EVIDENCE_REGISTRY);
+		for (purpose = 0; purpose < 8; purpose++)
+			ask_leaf(purpose);
+		break;
+	case 2:
+		ask_leaf(EVIDENCE_MESH);
+		memcpy(sign.own_leaf, own_leaf, sizeof(sign.own_leaf));
+		msg_put_JOIN_SIGN(&w, &sign);
+		ask_for(MSG_JOIN_SIGN, &w);
+		break;
+	case 3:
+		ask_verdict();
+		ask_verdict();
+		msg_put_RENONCE(&w, &again);
+		ask_for(MSG_RENONCE, &w);
+		serve(100);
+		ask_verdict();
+		break;
+	case 4: /* a joiner's leaf, while nobody is invited */
+		ask_leaf(EVIDENCE_JOIN);
+		break;
+	default:
+		msg_put_JOIN_ASK(&w, &join);
+		ask_for(MSG_JOIN_ASK, &w);
+		break;
+	}
+}
+
 /* The honest key of the open shard, asked for and turned against its log. */
 static void
 lie_with_key(void)
@@ -1050,10 +1158,29 @@ static const struct {
 	{ "permit", lie_about_permit },
 	{ "role", lie_about_role },
 	{ "leaf", lie_about_leaf },
+	{ "more", ask_more },
 	{ "auditd", lie_to_auditd },
 	{ "unread", never_read },
 	{ "accuse", accuse },
 };
+
+/* meshd's workers come when it asks for them. */
+static void
+hire(void)
+{
+	static const struct msg_WORKER_START want = { .proc = PROC_LINKD };
+	uint64_t end = now_ms() + AFTER_MS;
+	uint8_t body[8];
+	struct wbuf w;
+
+	if (self != PROC_MESHD)
+		return;
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_WORKER_START(&w, &want);
+	(void)put(PROC_CLAWD, MSG_WORKER_START, ++ids[PROC_CLAWD], body, w.len);
+	while (chans[PROC_LINKD] == -1 && now_ms() < end)
+		serve(50);
+}
 
 static void
 strike(void)
@@ -1062,6 +1189,8 @@ strike(void)
 
 	attacking = true;
 	say("attacks %s: %s %ld %ld", channel, attack, arg[0], arg[1]);
+	if (target == PROC_LINKD && chans[target] == -1)
+		hire();
 	if (chans[target] == -1) {
 		say("no channel to %s", channel);
 		_exit(64);

@@ -15,11 +15,13 @@ as root every sixth attack (with CLAW_LONG each) once more with a user for each.
 """
 
 import base64
+import collections
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -76,12 +78,12 @@ def read_schema(program):
 
 
 def neighbours(process):
-    """Whom it can attack. Nobody needs to attack a linkd: whoever has a
-    channel to one stands above it."""
+    """Whom it can attack. A linkd that keyd attacks is in fuzz_ipc_linkd: here
+    there is none while keyd answers nobody."""
     return ["clawd"] + [b if a == process else a
                         for a, b in CHANNELS + MESH_CHANNELS
                         if process in (a, b) and
-                        (b if a == process else a) != "linkd"]
+                        (process, a) != ("keyd", "linkd")]
 
 
 # Attacks: (line, class, what has to come of it)
@@ -90,9 +92,17 @@ def neighbours(process):
 #             that is ended, and the audit log names whom it accused
 #   dead      clawd ends it without a word having passed the gate
 #   refused   each request is answered with no, or not at all
+#   bounded   each request is answered as ALLOWED says, and no more
 #   no        it is answered with no
 #   believed  as above, since the accused stands below the attacker
 #   allowed   an order is an order
+
+
+# What a linkd with a session gets at most: its one leaf, a verdict that lets
+# nobody in.
+ALLOWED = {"keyd more 0": {"LEAF_ISSUED": 1}, "keyd more 1": {"LEAF_ISSUED": 1},
+           "keyd more 2": {"LEAF_ISSUED": 1}, "attestd more 3": {"VERDICT": 1},
+           "keyd more 4": {}, "attestd more 5": {}}
 
 
 def outcome(process, channel):
@@ -178,6 +188,9 @@ def special(process, messages, events):
         for how in range(lies[process][1]):
             yield ("run keyd %s %d" % (lies[process][0], how),
                    "lies to keyd", "refused")
+    if process == "linkd":
+        for attack in ALLOWED:
+            yield "run " + attack, "more than its session may have", "bounded"
     if process == "attestd":
         for how in range(11):
             yield ("run keyd registry %d" % how, "lies about the registry",
@@ -228,6 +241,7 @@ class Campaign(threading.Thread):
         self.metrics = ""
         self.verify = None
         self.vkey = ""
+        self.callers = []
         self.goes_on = None
 
     def run(self):
@@ -256,7 +270,8 @@ class Campaign(threading.Thread):
         for pid in (node.workers(self.process) if self.process in WORKERS
                     else [self.before[self.process]]):
             os.kill(pid, signal.SIGKILL)
-        wait_for(self.over, 30 + 9 * len(self.attacks),
+        knocks = any(end == "bounded" for _, _, end in self.attacks)
+        wait_for(lambda: self.over() or (knocks and self.knock()), 30 + 9 * len(self.attacks),
                  "the end of %s's attacks" % self.process)
         time.sleep(1)
         self.after = node.children()
@@ -267,6 +282,16 @@ class Campaign(threading.Thread):
         self.records = self.read_log()
         self.verify = node.claw("audit:verify", "--vkey", self.vkey,
                                 timeout=120)
+
+    def knock(self):
+        """Somebody connects, so that the session of a linkd has a role."""
+        self.callers = self.callers[-8:]
+        try:
+            host, port = self.node.listen.rsplit(":", 1)
+            self.callers.append(socket.create_connection((host, int(port)), 1))
+        except OSError:
+            pass  # meshd is not there yet
+        return False
 
     def follows(self):
         """(the registry's last update, the last that a token names)"""
@@ -361,6 +386,16 @@ class Campaign(threading.Thread):
                    and text not in ("gets REFUSED", "gets LOGKEY_OPENED")]
             if bad:
                 return "it got more than a refusal: %s" % said
+        elif end == "bounded":
+            most = ALLOWED[line.split(" ", 2)[2]]
+            got = collections.Counter(text.split()[1] for text in said
+                                      if text.startswith("gets "))
+            if not got["REFUSED"] and "VERDICT" not in most:
+                return "it was refused nothing: %s" % said
+            del got["REFUSED"]
+            if any(got[name] > most.get(name, 0) for name in got) or \
+                    any(got[name] == 0 for name in most):
+                return "it got %r: %s" % (dict(got), said)
         elif end == "no":
             if [text for text in said if text.startswith("gets ")] != [
                     "gets REFUSED"]:
@@ -397,7 +432,11 @@ def play(as_user, step):
     for process in ATTACKERS:
         attacks = attacks_of(process, messages, events)[::step]
         count = max(1, (len(attacks) + PER_NODE - 1) // PER_NODE)
-        lists[process] = [attacks[i::count] for i in range(count)]
+        # Those with somebody connected have a node of their own.
+        served = [a for a in attacks if a[2] == "bounded"]
+        others = [a for a in attacks if a[2] != "bounded"]
+        lists[process] = [others[i::count] for i in range(count)]
+        lists[process] += [served] if served else []
     waves = [(process, part) for process in ATTACKERS
              for part in lists[process]]
     running = []
@@ -462,6 +501,8 @@ for name in ATTACKERS:
              "false accusations", "floods"]
     if name not in ("keyd", "metricd"):
         kinds += ["lies to keyd"]
+    if name == "linkd":
+        kinds += ["more than its session may have"]
     if name == "attestd":
         kinds += ["lies about the registry"]
     if name in ("attestd", "controld"):
@@ -529,6 +570,11 @@ def signed():
                   % (process, campaign.verify.stdout, campaign.verify.stderr))
             shards = sum(r["event"] == "shard.open" for r in campaign.records)
             signatures = campaign.metric("claw_keyd_signatures_total")
+            leaves = campaign.metric("claw_keyd_leaves_total")
+            ok(leaves <= sum("LEAF_ISSUED" in ALLOWED.get(
+                line.split(" ", 2)[2], {}) for line, _, _ in campaign.attacks),
+                "%s: %d leaves" % (process, leaves))
+            signatures -= leaves
             published = campaign.metric("claw_audit_checkpoints_total")
             # At the end: an update and a token that are in order.
             if process == "attestd":

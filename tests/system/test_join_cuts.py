@@ -96,7 +96,7 @@ def attempt(node, ticket):
     if os.path.exists(node.config):
         return 0, ""
     for _ in range(100):
-        done = join(node, ticket)
+        done = join(node, ticket, "--listen", node.listen)
         if "another claw init" not in done.stderr:
             break
         time.sleep(0.05)
