@@ -148,7 +148,7 @@ pull_down(struct conn *c)
 	end(p);
 }
 
-static const struct conn_user pull_user = { pull_up, pull_down };
+static const struct conn_user pull_user = { NULL, pull_up, pull_down };
 
 /* Where the registry says, or where that session was dialled to. */
 static bool

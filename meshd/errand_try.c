@@ -127,7 +127,7 @@ trial_down(struct conn *c)
 	end(t);
 }
 
-static const struct conn_user trial_user = { trial_up, trial_down };
+static const struct conn_user trial_user = { NULL, trial_up, trial_down };
 
 /* Where it is; false: it was refused. */
 static bool

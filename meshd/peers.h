@@ -5,7 +5,7 @@
 #ifndef CLAW_MESHD_PEERS_H
 #define CLAW_MESHD_PEERS_H
 
-#include "meshd/conn.h"
+#include "door/conn.h"
 
 /* Whom accepted connections are for. */
 extern const struct conn_user peers_user;
@@ -23,10 +23,7 @@ void peers_end(void);
 struct conn *peers_link(const char *name);
 /* Where it is, by the registry; false: it says nothing. */
 bool peers_address(const char *name, struct address *out);
-/*
- * Whether a peer may be expected from there: the registry has a node at that
- * address, or one was attested that came from it. Whatever its port.
- */
+/* Whether the registry has a node at that address, whatever its port. */
 bool peers_expected(const uint8_t key[ADDRESS_KEY_LEN]);
 /* Whether that is this node itself. */
 bool peers_is_self(const char *name);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/conf.h"
-#include "meshd/address.h"
+#include "door/address.h"
 
 static bool
 of_ipv4(struct address *a, struct in_addr in, uint16_t port)
