@@ -655,6 +655,7 @@ on_connected(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	c->connect_us = (uint32_t)(conn_now_us() - c->start_us);
+	c->connected = true;
 	if (c->user->connected != NULL)
 		c->user->connected(c);
 	if (c->fd != -1)

@@ -50,6 +50,9 @@ struct conn {
 	enum conn_state state;
 	const struct conn_user *user;
 	void *arg; /* the user's */
+	uint8_t index; /* the user's too */
+	uint64_t tag;
+	bool connected; /* dialled, and it was accepted */
 
 	int fd;		 /* until a worker has it; else -1 */
 	uint8_t role;	 /* of common/evidence.h */
