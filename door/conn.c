@@ -26,7 +26,6 @@
 #include "door/conn.h"
 #include "door/pool.h"
 
-#define CONNECT_S 5
 /* A connection that no worker takes, or whose session nobody opens. */
 #define WAITING_S 10
 /* More than clawd ever gives workers. */
@@ -665,10 +664,10 @@ on_connected(evutil_socket_t fd, short what, void *arg)
 }
 
 struct conn *
-conn_dial(const struct address *to, uint8_t purpose, const char *peer,
-    const struct conn_user *user, void *arg)
+conn_dial(const struct address *to, unsigned int seconds, uint8_t purpose,
+    const char *peer, const struct conn_user *user, void *arg)
 {
-	struct timeval within = { CONNECT_S, 0 };
+	struct timeval within = { seconds, 0 };
 	struct conn_counts n;
 	struct conn *c;
 	int fd;

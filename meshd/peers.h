@@ -21,8 +21,11 @@ void peers_end(void);
 
 /* The link to a peer, or NULL. */
 struct conn *peers_link(const char *name);
-/* Where it is, by the registry; false: it says nothing. */
-bool peers_address(const char *name, struct address *out);
+/*
+ * Where it is, by the registry, or else at which configured address it was
+ * met; false: neither is known.
+ */
+bool peers_route(const char *name, struct route *out);
 /* Whether the registry has a node at that address, whatever its port. */
 bool peers_expected(const uint8_t key[ADDRESS_KEY_LEN]);
 /* Whether that is this node itself. */
