@@ -116,8 +116,8 @@ make_one(const char *path, enum place p)
 	else if (mkdir(temp, 0700) == -1 && errno != EEXIST)
 		fd = -1;
 	else
-		fd = open(temp,
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd =
+		    open(temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1) {
 		log_warn("cannot make %s", temp);
 		return false;
@@ -138,8 +138,7 @@ place_make(const struct conf *conf, bool init)
 
 	for (p = 0; p < PLACE_MAX; p++) {
 		/* Other files than logs are made by who fills them. */
-		if (places[p].when != START &&
-		    (!init || places[p].kind != DIR))
+		if (places[p].when != START && (!init || places[p].kind != DIR))
 			continue;
 		if (!place_path(conf, (enum place)p, path, sizeof(path)) ||
 		    !make_one(path, (enum place)p))

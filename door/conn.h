@@ -49,9 +49,10 @@ struct conn {
 	TAILQ_ENTRY(conn) entry;
 	enum conn_state state;
 	const struct conn_user *user;
-	void *arg; /* the user's */
+	void *arg;     /* the user's */
 	uint8_t index; /* the user's too */
 	uint64_t tag;
+	bool offered;
 	bool connected; /* dialled, and it was accepted */
 
 	int fd;		 /* until a worker has it; else -1 */

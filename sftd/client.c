@@ -110,14 +110,14 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 	n = receive(sock, &byte, &fd);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0 && c->brings && byte == 'S' && fd != -1) {
+	if (n > 0 && !c->ending && c->brings && byte == 'S' && fd != -1) {
 		c->brings = false;
 		c->user->source(c->arg, fd);
 		return;
 	}
 	if (fd != -1)
 		close(fd);
-	if (n <= 0 || c->brings)
+	if (n <= 0 || (c->brings && !c->ending))
 		lose(c);
 }
 

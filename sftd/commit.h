@@ -32,8 +32,7 @@ int commit_begin(const struct partial *p, const uint8_t root[32]);
  */
 int commit_place(const struct partial *p);
 int commit_undo(const struct partial *p);
-int
-commit_receipt(const struct partial *p, const uint8_t *receipt, size_t len);
+int commit_receipt(const struct partial *p, const uint8_t *receipt, size_t len);
 
 /* What finish says. 0, -ENOENT: not begun; or -errno. */
 int commit_state(const struct partial *p, struct finish *f);

@@ -43,6 +43,7 @@
 #define PATIENCE_DETACHED_US (86400 * SECOND)
 #define PAUSED_MAX 64
 #define AUTO_STREAMS 4
+#define STREAM_CONNECT_S 10
 #define STREAMS_AUTO 255
 
 static bool ending;
@@ -155,8 +156,8 @@ outgoing_pause(struct transfer *t, const char *why)
 bool
 outgoing_resume(struct transfer *t)
 {
-	if (t->state != TRANSFER_PAUSED || t->conn != NULL ||
-	    t->source == -1 || ending)
+	if (t->state != TRANSFER_PAUSED || t->conn != NULL || t->source == -1 ||
+	    ending)
 		return false;
 	t->detached = true; /* nobody listens */
 	t->patience_us = conn_now_us() + PATIENCE_DETACHED_US;
@@ -342,8 +343,8 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
-	t->patience_us = conn_now_us() +
-	    (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
+	t->patience_us =
+	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
 }
 
@@ -375,8 +376,8 @@ outgoing_on_client(struct chan *c, struct msg *m)
 	if (t == NULL || t->receives || !transfer_active(t) ||
 	    t->client != NULL)
 		return;
-	t->client = client_new(m->fd, t->state == TRANSFER_WAITING, &of_client,
-	    t);
+	t->client =
+	    client_new(m->fd, t->state == TRANSFER_WAITING, &of_client, t);
 	m->fd = -1;
 }
 
@@ -384,57 +385,54 @@ outgoing_on_client(struct chan *c, struct msg *m)
 
 /* The port after that of links, where the registry says links are. */
 static bool
-next_port(struct address *a)
+next_port(const struct address *a, struct sockaddr_storage *out)
 {
-	struct sockaddr_in sin;
 	struct sockaddr_in6 sin6;
+	struct sockaddr_in sin;
 	uint16_t port;
 
+	*out = a->ss;
 	if (a->ss.ss_family == AF_INET) {
-		memcpy(&sin, &a->ss, sizeof(sin));
+		memcpy(&sin, out, sizeof(sin));
 		port = ntohs(sin.sin_port);
 		sin.sin_port = htons((uint16_t)(port + 1));
-		memcpy(&a->ss, &sin, sizeof(sin));
+		memcpy(out, &sin, sizeof(sin));
 	} else {
-		memcpy(&sin6, &a->ss, sizeof(sin6));
+		memcpy(&sin6, out, sizeof(sin6));
 		port = ntohs(sin6.sin6_port);
 		sin6.sin6_port = htons((uint16_t)(port + 1));
-		memcpy(&a->ss, &sin6, sizeof(sin6));
+		memcpy(out, &sin6, sizeof(sin6));
 	}
-	return port != UINT16_MAX && address_of(&a->ss, a->len, a);
+	return port != UINT16_MAX;
 }
 
 static void out_up(struct conn *c);
 static void out_down(struct conn *c);
 static const struct conn_user out_user = { NULL, out_up, out_down };
 
-/* Dials what comes next on the list. False: there is nothing more. */
 static bool
-dial_next(struct transfer *t)
+dial(struct transfer *t)
 {
-	char one[ADDRESS_SIZE];
-	struct sockaddr_storage ss;
-	struct address a;
-	size_t n;
+	t->conn = conn_dial(route_address(&t->way), route_seconds(&t->way),
+	    EVIDENCE_SFT, t->what.peer, &out_user, t);
+	return t->conn != NULL;
+}
 
-	while (t->addresses[0] != '\0') {
-		n = strcspn(t->addresses, " ");
-		snprintf(one, sizeof(one), "%.*s", (int)n, t->addresses);
-		memmove(t->addresses, t->addresses + n,
-		    strlen(t->addresses + n) + 1);
-		n = strspn(t->addresses, " ");
-		memmove(t->addresses, t->addresses + n,
-		    strlen(t->addresses + n) + 1);
-		if (!address_parse(one, &a) || !next_port(&a))
-			continue;
-		ss = a.ss;
-		if (!address_of(&ss, a.len, &t->at))
-			continue;
-		t->conn = conn_dial(&t->at, EVIDENCE_SFT, t->what.peer,
-		    &out_user, t);
-		return t->conn != NULL;
-	}
-	return false;
+/* Addresses of its links; false: there is none. */
+static bool
+find_way(struct transfer *t, const char *addresses)
+{
+	struct sockaddr_storage ss;
+	unsigned int i, n = 0;
+
+	if (!route_parse(addresses, &t->way))
+		return false;
+	for (i = 0; i < t->way.n; i++)
+		if (next_port(&t->way.at[i], &ss) &&
+		    address_of(&ss, t->way.at[i].len, &t->way.at[n]))
+			n++;
+	t->way.n = n;
+	return n > 0;
 }
 
 static void
@@ -462,12 +460,15 @@ on_found(struct chan *attestd, struct msg *m, void *arg)
 	}
 	if (!msg_get_PEER_FOUND(&m->body, &found))
 		fatalx("malformed PEER_FOUND");
-	snprintf(t->addresses, sizeof(t->addresses), "%s", found.addresses);
-	if (dial_next(t))
+	if (!find_way(t, found.addresses))
+		transfer_why(t, SFT_DENIED, false,
+		    "nobody knows an address of %s: the registry says none",
+		    t->what.peer);
+	else if (dial(t))
 		return;
-	transfer_why(t, SFT_DENIED, false,
-	    "nobody knows an address of %s: the registry says none",
-	    t->what.peer);
+	else
+		transfer_why(t, SFT_BUSY, false,
+		    "there are too many connections");
 	attempt_over(t);
 }
 
@@ -502,7 +503,6 @@ begin_attempt(struct transfer *t)
 {
 	transfer_begin(t);
 	t->attempts++;
-	t->addresses[0] = '\0';
 	t->what.offer.epoch = store_epoch(t->what.digest);
 	transfer_set(t, TRANSFER_CONNECTING);
 	record_intent(t, on_intent);
@@ -607,7 +607,7 @@ out_down(struct conn *c)
 		return;
 	}
 	/* It was not the one that answers, maybe. */
-	if (!t->up && t->code == 0 && dial_next(t))
+	if (!t->up && t->code == 0 && route_next(&t->way) && dial(t))
 		return;
 	transfer_why(t, SFT_IO, false, "%s", c->reason);
 	attempt_over(t);
@@ -642,6 +642,7 @@ out_up(struct conn *c)
 		return;
 	}
 	t->up = true;
+	route_good(&t->way);
 	if (strcmp(c->peer, t->what.peer) != 0 || c->purpose != EVIDENCE_SFT) {
 		transfer_stop(t, SFT_ATTESTATION, "attested as another one");
 		return;
@@ -658,7 +659,7 @@ out_up(struct conn *c)
 	}
 	say_attested(t);
 	o = &t->what.offer;
-	memcpy(offer.name, o->name, o->name_len);
+	offer.name = o->name;
 	offer.name_len = o->name_len;
 	offer.size = o->size;
 	offer.mtime_ns = o->mtime_ns;
@@ -757,15 +758,13 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 static void
 stream_connected(struct conn *c)
 {
-	struct transfer *t =
-	    transfer_numbered((uint32_t)(uintptr_t)c->arg);
+	struct transfer *t = transfer_numbered((uint32_t)(uintptr_t)c->arg);
 	struct msg_XFER_STREAM stream = { .index = c->index };
 
 	if (t != NULL && t->state == TRANSFER_MOVING && t->conn != NULL &&
 	    t->conn->worker != NULL && t->conn->state == CONN_UP &&
 	    t->what.epoch == c->tag)
-		(void)chan_send_XFER_STREAM(t->conn->worker, 0, c->fd,
-		    &stream);
+		(void)chan_send_XFER_STREAM(t->conn->worker, 0, c->fd, &stream);
 	close(c->fd);
 	c->fd = -1;
 }
@@ -803,8 +802,8 @@ outgoing_on_dial(struct chan *worker, struct msg *m)
 		return;
 	}
 	t->dialled |= (uint8_t)(1u << dial.index);
-	c = conn_dial(&t->at, EVIDENCE_SFT, t->what.peer, &stream_user,
-	    (void *)(uintptr_t)t->number);
+	c = conn_dial(&t->conn->address, STREAM_CONNECT_S, EVIDENCE_SFT,
+	    t->what.peer, &stream_user, (void *)(uintptr_t)t->number);
 	if (c == NULL)
 		return;
 	c->index = dial.index;
@@ -838,7 +837,7 @@ on_sealed(struct chan *keyd, struct msg *m, void *arg)
 		fatalx("malformed SEALED");
 	memcpy(t->seal, sealed.seal, sealed.seal_len);
 	t->seal_len = sealed.seal_len;
-	memcpy(out.seal, sealed.seal, sealed.seal_len);
+	out.seal = t->seal;
 	out.seal_len = sealed.seal_len;
 	(void)chan_send_XFER_SEALED(c->worker, request.id, -1, &out);
 }
@@ -940,8 +939,7 @@ outgoing_on_receipt(struct chan *worker, struct msg *m)
 		transfer_stop(t, SFT_PROTOCOL, why);
 		return;
 	}
-	r = store_receipt(receipt.receipt, receipt.receipt_len,
-	    &t->what.offer);
+	r = store_receipt(receipt.receipt, receipt.receipt_len, &t->what.offer);
 	if (r != 0) {
 		transfer_why(t, SFT_IO, false,
 		    "the receipt could not be kept: %s", strerror(-r));
@@ -970,8 +968,8 @@ outgoing_tick(struct transfer *t, uint64_t now)
 	    still > STALL_US)
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 	if (t->state == TRANSFER_MOVING && still < SECOND)
-		t->patience_us = now +
-		    (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
+		t->patience_us =
+		    now + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 }
 
 void

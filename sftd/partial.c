@@ -256,10 +256,15 @@ partial_files(const struct partial *p, const char *self, int *file,
 	struct stat st;
 	int dir, r = 0;
 
-	*file = *journal = -1;
-	if ((dir = open_dir(p->id)) < 0)
+	*journal = -1;
+	if ((dir = open_dir(p->id)) < 0) {
+		if (*file != -1)
+			close(*file);
+		*file = -1;
 		return dir;
-	*file = openat(dir, "partial", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (*file == -1)
+		*file = openat(dir, "partial", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	*journal = openat(dir, "journal", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (*file == -1 || fstat(*file, &st) == -1)
 		r = -errno;

@@ -42,7 +42,8 @@ int partial_again(struct partial *p, uint64_t theirs);
 
 /*
  * The file and its journal, for a worker. A journal that is no journal of this
- * one is begun anew. 0 or -errno.
+ * one is begun anew. *file: -1, or where the file is by now. 0; or -errno, and
+ * both are closed.
  */
 int partial_files(const struct partial *p, const char *self, int *file,
     int *journal);

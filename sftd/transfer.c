@@ -43,12 +43,54 @@ transfer_all(void)
 	return &all;
 }
 
+bool
+transfer_ended(const struct transfer *t)
+{
+	return t->state >= TRANSFER_DONE;
+}
+
+void
+transfer_free(struct transfer *t)
+{
+	TAILQ_REMOVE(&all, t, entry);
+	record_forget(t);
+	if (t->conn != NULL)
+		t->conn->arg = NULL;
+	if (t->source != -1)
+		close(t->source);
+	client_free(t->client);
+	if (t->retry != NULL)
+		event_free(t->retry);
+	free(t);
+}
+
+/* What has ended and has nothing on the disk any more is let go of. */
+static void
+trim(void)
+{
+	struct transfer *t, *next;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(t, &all, entry)
+		n += transfer_ended(t) ? 1 : 0;
+	for (t = TAILQ_FIRST(&all); t != NULL && n > ENDED_MAX; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (!transfer_ended(t) || t->conn != NULL ||
+		    t->client != NULL ||
+		    (t->receives && t->state == TRANSFER_DONE))
+			continue;
+		transfer_free(t);
+		n--;
+	}
+}
+
 struct transfer *
 transfer_new(bool receives, const char *peer)
 {
-	struct transfer *t = calloc(1, sizeof(*t));
+	struct transfer *t;
 
-	if (t == NULL)
+	trim();
+	if ((t = calloc(1, sizeof(*t))) == NULL)
 		fatalx("out of memory");
 	t->number = ++last_number;
 	t->receives = receives;
@@ -104,18 +146,13 @@ transfer_with(const uint8_t id[SFT_ID_LEN])
 	struct transfer *t;
 
 	/* The youngest: one that was sent twice has one id. */
-	TAILQ_FOREACH_REVERSE(t, &all, transfer_list, entry) {
+	TAILQ_FOREACH_REVERSE(t, &all, transfer_list, entry)
+	{
 		transfer_id(t, own);
 		if (memcmp(own, id, SFT_ID_LEN) == 0)
 			return t;
 	}
 	return NULL;
-}
-
-bool
-transfer_ended(const struct transfer *t)
-{
-	return t->state >= TRANSFER_DONE;
 }
 
 bool
@@ -151,23 +188,8 @@ transfer_count(void)
 	return n;
 }
 
-void
-transfer_free(struct transfer *t)
-{
-	TAILQ_REMOVE(&all, t, entry);
-	record_forget(t);
-	if (t->conn != NULL)
-		t->conn->arg = NULL;
-	if (t->source != -1)
-		close(t->source);
-	client_free(t->client);
-	if (t->retry != NULL)
-		event_free(t->retry);
-	free(t);
-}
-
 static void
-count(void)
+count_active(void)
 {
 	const struct transfer *t;
 	unsigned int in = 0, out = 0;
@@ -181,31 +203,12 @@ count(void)
 	counter_set(COUNTER_SFT_OUT, out);
 }
 
-/* What has ended and has nothing on the disk any more is let go of. */
-static void
-trim(void)
-{
-	struct transfer *t, *next;
-	unsigned int n = 0;
-
-	TAILQ_FOREACH(t, &all, entry)
-		n += transfer_ended(t) ? 1 : 0;
-	for (t = TAILQ_FIRST(&all); t != NULL && n > ENDED_MAX; t = next) {
-		next = TAILQ_NEXT(t, entry);
-		if (!transfer_ended(t) || t->conn != NULL ||
-		    (t->receives && t->state == TRANSFER_DONE))
-			continue;
-		transfer_free(t);
-		n--;
-	}
-}
-
 void
 transfer_set(struct transfer *t, enum transfer_state state)
 {
 	t->state = state;
 	t->alive_us = conn_now_us();
-	count();
+	count_active();
 }
 
 void
@@ -263,7 +266,6 @@ transfer_end(struct transfer *t, enum transfer_state state)
 	record_line(t);
 	if (state >= TRANSFER_DONE)
 		counter_add(counters[state], 1);
-	trim();
 }
 
 /* What workers say. */

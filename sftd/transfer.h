@@ -33,6 +33,7 @@ enum transfer_state {
 };
 
 struct intent;
+struct rehash;
 
 struct transfer {
 	TAILQ_ENTRY(transfer) entry;
@@ -83,15 +84,15 @@ struct transfer {
 	unsigned int attempts;
 	uint64_t patience_us; /* when it is given up, unless it moves */
 	struct event *retry;
-	char addresses[1024]; /* still to be tried */
-	struct address at;
+	struct route way; /* where the peer is, the next to be tried */
 
 	/* Taken. */
 	uint8_t route[SFT_STREAMS_MAX][SFT_ROUTE_LEN];
 	uint8_t routes; /* not used yet, a bit each */
 	bool held;	/* by an operator: not taken until he says so */
 	bool placed;	/* it has its name */
-	struct disk_hash *rehash;
+	bool lost;	/* what there is of it is worth nothing */
+	struct rehash *rehash;
 };
 
 TAILQ_HEAD(transfer_list, transfer);
@@ -110,8 +111,8 @@ struct transfer *transfer_of(const struct conn *c);
 struct transfer *transfer_with(const uint8_t id[SFT_ID_LEN]);
 void transfer_id(const struct transfer *t, uint8_t id[SFT_ID_LEN]);
 /* Of this offer, under way or such that it could go on. */
-struct transfer *transfer_offer(bool receives, const char *peer,
-    const uint8_t digest[32]);
+struct transfer *
+transfer_offer(bool receives, const char *peer, const uint8_t digest[32]);
 bool transfer_active(const struct transfer *t);
 bool transfer_ended(const struct transfer *t);
 unsigned int transfer_count(void); /* of those that are active */
