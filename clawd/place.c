@@ -110,10 +110,16 @@ make_one(const char *path, enum place p)
 	if (!make_above(path))
 		return false;
 	snprintf(temp, sizeof(temp), "%s.new", path);
-	if ((mkdir(temp, 0700) == -1 && errno != EEXIST) ||
-	    (fd = open(temp,
-		 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
-		log_warn("cannot make the folder %s", temp);
+	if (places[p].kind == FILE_)
+		fd = open(temp, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+	else if (mkdir(temp, 0700) == -1 && errno != EEXIST)
+		fd = -1;
+	else
+		fd =
+		    open(temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1) {
+		log_warn("cannot make %s", temp);
 		return false;
 	}
 	ok = (geteuid() != 0 || fchown(fd, owner_uid(p), owner_gid(p)) == 0) &&
@@ -131,7 +137,8 @@ place_make(const struct conf *conf, bool init)
 	unsigned int p;
 
 	for (p = 0; p < PLACE_MAX; p++) {
-		if (places[p].kind != DIR || (!init && places[p].when != START))
+		/* Other files than logs are made by who fills them. */
+		if (places[p].when != START && (!init || places[p].kind != DIR))
 			continue;
 		if (!place_path(conf, (enum place)p, path, sizeof(path)) ||
 		    !make_one(path, (enum place)p))
@@ -245,4 +252,14 @@ place_name(const struct conf *conf, int fd, enum place folder, const char *name,
 	if (dir != -1)
 		close(dir);
 	return ok;
+}
+
+int
+place_open_log(const struct conf *conf, enum place p)
+{
+	char path[CONF_TEXT_MAX];
+
+	if (!place_path(conf, p, path, sizeof(path)))
+		return -1;
+	return open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 }

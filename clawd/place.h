@@ -51,5 +51,7 @@ bool place_name(const struct conf *conf, int fd, enum place folder,
 
 /* Opens a folder for a child's birth (O_CLOEXEC), or -1 with errno. */
 int place_open_dir(const struct conf *conf, enum place p);
+/* A file that only grows, for appending. */
+int place_open_log(const struct conf *conf, enum place p);
 
 #endif

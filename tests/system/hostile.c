@@ -1289,7 +1289,12 @@ become_honest(char **argv)
 static void
 enter_sandbox(const char *text, struct sandbox_report *rep)
 {
-	enum { DIR_RO = SANDBOX_DIR_RO, DIR_RW = SANDBOX_DIR_RW, LISTEN = -1 };
+	enum {
+		DIR_RO = SANDBOX_DIR_RO,
+		DIR_RW = SANDBOX_DIR_RW,
+		LISTEN = -1,
+		APPEND = -2
+	};
 	static const struct {
 		enum proc proc;
 		int fd, rights;
@@ -1303,7 +1308,7 @@ enter_sandbox(const char *text, struct sandbox_report *rep)
 	size_t i, n = 0;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].proc == self && table[i].rights != LISTEN)
+		if (table[i].proc == self && table[i].rights >= 0)
 			dirs[n++] = (struct sandbox_dir){ table[i].fd,
 				(enum sandbox_rights)table[i].rights };
 	if (sandbox_given_parse(text, &given) != 0 ||
