@@ -161,6 +161,17 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* The handshake's two questions. */
 
+/* keyd has put our name there. */
+static void
+read_own_name(struct greet *g, const struct msg_LEAF_ISSUED *issued)
+{
+	uint8_t sig[EVIDENCE_SIG_LEN];
+	struct evidence ev;
+
+	if (evidence_parse(issued->leaf, issued->leaf_len, &ev, sig) == 0)
+		memcpy(g->r.own, ev.name, sizeof(g->r.own));
+}
+
 static void
 on_leaf(struct chan *c, struct msg *m, void *arg)
 {
@@ -181,6 +192,7 @@ on_leaf(struct chan *c, struct msg *m, void *arg)
 	} else {
 		if (!msg_get_LEAF_ISSUED(&m->body, &issued))
 			fatalx("malformed LEAF_ISSUED");
+		read_own_name(g, &issued);
 		(void)atls_leaf(g->tls, issued.leaf, issued.leaf_len);
 	}
 }

@@ -52,10 +52,11 @@ struct greet_result {
 
 	/* What was agreed on, and who it is. */
 	uint8_t purpose;
-	char peer[EVIDENCE_NAME_SIZE];
-	uint64_t capabilities; /* the peer's */
-	uint64_t until;	       /* the verdict holds; seconds since 1970 */
-	uint64_t seq;	       /* our registry */
+	char own[EVIDENCE_NAME_SIZE];  /* by our leaf */
+	char peer[EVIDENCE_NAME_SIZE]; /* by the verdict */
+	uint64_t capabilities;	       /* the peer's */
+	uint64_t until; /* the verdict holds; seconds since 1970 */
+	uint64_t seq;	/* our registry */
 	uint8_t head[32], turns[32];
 	uint8_t spki[EVIDENCE_SPKI_LEN]; /* of our key */
 	uint8_t own_nonce[32], peer_nonce[32];
