@@ -175,8 +175,12 @@ static const struct {
 #define LIMITS(proc, nofile, fsize, memlock, why)                              \
 	[PROC_##proc] = { true, nofile, fsize, memlock },
 #include "policy/limits.def"
-#undef LIMITS
 };
+
+static const uint32_t threaded = 0
+#define THREADED(proc, why) | PROC_BIT(PROC_##proc)
+#include "policy/limits.def"
+    ;
 
 static int
 lay_limits(struct entering *in)
@@ -190,8 +194,10 @@ lay_limits(struct entering *in)
 		return -ENOENT;
 	plain_log = fstat(STDERR_FILENO, &log) == 0 && S_ISREG(log.st_mode);
 	in->detail = "setrlimit";
-	if ((rv = limit(RLIMIT_NPROC, 0)) != 0 ||
-	    (rv = limit(RLIMIT_CORE, 0)) != 0 ||
+	if ((threaded & PROC_BIT(in->self)) == 0 &&
+	    (rv = limit(RLIMIT_NPROC, 0)) != 0)
+		return rv;
+	if ((rv = limit(RLIMIT_CORE, 0)) != 0 ||
 	    (rv = limit(RLIMIT_NOFILE, limits[in->self].nofile)) != 0 ||
 	    (rv = limit(RLIMIT_MEMLOCK, limits[in->self].memlock)) != 0)
 		return rv;
