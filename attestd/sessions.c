@@ -22,6 +22,7 @@
 #include "attestd/attestd.h"
 #include "attestd/joining.h"
 #include "attestd/judge.h"
+#include "attestd/visits.h"
 #include "common/atls.h"
 #include "common/child.h"
 #include "common/counters.h"
@@ -33,6 +34,10 @@
 #define OVER_S 5
 #define REMEMBERED 64 /* refusals, for claw node:why */
 #define PULLS_PER_SECOND 20
+/* A session proves itself hourly and when the registry moves; linkd keeps to
+ * nine an hour. */
+#define AGAIN_MAX 32
+#define AGAIN_S 3600
 
 struct session {
 	TAILQ_ENTRY(session) entry;
@@ -43,12 +48,15 @@ struct session {
 	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
 	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
 	char address[64];
+	uint64_t began; /* witness_now() */
 	uint8_t nonce[32];
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
-	bool over;     /* refused, or ended: its worker is to end */
-	bool unproven; /* its lines are taken, and nothing else */
+	unsigned int again; /* challenges since it was, within the hour */
+	uint64_t again_s;   /* which began then */
+	bool over;	    /* refused, or ended: its worker is to end */
+	bool unproven;	    /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
 	uint8_t spki[EVIDENCE_SPKI_LEN];
@@ -181,6 +189,7 @@ sessions_on_open(struct chan *c, struct msg *m)
 	s->open = true;
 	s->role = want.role;
 	s->purpose = want.purpose;
+	s->began = witness_now();
 	snprintf(s->dialled, sizeof(s->dialled), "%s", want.peer);
 	snprintf(s->address, sizeof(s->address), "%s", want.address);
 	challenge(s);
@@ -204,6 +213,21 @@ sessions_on_closed(struct chan *c, struct msg *m)
 		end(s);
 }
 
+/* Each time that a peer proves itself again is a record, too. */
+static bool
+too_often(struct session *s)
+{
+	uint64_t now = attestd_boot();
+
+	if (!s->attested)
+		return false;
+	if (s->again == 0 || now - s->again_s >= AGAIN_S) {
+		s->again = 0;
+		s->again_s = now;
+	}
+	return ++s->again > AGAIN_MAX;
+}
+
 void
 sessions_on_renonce(struct chan *c, struct msg *m)
 {
@@ -213,6 +237,11 @@ sessions_on_renonce(struct chan *c, struct msg *m)
 	if (s == NULL || !s->open || s->over) {
 		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
 		    "that session is not open");
+		return;
+	}
+	if (too_often(s)) {
+		chan_refuse(c, m, EAGAIN, true,
+		    "it has been attested often enough for this hour");
 		return;
 	}
 	challenge(s);
@@ -487,12 +516,31 @@ record_attested(const struct session *s, const struct judgement *j)
 	return attestd_record(&rec, on_recorded, (void *)(uintptr_t)s->id);
 }
 
+/* What a peer makes us record by coming, it may not do without end. */
+static void
+bound_visits(const struct session *s, struct judgement *j)
+{
+	if (s->role != EVIDENCE_SERVER || s->attested ||
+	    (j->alert != ATLS_ACCEPT && !j->fork) ||
+	    j->ev.purpose == EVIDENCE_JOIN ||
+	    visits_allow(j->peer, attestd_boot()))
+		return;
+	j->fork = j->newer = j->skewed = false;
+	j->alert = ATLS_POLICY;
+	snprintf(j->reason, sizeof(j->reason),
+	    "%s comes too often: it was let in thousands of times and still "
+	    "comes more than once a second; see what makes its node do that, "
+	    "or revoke it",
+	    j->peer);
+}
+
 static void
 conclude(struct session *s)
 {
 	struct judgement *j = s->verdict;
 	void *arg = (void *)(uintptr_t)s->id;
 
+	bound_visits(s, j);
 	if (j->alert != ATLS_ACCEPT) {
 		note_beside(s, j);
 		if (!record_refusal(s, j->ev.purpose, j->peer, j->reason,
@@ -607,7 +655,7 @@ sessions_on_checkpoints(struct chan *c, struct msg *m)
 	/* Who has not proved its name says nothing of that node's log. */
 	if (s == NULL || !s->attested || s->unproven)
 		return;
-	why = witness_take(s->peer, cp.theirs, cp.theirs_len, cp.ours,
+	why = witness_take(s->peer, s->began, cp.theirs, cp.theirs_len, cp.ours,
 	    cp.ours_len);
 	if (why != NULL)
 		log_warnx("%s: WELCOME: %s", s->peer, why);

@@ -53,14 +53,16 @@ ssize_t statement_leaf(const struct statement_node *node, struct evidence *ev,
     uint8_t *out, size_t size);
 
 /*
- * JOIN (join.h): this node asks to be registered, with the ticket's key and
- * its own. Length of the body, or negative.
+ * JOIN (join.h): this node, reached at these addresses, asks to be registered,
+ * with the ticket's key and its own. Length of the body, or negative.
  */
-ssize_t statement_join(const struct statement_node *node, const uint8_t *seed,
+ssize_t statement_join(const struct statement_node *node,
+    const struct netaddr_list *at, const uint8_t *seed,
     const struct join_binding *binding, uint8_t *out, size_t size);
 
 /* A request to join by file (joinreq.h). */
-int statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN]);
+int statement_request(const char *node, const struct netaddr_list *at,
+    uint8_t sig[KEY_SIGNATURE_LEN]);
 
 /* An update of the registry, by the authority key or the key for `fresh`. */
 int statement_update(const struct registry_update *u,

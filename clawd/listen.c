@@ -18,6 +18,7 @@
 #include "clawd/account.h"
 #include "clawd/listen.h"
 #include "common/log.h"
+#include "common/netaddr.h"
 
 /* Of the local sockets; on the network a full queue costs who calls a second.
  */
@@ -75,7 +76,7 @@ listen_tcp(const char *key, const char *addr)
 	socklen_t len;
 	int fd, one = 1;
 
-	if (conf_sockaddr(addr, &ss, &len) != 0) {
+	if (netaddr_parse(addr, &ss, &len) != 0) {
 		log_errorx("%s: %s is no address", key, addr);
 		return -1;
 	}

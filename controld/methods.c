@@ -339,6 +339,7 @@ methods_request(struct request *r)
 		[RPC_NODE_PING] = peers_ping,
 		[RPC_NODE_WHY] = peers_why,
 		[RPC_NODE_LINKS] = peers_links,
+		[RPC_CLOCK_RESET] = clock_reset,
 		[RPC_REGISTRY_SHOW] = lines_show,
 		[RPC_REGISTRY_LINES] = lines_read,
 		[RPC_REGISTRY_IMPORT] = lines_import,

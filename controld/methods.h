@@ -34,6 +34,8 @@ void updates_order(struct request *r);
 void updates_propose(struct request *r);
 void updates_inspect(struct request *r);
 void updates_sign(struct request *r);
+/* clock.c */
+void clock_reset(struct request *r);
 /* invites.c */
 void invites_open(struct request *r);
 void invites_list(struct request *r);
