@@ -353,7 +353,9 @@ def through(proxy):
 
 
 def ended(proxy, number=0):
-    return proxy.connections()[number]
+    """What the proxy says of a connection, once it has taken it."""
+    return wait_for(lambda: proxy.connections()[number:], 20,
+                    "connection %d" % number)[0]
 
 
 @test("the proxy passes on what nobody spoils, both ways")
