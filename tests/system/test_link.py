@@ -160,7 +160,7 @@ def delay():
         connect(link)
         took = time.monotonic() - start
         ok(0.2 <= took < 5, "a round trip of %.3f s" % took)
-        link.do("delay 10ms, jitter 40ms")
+    with Link("delay 10ms, jitter 40ms") as link:
         got, _ = datagrams(link, 300)
         equal(got, list(range(300)), "the order")
 
