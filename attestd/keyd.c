@@ -90,6 +90,22 @@ keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why)
 	chan_refuse(c, m, code, code == EAGAIN, "%s", why);
 }
 
+bool
+keyd_is_refused(const struct msg *m, struct msg_REFUSED *no)
+{
+	struct rbuf body;
+
+	*no = (struct msg_REFUSED){ .code = EIO, .text = "clawd has gone" };
+	if (m == NULL)
+		return true;
+	if (m->type != MSG_REFUSED)
+		return false;
+	body = m->body;
+	if (!msg_get_REFUSED(&body, no))
+		fatalx("malformed REFUSED");
+	return true;
+}
+
 /* Files that clawd opened. */
 
 static void
@@ -183,6 +199,7 @@ peer_down(struct chan *c)
 	case PROC_CONTROLD:
 		keyd_controld_gone(c);
 		keyd_rotate_gone(c);
+		keyd_authority_gone(c);
 		break;
 	case PROC_MESHD:
 		/* What the one that takes its place has said stays. */
@@ -226,6 +243,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_PERMIT_SHOW, keyd_on_permit_show },
 	{ MSG_UPDATE_SIGN, keyd_on_update_sign },
 	{ MSG_TOKEN_SIGN, keyd_on_token_sign },
+	{ MSG_AUTHORITY_SHOW, keyd_on_authority_show },
 	{ MSG_ROTATE, keyd_on_rotate },
 	{ MSG_REVEAL, keyd_on_reveal },
 	{ MSG_FOLLOW, keyd_on_follow },

@@ -26,6 +26,9 @@ extern struct keyd keyd;
 /* Refuses, counts and logs it. */
 void keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why);
 
+/* clawd said no to what keyd asked of it, or has gone; then why. */
+bool keyd_is_refused(const struct msg *m, struct msg_REFUSED *no);
+
 /* keyd_log.c: auditd's */
 void keyd_on_logkey_new(struct chan *c, struct msg *m);
 void keyd_on_logkey_open(struct chan *c, struct msg *m);
@@ -39,6 +42,13 @@ void keyd_on_permit_show(struct chan *c, struct msg *m);
 void keyd_on_update_sign(struct chan *c, struct msg *m);
 void keyd_on_token_sign(struct chan *c, struct msg *m);
 void keyd_controld_gone(struct chan *c);
+
+/* Nothing that is open needs it: the authority key goes. */
+void keyd_forget_authority(void);
+
+/* keyd_authority.c: controld's */
+void keyd_on_authority_show(struct chan *c, struct msg *m);
+void keyd_authority_gone(const struct chan *controld);
 
 /* keyd_follow.c: attestd's, clawd's */
 void keyd_on_follow(struct chan *c, struct msg *m);

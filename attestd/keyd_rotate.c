@@ -231,20 +231,13 @@ fail(uint16_t code, const char *why)
 	end();
 }
 
-/* clawd said no, or has gone. */
 static bool
 refused(const struct msg *m)
 {
-	struct msg_REFUSED no = { .code = EIO, .text = "clawd has gone" };
-	struct rbuf body;
+	struct msg_REFUSED no;
 
-	if (m != NULL && m->type != MSG_REFUSED)
+	if (!keyd_is_refused(m, &no))
 		return false;
-	if (m != NULL) {
-		body = m->body;
-		if (!msg_get_REFUSED(&body, &no))
-			fatalx("malformed REFUSED");
-	}
 	fail(no.code, no.text);
 	return true;
 }
