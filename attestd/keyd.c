@@ -183,6 +183,7 @@ peer_down(struct chan *c)
 	case PROC_CONTROLD:
 		keyd_controld_gone(c);
 		keyd_rotate_gone(c);
+		keyd_authority_gone(c);
 		break;
 	case PROC_MESHD:
 		/* What the one that takes its place has said stays. */
@@ -226,6 +227,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_PERMIT_SHOW, keyd_on_permit_show },
 	{ MSG_UPDATE_SIGN, keyd_on_update_sign },
 	{ MSG_TOKEN_SIGN, keyd_on_token_sign },
+	{ MSG_AUTHORITY_SHOW, keyd_on_authority_show },
 	{ MSG_ROTATE, keyd_on_rotate },
 	{ MSG_REVEAL, keyd_on_reveal },
 	{ MSG_FOLLOW, keyd_on_follow },

@@ -40,6 +40,13 @@ void keyd_on_update_sign(struct chan *c, struct msg *m);
 void keyd_on_token_sign(struct chan *c, struct msg *m);
 void keyd_controld_gone(struct chan *c);
 
+/* Nothing that is open needs it: the authority key goes. */
+void keyd_forget_authority(void);
+
+/* keyd_authority.c: controld's */
+void keyd_on_authority_show(struct chan *c, struct msg *m);
+void keyd_authority_gone(const struct chan *controld);
+
 /* keyd_follow.c: attestd's, clawd's */
 void keyd_on_follow(struct chan *c, struct msg *m);
 void keyd_on_registry_known(struct chan *c, struct msg *m);

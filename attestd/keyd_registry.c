@@ -45,8 +45,8 @@ seconds(clockid_t clock)
 }
 
 /* Without a permit nothing is signed with it. */
-static void
-forget_authority(void)
+void
+keyd_forget_authority(void)
 {
 	if (!permit_any(seconds(CLOCK_BOOTTIME)))
 		keystore_forget(KEY_AUTHORITY);
@@ -58,7 +58,7 @@ on_time_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	forget_authority();
+	keyd_forget_authority();
 }
 
 static void
@@ -101,7 +101,7 @@ on_authority(struct chan *clawd, struct msg *m, void *arg)
 		}
 		w->chan = NULL;
 	}
-	forget_authority();
+	keyd_forget_authority();
 }
 
 static void
@@ -164,7 +164,7 @@ keyd_on_permit_end(struct chan *c, struct msg *m)
 	if (!msg_get_PERMIT_END(&m->body, &end))
 		fatalx("malformed PERMIT_END");
 	permit_end(end.permit);
-	forget_authority();
+	keyd_forget_authority();
 }
 
 void
@@ -192,7 +192,7 @@ keyd_controld_gone(struct chan *c)
 		}
 	if (child_peer(PROC_CONTROLD) == NULL)
 		permit_end_orders();
-	forget_authority();
+	keyd_forget_authority();
 }
 
 /* Why an update is not signed; NULL if it is. */
@@ -242,7 +242,7 @@ keyd_on_update_sign(struct chan *c, struct msg *m)
 	memcpy(done.key, sig.kid, sizeof(done.key));
 	memcpy(done.signature, sig.sig, sizeof(done.signature));
 	(void)chan_send_UPDATE_SIGNED(c, m->id, -1, &done);
-	forget_authority();
+	keyd_forget_authority();
 }
 
 void

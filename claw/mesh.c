@@ -279,6 +279,15 @@ digit(char c)
 	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
+void
+mesh_hex(const uint8_t hash[32], char out[65])
+{
+	size_t i;
+
+	for (i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", hash[i]);
+}
+
 bool
 mesh_hash(const char *text, uint8_t out[32])
 {

@@ -70,6 +70,8 @@ bool mesh_seconds(const struct cmd *c, enum cmd_flag f, const char *text,
 json_t *mesh_names(const struct cmd *c, enum cmd_flag f, const char *list);
 /* A hash of 64 digits, perhaps behind "sha256:". */
 bool mesh_hash(const char *text, uint8_t out[32]);
+/* Its 64 digits. */
+void mesh_hex(const uint8_t hash[32], char out[65]);
 
 /* A time as RFC 3339 in UTC. */
 #define MESH_TIME_SIZE 32

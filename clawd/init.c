@@ -220,7 +220,7 @@ ask_keyd(bool insecure)
 static bool
 write_registry(void)
 {
-	int fd = newnode_unnamed(&job.nn, PLACE_REGISTRY);
+	int fd = place_unnamed(&job.nn.conf, PLACE_REGISTRY);
 	const char *end;
 	bool ok;
 
@@ -229,7 +229,7 @@ write_registry(void)
 	    (getuid() != 0 ||
 		fchown(fd, account_uid(PROC_ATTESTD),
 		    account_gid(PROC_ATTESTD)) == 0) &&
-	    newnode_name_file(&job.nn, fd, PLACE_REGISTRY, "registry.ndjson",
+	    place_name(&job.nn.conf, fd, PLACE_REGISTRY, "registry.ndjson",
 		0644);
 	if (fd != -1)
 		close(fd);
@@ -257,7 +257,8 @@ init_node(const struct init_opts *opts)
 		return EX_DATA;
 	if (!newnode_make(&job.nn))
 		return EX_CANTCREAT;
-	if (newnode_path(&job.nn, PLACE_KEYS, "node.key", key, sizeof(key)) &&
+	if (place_file(&job.nn.conf, PLACE_KEYS, "node.key", key,
+		sizeof(key)) &&
 	    lstat(key, &st) == 0) {
 		log_errorx("%s is there, and %s is not: an earlier init was "
 			   "interrupted, or the configuration was lost. Bring "
@@ -266,20 +267,20 @@ init_node(const struct init_opts *opts)
 		return EX_CANTCREAT;
 	}
 	job.base = event_base_new();
-	job.node_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	job.authority_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	job.next_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
+	job.node_fd = place_unnamed(&job.nn.conf, PLACE_KEYS);
+	job.authority_fd = place_unnamed(&job.nn.conf, PLACE_KEYS);
+	job.next_fd = place_unnamed(&job.nn.conf, PLACE_KEYS);
 	if (job.base == NULL || job.node_fd == -1 || job.authority_fd == -1 ||
 	    job.next_fd == -1)
 		return EX_CANTCREAT;
 	spawn_setup();
 	if (!ask_keyd(opts->insecure) || !write_registry() ||
-	    !newnode_name_file(&job.nn, job.authority_fd, PLACE_KEYS,
+	    !place_name(&job.nn.conf, job.authority_fd, PLACE_KEYS,
 		"authority.key", 0600) ||
 	    (!opts->no_recovery &&
-		!newnode_name_file(&job.nn, job.next_fd, PLACE_KEYS, "next.key",
+		!place_name(&job.nn.conf, job.next_fd, PLACE_KEYS, "next.key",
 		    0600)) ||
-	    !newnode_name_file(&job.nn, job.node_fd, PLACE_KEYS, "node.key",
+	    !place_name(&job.nn.conf, job.node_fd, PLACE_KEYS, "node.key",
 		0600) ||
 	    !newnode_write_conf(&job.nn))
 		return EX_CANTCREAT;

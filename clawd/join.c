@@ -228,11 +228,11 @@ keep_key(void)
 	if (!my.key_is_new)
 		return true;
 	if (my.next_fd != -1 &&
-	    !newnode_name_file(&my.nn, my.next_fd, PLACE_KEYS, JOINING_NEXT,
+	    !place_name(&my.nn.conf, my.next_fd, PLACE_KEYS, JOINING_NEXT,
 		0600))
 		return false;
 	/* From here on these are the keys, whatever happens. */
-	return newnode_name_file(&my.nn, my.key_fd, PLACE_KEYS, JOINING_KEY,
+	return place_name(&my.nn.conf, my.key_fd, PLACE_KEYS, JOINING_KEY,
 	    0600);
 }
 
@@ -935,7 +935,8 @@ open_next(bool new)
 {
 	char next[CONF_TEXT_MAX + 64];
 
-	if (!newnode_path(&my.nn, PLACE_KEYS, JOINING_NEXT, next, sizeof(next)))
+	if (!place_file(&my.nn.conf, PLACE_KEYS, JOINING_NEXT, next,
+		sizeof(next)))
 		return false;
 	if (!new) {
 		my.next_fd = open(next, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -946,7 +947,7 @@ open_next(bool new)
 		return false;
 	if (my.nn.opts->no_recovery)
 		return true;
-	my.next_fd = newnode_unnamed(&my.nn, PLACE_KEYS);
+	my.next_fd = place_unnamed(&my.nn.conf, PLACE_KEYS);
 	return my.next_fd != -1;
 }
 
@@ -956,9 +957,9 @@ open_keys(void)
 	char joining[CONF_TEXT_MAX + 64], key[CONF_TEXT_MAX + 64];
 	struct stat st;
 
-	if (!newnode_path(&my.nn, PLACE_KEYS, JOINING_KEY, joining,
+	if (!place_file(&my.nn.conf, PLACE_KEYS, JOINING_KEY, joining,
 		sizeof(joining)) ||
-	    !newnode_path(&my.nn, PLACE_KEYS, "node.key", key, sizeof(key)))
+	    !place_file(&my.nn.conf, PLACE_KEYS, "node.key", key, sizeof(key)))
 		return false;
 	my.key_fd = open(joining, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (my.key_fd != -1)
@@ -980,7 +981,7 @@ open_keys(void)
 		return false;
 	}
 	my.key_is_new = true;
-	my.key_fd = newnode_unnamed(&my.nn, PLACE_KEYS);
+	my.key_fd = place_unnamed(&my.nn.conf, PLACE_KEYS);
 	return my.key_fd != -1 && open_next(true);
 }
 
@@ -992,7 +993,7 @@ publish_registry(void)
 	bool ok;
 	int fd;
 
-	if (!newnode_path(&my.nn, PLACE_REGISTRY, "registry.ndjson", path,
+	if (!place_file(&my.nn.conf, PLACE_REGISTRY, "registry.ndjson", path,
 		sizeof(path)))
 		return false;
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -1010,8 +1011,8 @@ publish_one(const char *joining, const char *name)
 	char from[CONF_TEXT_MAX + 64], to[CONF_TEXT_MAX + 64];
 	bool ok;
 
-	ok = newnode_path(&my.nn, PLACE_KEYS, joining, from, sizeof(from)) &&
-	    newnode_path(&my.nn, PLACE_KEYS, name, to, sizeof(to)) &&
+	ok = place_file(&my.nn.conf, PLACE_KEYS, joining, from, sizeof(from)) &&
+	    place_file(&my.nn.conf, PLACE_KEYS, name, to, sizeof(to)) &&
 	    (link(from, to) == 0 || errno == EEXIST);
 	if (!ok)
 		log_warn("keys/%s", name);
@@ -1038,7 +1039,7 @@ forget_one(const char *name)
 {
 	char path[CONF_TEXT_MAX + 64];
 
-	if (newnode_path(&my.nn, PLACE_KEYS, name, path, sizeof(path)) &&
+	if (place_file(&my.nn.conf, PLACE_KEYS, name, path, sizeof(path)) &&
 	    unlink(path) == -1 && errno != ENOENT)
 		log_warn("%s", path);
 }
@@ -1173,7 +1174,7 @@ static int
 write_request(void)
 {
 	const char *to = my.nn.opts->request;
-	char text[JOINREQ_TEXT_MAX];
+	char text[JOINREQ_TEXT_MAX], key[IDENTITY_TEXT_SIZE];
 	FILE *f;
 	bool ok;
 
@@ -1183,9 +1184,17 @@ write_request(void)
 	ok = f != NULL && fprintf(f, "%s\n", text) > 0 && fflush(f) == 0;
 	if (f != NULL && f != stdout)
 		ok = fclose(f) == 0 && ok;
-	if (!ok)
+	if (!ok) {
 		log_warn("%s", to);
-	return ok ? EXIT_SUCCESS : EX_CANTCREAT;
+		return EX_CANTCREAT;
+	}
+	/* Standard output may be the request. */
+	identity_text(my.identity, key);
+	fprintf(stderr,
+	    "request of %s, %s; there: claw node:add --request FILE, which "
+	    "shows the same key\n",
+	    my.nn.name, key);
+	return EXIT_SUCCESS;
 }
 
 /* Runs until something ends it. */

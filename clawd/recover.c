@@ -35,7 +35,6 @@
 
 static struct {
 	struct event_base *base;
-	struct newnode nn; /* its conf alone */
 	char code[RECOVERY_TEXT_SIZE];
 	int next_fd, new_key_fd, new_next_fd;
 	uint8_t identity[32];
@@ -227,9 +226,9 @@ publish(void)
 		close(dir);
 	}
 	return rename_key("node.key", "node.key.lost") &&
-	    newnode_name_file(&job.nn, job.new_next_fd, PLACE_KEYS,
+	    place_name(&suite.conf, job.new_next_fd, PLACE_KEYS,
 		"next.key.recovered", 0600) &&
-	    newnode_name_file(&job.nn, job.new_key_fd, PLACE_KEYS, "node.key",
+	    place_name(&suite.conf, job.new_key_fd, PLACE_KEYS, "node.key",
 		0600) &&
 	    rename_key("next.key.recovered", "next.key");
 }
@@ -239,14 +238,14 @@ open_files(void)
 {
 	char path[CONF_TEXT_MAX + 64];
 
-	job.nn.conf = suite.conf;
-	if (!newnode_path(&job.nn, PLACE_KEYS, "next.key", path, sizeof(path)))
+	if (!place_file(&suite.conf, PLACE_KEYS, "next.key", path,
+		sizeof(path)))
 		return false;
 	job.next_fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (job.next_fd == -1)
 		log_warn("%s", path);
-	job.new_key_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	job.new_next_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
+	job.new_key_fd = place_unnamed(&suite.conf, PLACE_KEYS);
+	job.new_next_fd = place_unnamed(&suite.conf, PLACE_KEYS);
 	return job.next_fd != -1 && job.new_key_fd != -1 &&
 	    job.new_next_fd != -1;
 }
