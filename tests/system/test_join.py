@@ -55,6 +55,8 @@ def new_joiner(name="beta"):
 
 
 def join(node, ticket, *flags, stdin=None, name=None):
+    if "--listen" not in flags:  # where nobody else does
+        flags += ("--listen", node.listen)
     return node.run("claw", "init", "--dir", node.dir, "--name",
                     name or node.name, "--join", ticket, *flags, input=stdin)
 
@@ -467,7 +469,8 @@ def cut(node, number, ticket):
     done = subprocess.run(
         [reachable(os.path.join(BUILD, "tests", "system", "cutoff")),
          str(number), binary("clawd"), "--init", "--dir", node.dir, "--name",
-         node.name, "--join", "-"], input=ticket + "\n", text=True,
+         node.name, "--join", "-", "--listen", node.listen],
+        input=ticket + "\n", text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         env=node.env)
     last = done.stderr.split()[-1:] or ["0"]
