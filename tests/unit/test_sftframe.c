@@ -380,6 +380,9 @@ test_small(void **state)
 	    -EBADMSG);
 	assert_int_equal(sft_again_parse(b, 4, 0x010204, &index, &why),
 	    -EBADMSG);
+	assert_int_equal(
+	    sft_again_parse(b, (UINT64_C(1) << 32) + 5, 0x010204, &index, &why),
+	    -EBADMSG);
 	out[8] = 2;
 	assert_int_equal(sft_again_parse(b, len, 0x010204, &index, &why),
 	    -EBADMSG);
