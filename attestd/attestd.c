@@ -16,7 +16,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "attestd/attestd.h"
 #include "attestd/joining.h"
@@ -62,25 +61,6 @@ commit(void)
 		rotation_self();
 }
 
-uint64_t
-attestd_now(void)
-{
-	uint64_t floor = registry_time(attestd.registry);
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec < floor ? floor : (uint64_t)now.tv_sec;
-}
-
-uint64_t
-attestd_boot(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec;
-}
-
 static void
 on_recorded(struct chan *c, struct msg *m, void *arg)
 {
@@ -115,6 +95,7 @@ attestd_record(struct auditrec *r, chan_done *done, void *arg)
 		return false;
 	}
 	(void)chan_send_AUDIT_APPEND(auditd, id, -1, auditrec_msg(r));
+	clock_recorded();
 	return true;
 }
 
@@ -126,6 +107,8 @@ on_loaded(struct chan *c, struct msg *m, void *arg)
 	(void)arg;
 	if (m == NULL || m->type == MSG_REFUSED)
 		log_warnx("the registry in force could not be recorded");
+	else
+		clock_loaded(m);
 	child_ready();
 }
 
@@ -142,6 +125,7 @@ start(void)
 		child_ready();
 		return;
 	}
+	clock_load(DESC_REGISTRY_DIR);
 	witness_load(DESC_REGISTRY_DIR);
 	why = chain_load(DESC_REGISTRY_DIR);
 	if (why == NULL)
@@ -168,7 +152,7 @@ start(void)
 static void
 peer_up(struct chan *c)
 {
-	if (chan_peer(c) == PROC_LINKD)
+	if (chan_peer(c) == PROC_LINKD || chan_peer(c) == PROC_XFERD)
 		sessions_worker(c, true);
 	else
 		chain_tell(c);
@@ -177,10 +161,10 @@ peer_up(struct chan *c)
 static void
 peer_down(struct chan *c)
 {
-	if (chan_peer(c) == PROC_LINKD)
+	if (chan_peer(c) == PROC_LINKD || chan_peer(c) == PROC_XFERD)
 		sessions_worker(c, false);
-	else if (chan_peer(c) == PROC_MESHD)
-		sessions_meshd_gone();
+	else if (chan_peer(c) == PROC_MESHD || chan_peer(c) == PROC_SFTD)
+		sessions_broker_gone(chan_peer(c));
 	else
 		rotation_gone(c);
 }
@@ -225,9 +209,11 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_REGISTRY_INSPECT, chain_on_inspect },
 	{ MSG_ROTATION_PLACE, rotation_on_place },
 	{ MSG_ROTATION_TAKE, rotation_on_take },
+	{ MSG_CLOCK_RESET, clock_on_reset },
 	{ MSG_WHY, rights_on_why },
 	{ MSG_TOKEN_MINT, rights_on_mint },
 	{ MSG_TOKEN_CHECK, rights_on_check },
+	{ MSG_PEER_FIND, chain_on_find },
 	{ MSG_SESSION_OPEN, sessions_on_open },
 	{ MSG_SESSION_CLOSED, sessions_on_closed },
 	{ MSG_JUDGE, sessions_on_judge },

@@ -3,10 +3,12 @@
  * attestd.h - what the rooms of attestd share.
  *
  *	attestd.c   configuration, start, who asks for what
+ *	clock.c     what time it is
  *	chain.c     the registry: updates, peers' lines, who hears of it
  *	sessions.c  challenges and verdicts, one session each
  *	judge.c     whether a leaf proves what it says
  *	refusals.c  which refusals of strangers are recorded singly
+ *	visits.c    how often a peer that would be let in may come
  *	invite.c    invites, and who joins by them
  *	joining.c   the other end: this node joins and does not exist yet
  *	witness.c   what peers' logs looked like when they were last shown
@@ -35,10 +37,17 @@ struct attestd {
 
 extern struct attestd attestd;
 
-/* Seconds since the epoch, never before what the registry's authorities say;
- * and of a clock that does not go back. */
+/* clock.c */
+/* Seconds since the epoch, never before what the registry's authorities say or
+ * our last record; and of a clock that does not go back. */
 uint64_t attestd_now(void);
 uint64_t attestd_boot(void);
+/* Whether it was reset before; with the answer to a first record, how far the
+ * log is; that a record is written now. */
+void clock_load(int dirfd);
+void clock_loaded(struct msg *m);
+void clock_recorded(void);
+void clock_on_reset(struct chan *c, struct msg *m);
 
 /* Whether a record could be asked for now: no audit, no action. */
 bool attestd_can_record(void);
@@ -76,6 +85,7 @@ void chain_update(struct registry_update *u, chain_done *done, void *arg);
 /* One rotation, durable when this returns. NULL, or why it is not taken. */
 const char *chain_turn(const char *line, size_t len);
 void chain_on_read(struct chan *c, struct msg *m);
+void chain_on_find(struct chan *c, struct msg *m);
 void chain_on_offer(struct chan *c, struct msg *m);
 void chain_on_update(struct chan *c, struct msg *m);
 void chain_on_cosign(struct chan *c, struct msg *m);
@@ -83,7 +93,7 @@ void chain_on_inspect(struct chan *c, struct msg *m);
 
 /* sessions.c */
 void sessions_worker(struct chan *c, bool up);
-void sessions_meshd_gone(void);
+void sessions_broker_gone(enum proc broker);
 /* The registry has moved: tell them, end those it no longer allows. */
 void sessions_review(void);
 void sessions_on_open(struct chan *c, struct msg *m);
@@ -121,8 +131,11 @@ void witness_on_latest(struct chan *c, struct msg *m);
  * bytes: none. Both are at most 2048 bytes. */
 size_t witness_own(const uint8_t **note);
 size_t witness_of(const char *peer, uint8_t out[2048]);
-/* What a peer's WELCOME said. NULL, or what of it is malformed. */
-const char *witness_take(const char *peer, const void *theirs,
+/* Now, to say of a session later when it began. */
+uint64_t witness_now(void);
+/* What a peer's WELCOME said in a session that began then. NULL, or what of it
+ * is malformed. */
+const char *witness_take(const char *peer, uint64_t began, const void *theirs,
     size_t theirs_len, const void *ours, size_t ours_len);
 
 /* rotation.c */

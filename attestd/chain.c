@@ -19,6 +19,7 @@
 #include "common/conf.h"
 #include "common/counters.h"
 #include "common/log.h"
+#include "common/netaddr.h"
 #include "common/registry_file.h"
 
 #define LINES_MAX 24576 /* of a message */
@@ -120,24 +121,21 @@ tell_keyd(struct chan *keyd)
 	(void)chan_send_KEYD_HEAD(keyd, 0, -1, &head);
 }
 
-/* The first that meshd can dial, by number; NULL: a name is none. */
-static const char *
-address_of(const struct registry_node *node)
+/* Those that meshd can dial, by number: it asks nobody for names. */
+static void
+addresses_of(const struct registry_node *node, char out[NETADDR_LIST_SIZE])
 {
-	struct sockaddr_storage ss;
-	socklen_t len;
+	struct netaddr_list l = { 0 };
 	size_t i;
 
 	for (i = 0; !node->revoked && i < node->addresses; i++)
-		if (conf_sockaddr(node->address[i], &ss, &len) == 0)
-			return node->address[i];
-	return NULL;
+		(void)netaddr_add(&l, node->address[i]);
+	netaddr_list_text(&l, out);
 }
 
 static void
 tell_meshd(struct chan *meshd)
 {
-	const char *address;
 	const struct registry_node *node;
 	struct msg_PEER_ADDRESS peer;
 	size_t i;
@@ -148,12 +146,31 @@ tell_meshd(struct chan *meshd)
 			continue;
 		memset(&peer, 0, sizeof(peer));
 		snprintf(peer.peer, sizeof(peer.peer), "%s", node->name);
-		address = address_of(node);
-		if (address != NULL)
-			snprintf(peer.address, sizeof(peer.address), "%.63s",
-			    address);
+		addresses_of(node, peer.addresses);
 		(void)chan_send_PEER_ADDRESS(meshd, 0, -1, &peer);
 	}
+}
+
+void
+chain_on_find(struct chan *c, struct msg *m)
+{
+	struct msg_PEER_FOUND found = { .addresses = "" };
+	const struct registry_node *node;
+	struct msg_PEER_FIND want;
+
+	if (!msg_get_PEER_FIND(&m->body, &want))
+		fatalx("malformed PEER_FIND");
+	node = attestd.registry == NULL ?
+	    NULL :
+	    registry_node(attestd.registry, want.peer);
+	if (node == NULL || node->revoked) {
+		chan_refuse(c, m, ENOENT, false, "%s %s", want.peer,
+		    node == NULL ? "is no node of this registry" :
+				   "is revoked");
+		return;
+	}
+	addresses_of(node, found.addresses);
+	(void)chan_send_PEER_FOUND(c, m->id, -1, &found);
 }
 
 void

@@ -32,6 +32,10 @@
 /* So many are recorded whatever others do; then as refusals are. */
 #define REUSES_SINGLY 10
 
+#define VOID                                                                    \
+	"the invite went with a restart of the inviter, whose operator has to " \
+	"invite again"
+
 /* JOIN_ANSWER.status */
 #define ADDED 0
 #define WAITS 1
@@ -151,10 +155,9 @@ close_lost(struct invite *v)
 	    "the registry has moved on since it was signed" :
 	    "the node was restarted";
 
-	v->state = INVITE_IS_CLOSED;
+	v->state = INVITE_IS_VOID;
 	(void)save();
-	log_warnx("the invite for %s is closed: %s; invite again", v->name,
-	    why);
+	log_warnx("the invite for %s is void: %s; invite again", v->name, why);
 	(void)record(AUDIT_INVITE_CLOSED, AUDIT_FAILED, v,
 	    v->has_keys ? v->identity : NULL, NULL, why, NULL, NULL);
 }
@@ -338,9 +341,7 @@ on_update(const struct chain_result *result, void *arg)
 		answer(a, WAITS, 0, text);
 	} else if (result->code == EPERM) {
 		close_lost(v);
-		answer(a, REFUSED, 0,
-		    "the invite is void by now; the inviter's operator has to "
-		    "invite again");
+		answer(a, REFUSED, 0, VOID);
 	} else {
 		log_warnx("%s was not added: %s", v->name, result->why);
 		answer(a, result->code == EAGAIN ? WAITS : REFUSED, 0,
@@ -354,6 +355,7 @@ add(struct asker *a)
 	static struct registry_update u;
 	struct invite *v = a->invite;
 	const struct registry_node *n = added(v);
+	size_t i;
 
 	if (n != NULL) {
 		on_joined(a, n);
@@ -367,6 +369,10 @@ add(struct asker *a)
 	u.node.has_next = !is_zero(v->next_hash);
 	memcpy(u.node.next, v->next_hash, sizeof(u.node.next));
 	u.node.capabilities = v->capabilities;
+	u.node.addresses = (uint32_t)v->at.n;
+	for (i = 0; i < v->at.n; i++)
+		snprintf(u.node.address[i], sizeof(u.node.address[i]), "%s",
+		    v->at.text[i]);
 	chain_update(&u, on_update, a);
 }
 
@@ -431,8 +437,16 @@ authentic(const struct msg_JOIN_ASK *ask, const struct evidence *leaf,
 	struct join_binding b;
 	const char *why = NULL;
 
-	if (join_get(ask->join, ask->join_len, j) != 0)
+	switch (join_get(ask->join, ask->join_len, j)) {
+	case 0:
+		break;
+	case -EADDRNOTAVAIL:
+		return "the request has an address that nobody could dial: "
+		       "they are numeric, of one machine each, and no two "
+		       "the same";
+	default:
 		return "the request is malformed, or of a newer version";
+	}
 	if (strcmp(leaf->name, j->name) != 0 ||
 	    evidence_verify_sig(leaf, sig, j->identity) != 0)
 		return "the session is not under the key and the name that "
@@ -453,6 +467,8 @@ admissible(const struct invite *v, const struct join *j)
 {
 	if (v->state == INVITE_IS_CLOSED)
 		return "the invite was withdrawn";
+	if (v->state == INVITE_IS_VOID)
+		return VOID;
 	if (!is_zero(v->pinned) && memcmp(v->pinned, j->identity, 32) != 0)
 		return "the invite is for another key";
 	if (v->has_keys && !same_keys(v, j))
@@ -509,6 +525,7 @@ claim(struct invite *v, const struct join *j)
 	memcpy(v->identity, j->identity, sizeof(v->identity));
 	memcpy(v->sealing, j->sealing, sizeof(v->sealing));
 	memcpy(v->next_hash, j->next_hash, sizeof(v->next_hash));
+	v->at = j->at;
 	v->has_keys = true;
 	v->state = v->confirm ? INVITE_IS_WAITING : INVITE_IS_USED;
 	if (save())
@@ -522,11 +539,13 @@ claim(struct invite *v, const struct join *j)
 static void
 announce_waiting(const struct invite *v, const char *address)
 {
-	char words[TICKET_WORDS_SIZE];
+	char words[TICKET_WORDS_SIZE], at[NETADDR_LIST_SIZE];
 
 	ticket_words(attestd.genesis, v->identity, words);
-	log_info("%s at %s asks to join and waits for an operator's yes: %s",
-	    v->name, address, words);
+	netaddr_list_text(&v->at, at);
+	log_info("%s at %s asks to join and waits for an operator's yes: %s; "
+		 "to be reached at %s",
+	    v->name, address, words, v->at.n > 0 ? at : "no address");
 }
 
 void
@@ -601,18 +620,29 @@ draft_refused(const struct msg_INVITE_OPEN *want)
 	return NULL;
 }
 
-/* A free place, or that of one which is over; NULL: all take joiners. */
+/*
+ * A free place, or that of one which is over; if there is none, that of the
+ * one whose node was added first: it only answers the same keys again. NULL:
+ * all wait for somebody.
+ */
 static struct invite *
 free_place(void)
 {
-	unsigned int i;
+	struct invite *v, *oldest = NULL;
 
 	if (invite_count < INVITES_MAX)
 		return &invites[invite_count++];
-	for (i = 0; i < invite_count; i++)
-		if (!takes_joiners(&invites[i]) && !invites[i].busy)
-			return &invites[i];
-	return NULL;
+	for (v = invites; v < invites + invite_count; v++) {
+		if (v->busy)
+			continue;
+		if (!takes_joiners(v))
+			return v;
+		if (added(v) != NULL &&
+		    (oldest == NULL ||
+			added(v)->added_seq < added(oldest)->added_seq))
+			oldest = v;
+	}
+	return oldest;
 }
 
 /* A name has one invite: a new one takes the place of what was not used. */
@@ -649,7 +679,8 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 		why = withdraw_others(a->draft.name);
 	v = why == NULL ? free_place() : NULL;
 	if (why == NULL && v == NULL)
-		why = "too many invites are open";
+		why = "as many invites as there can be are open; close one, "
+		      "or wait until one is used or expires";
 	if (v != NULL) {
 		*v = a->draft;
 		if (!save()) {
@@ -718,6 +749,7 @@ invite_on_show(struct chan *c, struct msg *m)
 			memcpy(done.identity, v->identity,
 			    sizeof(done.identity));
 			ticket_words(attestd.genesis, v->identity, done.words);
+			netaddr_list_text(&v->at, done.addresses);
 		}
 		done.proposal = (const uint8_t *)v->proposal;
 		done.proposal_len = (uint16_t)strlen(v->proposal);

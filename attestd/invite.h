@@ -7,6 +7,7 @@
  *	used	these keys may be added, and no others ever
  *	closed	withdrawn, or the operator said no
  *	expired	nobody came in time
+ *	void	keyd's permit for it has gone, with a restart
  *
  * The ticket itself is not here: only its key's public half.
  */
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/netaddr.h"
 #include "common/regupdate.h"
 
 #define INVITES_MAX 64
@@ -25,7 +27,8 @@ enum invite_state {
 	INVITE_IS_WAITING = 1,
 	INVITE_IS_USED = 2,
 	INVITE_IS_CLOSED = 3,
-	INVITE_IS_EXPIRED = 4
+	INVITE_IS_EXPIRED = 4,
+	INVITE_IS_VOID = 5
 };
 
 /* INVITE_IS_OPEN and so on as a person reads it. */
@@ -42,6 +45,7 @@ struct invite {
 	/* From waiting on: who came first. */
 	bool has_keys;
 	uint8_t identity[32], sealing[32], next_hash[32];
+	struct netaddr_list at; /* where it says that others reach it */
 	/* An authority's signature is there, others are missing. */
 	char proposal[REGISTRY_LINE_MAX + 1];
 

@@ -28,6 +28,7 @@ static const char *const state_names[] = {
 	[INVITE_IS_USED] = "used",
 	[INVITE_IS_CLOSED] = "closed",
 	[INVITE_IS_EXPIRED] = "expired",
+	[INVITE_IS_VOID] = "void",
 };
 #define STATES (sizeof(state_names) / sizeof(state_names[0]))
 
@@ -94,6 +95,7 @@ get_text(const json_t *o, const char *name, char *out, size_t size)
 static json_t *
 line_of(const struct invite *v)
 {
+	char at[NETADDR_LIST_SIZE];
 	json_t *o = json_object();
 
 	json_object_set_new(o, "name", json_string(v->name));
@@ -113,6 +115,8 @@ line_of(const struct invite *v)
 		put_hex(o, "identity", v->identity);
 		put_hex(o, "sealing", v->sealing);
 		put_hex(o, "next", v->next_hash);
+		netaddr_list_text(&v->at, at);
+		json_object_set_new(o, "addresses", json_string(at));
 	}
 	if (v->proposal[0] != '\0')
 		json_object_set_new(o, "proposal", json_string(v->proposal));
@@ -136,6 +140,7 @@ state_of(const json_t *o, enum invite_state *out)
 static bool
 parse(const json_t *o, struct invite *v)
 {
+	char at[NETADDR_LIST_SIZE];
 	uint64_t high, low;
 
 	memset(v, 0, sizeof(*v));
@@ -158,7 +163,9 @@ parse(const json_t *o, struct invite *v)
 	if (v->has_keys)
 		return get_hex(o, "identity", v->identity) &&
 		    get_hex(o, "sealing", v->sealing) &&
-		    get_hex(o, "next", v->next_hash);
+		    get_hex(o, "next", v->next_hash) &&
+		    get_text(o, "addresses", at, sizeof(at)) &&
+		    netaddr_list_parse(&v->at, at) == NULL;
 	return v->state != INVITE_IS_WAITING && v->state != INVITE_IS_USED;
 }
 

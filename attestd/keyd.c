@@ -182,11 +182,13 @@ peer_down(struct chan *c)
 		keyd_rotate_gone(c);
 		break;
 	case PROC_MESHD:
+	case PROC_SFTD:
 		/* What the one that takes its place has said stays. */
-		if (child_peer(PROC_MESHD) == NULL)
-			session_end_unclaimed();
+		if (child_peer(chan_peer(c)) == NULL)
+			session_end_unclaimed(chan_peer(c));
 		break;
 	case PROC_LINKD:
+	case PROC_XFERD:
 		session_end(child_session(c));
 		break;
 	default:
@@ -229,6 +231,8 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_SESSION_PEER, keyd_on_session_peer },
 	{ MSG_LEAF, keyd_on_leaf },
 	{ MSG_JOIN_SIGN, keyd_on_join_sign },
+	{ MSG_SEAL, keyd_on_seal },
+	{ MSG_RECEIPT, keyd_on_receipt },
 	{ 0, NULL },
 };
 

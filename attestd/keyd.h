@@ -50,6 +50,10 @@ void keyd_on_join_sign(struct chan *c, struct msg *m);
 /* A leaf that was just issued: a JOIN can only be of its session. */
 void keyd_join_leaf(uint32_t session, const uint8_t *leaf, size_t len);
 
+/* keyd_transfer.c: sftd's */
+void keyd_on_seal(struct chan *c, struct msg *m);
+void keyd_on_receipt(struct chan *c, struct msg *m);
+
 /* keyd_rotate.c: clawd's and controld's; what attestd says of us */
 void keyd_on_next_create(struct chan *c, struct msg *m);
 void keyd_on_next_file(struct chan *c, struct msg *m);

@@ -26,6 +26,7 @@
 
 static struct {
 	uint8_t *seed; /* NULL: nobody joins */
+	struct netaddr_list at;
 	uint32_t session;
 	uint8_t leaf[32]; /* of that session */
 	unsigned int signatures;
@@ -37,7 +38,8 @@ keyd_on_join_begin(struct chan *c, struct msg *m)
 	struct msg_JOIN_BEGIN begin;
 
 	(void)c;
-	if (!msg_get_JOIN_BEGIN(&m->body, &begin))
+	if (!msg_get_JOIN_BEGIN(&m->body, &begin) ||
+	    netaddr_list_parse(&my.at, begin.addresses) != NULL)
 		fatalx("malformed JOIN_BEGIN");
 	my.seed = OPENSSL_secure_malloc(TICKET_SEED_LEN);
 	if (my.seed == NULL)
@@ -91,7 +93,7 @@ keyd_on_join_sign(struct chan *c, struct msg *m)
 	memcpy(b.genesis, keyd.node.genesis, sizeof(b.genesis));
 	memcpy(b.client_leaf, want.own_leaf, sizeof(b.client_leaf));
 	memcpy(b.server_leaf, want.peer_leaf, sizeof(b.server_leaf));
-	n = statement_join(&keyd.node, my.seed, &b, body, sizeof(body));
+	n = statement_join(&keyd.node, &my.at, my.seed, &b, body, sizeof(body));
 	if (n < 0) {
 		keyd_refuse(c, m, EIO, "the request could not be signed");
 		return;
@@ -107,10 +109,12 @@ keyd_on_request_sign(struct chan *c, struct msg *m)
 {
 	struct msg_REQUEST_SIGNED done;
 	struct msg_REQUEST_SIGN want;
+	struct netaddr_list at;
 
-	if (!msg_get_REQUEST_SIGN(&m->body, &want))
+	if (!msg_get_REQUEST_SIGN(&m->body, &want) ||
+	    netaddr_list_parse(&at, want.addresses) != NULL)
 		fatalx("malformed REQUEST_SIGN");
-	if (statement_request(want.node, done.signature) != 0) {
+	if (statement_request(want.node, &at, done.signature) != 0) {
 		keyd_refuse(c, m, EINVAL, "there are no keys, or no such name");
 		return;
 	}

@@ -22,7 +22,6 @@
 #include "common/counters.h"
 #include "common/log.h"
 
-#define FRESH_EVERY_S 600
 #define CLOCK_SLACK_S 600 /* of an update's time against ours */
 #define TOKEN_SECONDS_MAX 600
 #define WAITING_MAX 8 /* as many as messages.def lets be unanswered */
@@ -35,7 +34,6 @@ static struct waiting {
 } waiting[WAITING_MAX];
 
 static bool asked; /* clawd, for the file */
-static uint64_t last_fresh_s;
 
 static uint64_t
 seconds(clockid_t clock)
@@ -205,13 +203,10 @@ update_refused(const struct registry_update *u)
 
 	if (u->time_s + CLOCK_SLACK_S < now || u->time_s > now + CLOCK_SLACK_S)
 		return "its time is not this machine's";
-	if (u->op == REGISTRY_FRESH) {
-		if (last_fresh_s != 0 &&
-		    seconds(CLOCK_BOOTTIME) - last_fresh_s < FRESH_EVERY_S)
-			return "it was said a moment ago";
-		last_fresh_s = seconds(CLOCK_BOOTTIME);
-		return NULL;
-	}
+	if (u->op == REGISTRY_FRESH)
+		return permit_fresh(seconds(CLOCK_BOOTTIME)) ?
+		    NULL :
+		    "it was said a moment ago";
 	return permit_use(u, seconds(CLOCK_BOOTTIME)) ?
 	    NULL :
 	    "no operator has asked for it";
@@ -241,6 +236,8 @@ keyd_on_update_sign(struct chan *c, struct msg *m)
 		keyd_refuse(c, m, EIO, "the update could not be signed");
 		return;
 	}
+	if (u.op == REGISTRY_FRESH)
+		permit_fresh_said(seconds(CLOCK_BOOTTIME));
 	counter_add(COUNTER_SIGNATURES, 1);
 	memcpy(done.key, sig.kid, sizeof(done.key));
 	memcpy(done.signature, sig.sig, sizeof(done.signature));

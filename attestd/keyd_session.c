@@ -35,7 +35,7 @@ keyd_on_session_role(struct chan *c, struct msg *m)
 
 	if (!msg_get_SESSION_ROLE(&m->body, &role))
 		fatalx("malformed SESSION_ROLE");
-	why = session_role(&role);
+	why = session_role(&role, chan_peer(c));
 	if (why != NULL)
 		keyd_refuse(c, m, EPERM, why);
 	else

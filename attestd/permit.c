@@ -21,6 +21,11 @@ static struct permit {
 
 static uint32_t last_id;
 
+static struct {
+	bool said;
+	uint64_t at_s;
+} fresh;
+
 static bool
 is_zero(const registry_hash h)
 {
@@ -170,4 +175,17 @@ permit_use(const struct registry_update *u, uint64_t now_s)
 			return true;
 		}
 	return false;
+}
+
+bool
+permit_fresh(uint64_t now_s)
+{
+	return !fresh.said || now_s - fresh.at_s >= PERMIT_FRESH_S;
+}
+
+void
+permit_fresh_said(uint64_t now_s)
+{
+	fresh.said = true;
+	fresh.at_s = now_s;
 }

@@ -18,6 +18,7 @@
 #define PERMIT_MAX 32
 #define PERMIT_SECONDS_MAX 86400 /* of an invite */
 #define PERMIT_ORDER_S 60	 /* of an order, at most */
+#define PERMIT_FRESH_S 600	 /* between two words that all is as it was */
 
 /*
  * The permit's number, or 0 with the reason in *why. now_s: a clock that does
@@ -42,5 +43,12 @@ bool permit_invited(const char *name, uint64_t now_s);
 
 /* Whether a permit covers this update; it is used up then. */
 bool permit_use(const struct registry_update *u, uint64_t now_s);
+
+/*
+ * "fresh" needs no permit, and is said from time to time only: whether it may
+ * be now, and that it was. One that could not be signed was not said.
+ */
+bool permit_fresh(uint64_t now_s);
+void permit_fresh_said(uint64_t now_s);
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * sessions.c - challenges and verdicts, one session each.
  *
- * meshd opens a session before a connection is handed to its worker: in which
- * role, for what, to whom; and gets the challenge. The worker brings the
- * peer's leaf on its own channel. The verdict leaves when its record is on
- * the disk; keyd hears who the peer is, so that leaves are made for it alone,
- * and meshd hears it from here and not from the worker.
+ * A broker, meshd or sftd, opens a session before a connection is handed to its
+ * worker: in which role, for what, to whom; and gets the challenge. The worker
+ * brings the peer's leaf on its own channel. The verdict leaves when its record
+ * is on the disk; keyd hears who the peer is, so that leaves are made for it
+ * alone, and the broker hears it from here and not from the worker.
  */
 #include <sys/queue.h>
 
@@ -22,6 +22,7 @@
 #include "attestd/attestd.h"
 #include "attestd/joining.h"
 #include "attestd/judge.h"
+#include "attestd/visits.h"
 #include "common/atls.h"
 #include "common/child.h"
 #include "common/counters.h"
@@ -33,22 +34,30 @@
 #define OVER_S 5
 #define REMEMBERED 64 /* refusals, for claw node:why */
 #define PULLS_PER_SECOND 20
+/* A session proves itself hourly and when the registry moves; linkd keeps to
+ * nine an hour. */
+#define AGAIN_MAX 32
+#define AGAIN_S 3600
 
 struct session {
 	TAILQ_ENTRY(session) entry;
 	uint32_t id;
 	struct chan *chan; /* of its worker; NULL: not yet, or no more */
-	bool open;	   /* meshd has told what it is */
+	bool open;	   /* its broker has told what it is */
+	enum proc broker;
 	uint8_t role, purpose;
 	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
 	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
 	char address[64];
+	uint64_t began; /* witness_now() */
 	uint8_t nonce[32];
 	bool has_nonce;
 	uint64_t nonce_s;
 	bool attested;
-	bool over;     /* refused, or ended: its worker is to end */
-	bool unproven; /* its lines are taken, and nothing else */
+	unsigned int again; /* challenges since it was, within the hour */
+	uint64_t again_s;   /* which began then */
+	bool over;	    /* refused, or ended: its worker is to end */
+	bool unproven;	    /* its lines are taken, and nothing else */
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
 	uint8_t spki[EVIDENCE_SPKI_LEN];
@@ -137,13 +146,13 @@ sessions_worker(struct chan *c, bool up)
 }
 
 void
-sessions_meshd_gone(void)
+sessions_broker_gone(enum proc broker)
 {
 	struct session *s, *next;
 
 	for (s = TAILQ_FIRST(&my.all); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, entry);
-		if (s->chan == NULL)
+		if (s->chan == NULL && s->broker == broker)
 			end(s);
 	}
 }
@@ -179,8 +188,10 @@ sessions_on_open(struct chan *c, struct msg *m)
 		return;
 	}
 	s->open = true;
+	s->broker = chan_peer(c);
 	s->role = want.role;
 	s->purpose = want.purpose;
+	s->began = witness_now();
 	snprintf(s->dialled, sizeof(s->dialled), "%s", want.peer);
 	snprintf(s->address, sizeof(s->address), "%s", want.address);
 	challenge(s);
@@ -204,6 +215,21 @@ sessions_on_closed(struct chan *c, struct msg *m)
 		end(s);
 }
 
+/* Each time that a peer proves itself again is a record, too. */
+static bool
+too_often(struct session *s)
+{
+	uint64_t now = attestd_boot();
+
+	if (!s->attested)
+		return false;
+	if (s->again == 0 || now - s->again_s >= AGAIN_S) {
+		s->again = 0;
+		s->again_s = now;
+	}
+	return ++s->again > AGAIN_MAX;
+}
+
 void
 sessions_on_renonce(struct chan *c, struct msg *m)
 {
@@ -213,6 +239,11 @@ sessions_on_renonce(struct chan *c, struct msg *m)
 	if (s == NULL || !s->open || s->over) {
 		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
 		    "that session is not open");
+		return;
+	}
+	if (too_often(s)) {
+		chan_refuse(c, m, EAGAIN, true,
+		    "it has been attested often enough for this hour");
 		return;
 	}
 	challenge(s);
@@ -359,15 +390,23 @@ send_verdict(struct session *s)
 }
 
 static void
-tell_meshd(const struct session *s, uint8_t purpose)
+tell_broker(const struct session *s, const struct judgement *j)
 {
+	const struct registry_node *own =
+	    registry_node(attestd.registry, attestd.node);
 	struct msg_SESSION_ATTESTED attested = { .session = s->id,
-		.purpose = purpose };
-	struct chan *meshd = child_peer(PROC_MESHD);
+		.purpose = j->ev.purpose,
+		.capabilities = j->capabilities,
+		.own = own == NULL || own->revoked ? 0 : own->capabilities,
+		.seq = registry_seq(attestd.registry) };
+	struct chan *broker = child_peer(s->broker);
 
 	snprintf(attested.peer, sizeof(attested.peer), "%s", s->peer);
-	if (meshd != NULL)
-		(void)chan_send_SESSION_ATTESTED(meshd, 0, -1, &attested);
+	memcpy(attested.key, s->key, sizeof(attested.key));
+	memcpy(attested.head, registry_head(attestd.registry),
+	    sizeof(attested.head));
+	if (broker != NULL)
+		(void)chan_send_SESSION_ATTESTED(broker, 0, -1, &attested);
 }
 
 /*
@@ -416,7 +455,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		memcpy(s->spki, j->ev.spki, sizeof(s->spki));
 		counter_add(COUNTER_ATTESTED, 1);
 		count_attested();
-		tell_meshd(s, j->ev.purpose);
+		tell_broker(s, j);
 	}
 	send_verdict(s);
 }
@@ -487,12 +526,31 @@ record_attested(const struct session *s, const struct judgement *j)
 	return attestd_record(&rec, on_recorded, (void *)(uintptr_t)s->id);
 }
 
+/* What a peer makes us record by coming, it may not do without end. */
+static void
+bound_visits(const struct session *s, struct judgement *j)
+{
+	if (s->role != EVIDENCE_SERVER || s->attested ||
+	    (j->alert != ATLS_ACCEPT && !j->fork) ||
+	    j->ev.purpose == EVIDENCE_JOIN ||
+	    visits_allow(j->peer, attestd_boot()))
+		return;
+	j->fork = j->newer = j->skewed = false;
+	j->alert = ATLS_POLICY;
+	snprintf(j->reason, sizeof(j->reason),
+	    "%s comes too often: it was let in thousands of times and still "
+	    "comes more than once a second; see what makes its node do that, "
+	    "or revoke it",
+	    j->peer);
+}
+
 static void
 conclude(struct session *s)
 {
 	struct judgement *j = s->verdict;
 	void *arg = (void *)(uintptr_t)s->id;
 
+	bound_visits(s, j);
 	if (j->alert != ATLS_ACCEPT) {
 		note_beside(s, j);
 		if (!record_refusal(s, j->ev.purpose, j->peer, j->reason,
@@ -541,6 +599,10 @@ sessions_on_judge(struct chan *c, struct msg *m)
 		    "that session is not open");
 		return;
 	}
+	if ((want.purpose == EVIDENCE_SFT) != (s->broker == PROC_SFTD)) {
+		child_violation(c, m, "not what its broker's sessions are for");
+		return;
+	}
 	s->verdict = calloc(1, sizeof(*s->verdict));
 	if (s->verdict == NULL)
 		fatalx("out of memory");
@@ -549,7 +611,8 @@ sessions_on_judge(struct chan *c, struct msg *m)
 	js.purpose = want.purpose;
 	js.dialled = s->attested ? s->peer : s->dialled;
 	js.prover = want.prover;
-	js.spki = s->attested ? s->spki : NULL;
+	/* Each stream of a transfer has a handshake of its own, and a key. */
+	js.spki = s->attested && s->broker != PROC_SFTD ? s->spki : NULL;
 	if (s->has_nonce && attestd_boot() - s->nonce_s <= JUDGE_NONCE_S)
 		js.nonce = s->nonce;
 	s->has_nonce = false; /* once, whatever comes of it */
@@ -607,7 +670,7 @@ sessions_on_checkpoints(struct chan *c, struct msg *m)
 	/* Who has not proved its name says nothing of that node's log. */
 	if (s == NULL || !s->attested || s->unproven)
 		return;
-	why = witness_take(s->peer, cp.theirs, cp.theirs_len, cp.ours,
+	why = witness_take(s->peer, s->began, cp.theirs, cp.theirs_len, cp.ours,
 	    cp.ours_len);
 	if (why != NULL)
 		log_warnx("%s: WELCOME: %s", s->peer, why);

@@ -154,8 +154,9 @@ sign_by_ticket(const uint8_t *seed, const uint8_t genesis[32], const void *text,
 }
 
 ssize_t
-statement_join(const struct statement_node *node, const uint8_t *seed,
-    const struct join_binding *binding, uint8_t *out, size_t size)
+statement_join(const struct statement_node *node, const struct netaddr_list *at,
+    const uint8_t *seed, const struct join_binding *binding, uint8_t *out,
+    size_t size)
 {
 	struct join j = { .name = "" };
 	uint8_t text[JOIN_SIGNED_MAX];
@@ -164,6 +165,7 @@ statement_join(const struct statement_node *node, const uint8_t *seed,
 	int r;
 
 	snprintf(j.name, sizeof(j.name), "%s", node->name);
+	j.at = *at;
 	r = keystore_public(KEY_IDENTITY, j.identity);
 	if (r == 0)
 		r = keystore_public(KEY_SEALING, j.sealing);
@@ -187,7 +189,8 @@ statement_join(const struct statement_node *node, const uint8_t *seed,
 }
 
 int
-statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN])
+statement_request(const char *node, const struct netaddr_list *at,
+    uint8_t sig[KEY_SIGNATURE_LEN])
 {
 	uint8_t text[JOINREQ_SIGNED_MAX];
 	struct joinreq j = { .name = "" };
@@ -195,6 +198,7 @@ statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN])
 	int r;
 
 	snprintf(j.name, sizeof(j.name), "%s", node);
+	j.at = *at;
 	r = keystore_public(KEY_IDENTITY, j.identity);
 	if (r == 0)
 		r = keystore_public(KEY_SEALING, j.sealing);
@@ -338,16 +342,19 @@ first_node(const struct msg_GENESIS_SIGN *m, const registry_hash genesis,
 		.op = REGISTRY_NODE_ADD,
 		.seq = 1,
 		.time_s = m->time_s };
+	struct netaddr_list at;
+	size_t i;
 	int r;
 
+	if (netaddr_list_parse(&at, m->addresses) != NULL)
+		return -EINVAL;
 	memcpy(u.prev, genesis, sizeof(u.prev));
 	snprintf(u.node.name, sizeof(u.node.name), "%s", m->node);
 	u.node.capabilities = capability_all();
-	if (m->address[0] != '\0') {
-		u.node.addresses = 1;
-		snprintf(u.node.address[0], sizeof(u.node.address[0]), "%s",
-		    m->address);
-	}
+	u.node.addresses = (uint32_t)at.n;
+	for (i = 0; i < at.n; i++)
+		snprintf(u.node.address[i], sizeof(u.node.address[i]), "%s",
+		    at.text[i]);
 	r = keystore_public(KEY_IDENTITY, u.node.identity);
 	if (r == 0)
 		r = keystore_public(KEY_SEALING, u.node.sealing);
@@ -378,4 +385,53 @@ statement_genesis(const struct msg_GENESIS_SIGN *m, char *lines, size_t size)
 		return -EIO;
 	k = first_node(m, hash, lines + n, size - (size_t)n);
 	return (int)(k < 0 ? k : n + k);
+}
+
+static int
+fill_signer(struct receipt_signer *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->time_s = (uint64_t)now.tv_sec;
+	return keystore_public(KEY_IDENTITY, s->key);
+}
+
+ssize_t
+statement_seal(const struct statement_node *node, struct receipt_seal *seal,
+    uint8_t *out, size_t size)
+{
+	uint8_t text[RECEIPT_SEAL_MAX];
+	ssize_t n;
+	int r;
+
+	snprintf(seal->sender.name, sizeof(seal->sender.name), "%s",
+	    node->name);
+	r = fill_signer(&seal->sender);
+	if (r != 0)
+		return r;
+	n = receipt_seal_signed(seal, text, sizeof(text));
+	if (n < 0)
+		return n;
+	r = keystore_sign(KEY_IDENTITY, text, (size_t)n, seal->sender.sig);
+	return r != 0 ? r : receipt_seal_format(seal, out, size);
+}
+
+ssize_t
+statement_receipt(struct receipt *r, uint8_t *out, size_t size)
+{
+	uint8_t text[RECEIPT_MAX];
+	ssize_t n;
+	int e;
+
+	snprintf(r->receiver.name, sizeof(r->receiver.name), "%s",
+	    r->seal.receiver);
+	e = fill_signer(&r->receiver);
+	if (e != 0)
+		return e;
+	n = receipt_signed(r, text, sizeof(text));
+	if (n < 0)
+		return n;
+	e = keystore_sign(KEY_IDENTITY, text, (size_t)n, r->receiver.sig);
+	return e != 0 ? e : receipt_format(r, out, size);
 }

@@ -19,6 +19,7 @@
 #include "common/evidence.h"
 #include "common/join.h"
 #include "common/msg.h"
+#include "common/receipt.h"
 #include "common/regupdate.h"
 #include "common/token.h"
 
@@ -53,14 +54,16 @@ ssize_t statement_leaf(const struct statement_node *node, struct evidence *ev,
     uint8_t *out, size_t size);
 
 /*
- * JOIN (join.h): this node asks to be registered, with the ticket's key and
- * its own. Length of the body, or negative.
+ * JOIN (join.h): this node, reached at these addresses, asks to be registered,
+ * with the ticket's key and its own. Length of the body, or negative.
  */
-ssize_t statement_join(const struct statement_node *node, const uint8_t *seed,
+ssize_t statement_join(const struct statement_node *node,
+    const struct netaddr_list *at, const uint8_t *seed,
     const struct join_binding *binding, uint8_t *out, size_t size);
 
 /* A request to join by file (joinreq.h). */
-int statement_request(const char *node, uint8_t sig[KEY_SIGNATURE_LEN]);
+int statement_request(const char *node, const struct netaddr_list *at,
+    uint8_t sig[KEY_SIGNATURE_LEN]);
 
 /* An update of the registry, by the authority key or the key for `fresh`. */
 int statement_update(const struct registry_update *u,
@@ -83,6 +86,14 @@ ssize_t statement_reveal(const struct statement_node *node, uint64_t ksn,
 /* A token over these claims; iss, sub, iat and jti are filled in here. */
 ssize_t statement_token(struct token_claims *claims, uint32_t seconds,
     char *out, size_t size);
+
+/*
+ * A seal and a receipt (receipt.h): the name, the time and the key of who
+ * signs are filled in here. Length, or negative.
+ */
+ssize_t statement_seal(const struct statement_node *node,
+    struct receipt_seal *seal, uint8_t *out, size_t size);
+ssize_t statement_receipt(struct receipt *r, uint8_t *out, size_t size);
 
 /*
  * The first two lines of a registry: one authority, threshold 1, and this

@@ -8,6 +8,10 @@
  * check on the machine itself finds a log and its checkpoints set back
  * together. A peer's checkpoint is kept as it came, in a file of its own; it
  * comes over a session in which the peer is attested, from the peer itself.
+ *
+ * Of two sessions at a time the WELCOME that was said first may be read last.
+ * So what is older says something only in a session that began after the newer
+ * one was read here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +29,7 @@
 
 #define NOTE_LEN_MAX 2048
 #define FILE_PREFIX "checkpoint."
+#define LATELY_MAX 1024 /* as many as there can be sessions */
 
 static int dir = -1;
 
@@ -32,6 +37,13 @@ static struct {
 	uint8_t note[NOTE_LEN_MAX];
 	size_t len;
 } own;
+
+/* Whose was kept when; the order of things in this process, not a clock. */
+static struct {
+	char peer[REGISTRY_NAME_SIZE];
+	uint64_t at;
+} lately[LATELY_MAX];
+static uint64_t now;
 
 /* A checkpoint, as far as it can be compared. */
 struct seen {
@@ -72,6 +84,39 @@ goes_on(const struct seen *was, const struct seen *is)
 	if (was->cp.size != is->cp.size)
 		return is->cp.size > was->cp.size;
 	return memcmp(was->cp.root, is->cp.root, sizeof(was->cp.root)) == 0;
+}
+
+uint64_t
+witness_now(void)
+{
+	return ++now;
+}
+
+static void
+note_kept(const char *peer)
+{
+	size_t i, oldest = 0;
+
+	for (i = 0; i < LATELY_MAX; i++) {
+		if (strcmp(lately[i].peer, peer) == 0)
+			break;
+		if (lately[i].at < lately[oldest].at)
+			oldest = i;
+	}
+	i = i < LATELY_MAX ? i : oldest;
+	snprintf(lately[i].peer, sizeof(lately[i].peer), "%s", peer);
+	lately[i].at = ++now;
+}
+
+static bool
+kept_since(const char *peer, uint64_t began)
+{
+	size_t i;
+
+	for (i = 0; i < LATELY_MAX; i++)
+		if (strcmp(lately[i].peer, peer) == 0)
+			return lately[i].at > began;
+	return false;
 }
 
 void
@@ -130,6 +175,8 @@ keep(const char *peer, const void *note, size_t len)
 		close(fd);
 	if (!good || renameat(dir, temporary, dir, name) == -1)
 		log_warn("the checkpoint of %s cannot be kept", peer);
+	else
+		note_kept(peer);
 }
 
 static void
@@ -152,8 +199,8 @@ alarm_about(const char *peer, const char *why, const struct seen *was,
 }
 
 const char *
-witness_take(const char *peer, const void *theirs, size_t theirs_len,
-    const void *ours, size_t ours_len)
+witness_take(const char *peer, uint64_t began, const void *theirs,
+    size_t theirs_len, const void *ours, size_t ours_len)
 {
 	uint8_t note[NOTE_LEN_MAX];
 	struct seen was, is;
@@ -164,9 +211,12 @@ witness_take(const char *peer, const void *theirs, size_t theirs_len,
 			return "what it shows is no checkpoint of its log";
 		n = witness_of(peer, note);
 		if (n > 0 && read_note(note, n, peer, &was) &&
-		    !goes_on(&was, &is))
-			alarm_about(peer, "its log was set back", &was, &is);
-		else
+		    !goes_on(&was, &is)) {
+			if (!kept_since(peer, began) ||
+			    was.cp.size == is.cp.size)
+				alarm_about(peer, "its log was set back", &was,
+				    &is);
+		} else
 			keep(peer, theirs, theirs_len);
 	}
 	if (ours_len > 0) {

@@ -59,7 +59,9 @@ static struct {
 	char unpublished[NOTE_CHECKPOINT_MAX]; /* signed, the disk was full */
 	size_t unpublished_len;
 	unsigned int intents;
-	int disk_state; /* 0 fine, 1 above warn_at, 2 above refuse_at */
+	int64_t newest_ms; /* latest time of a record since clock.reset */
+	int64_t coming_ms; /* the same with those that are not durable yet */
+	int disk_state;	   /* 0 fine, 1 above warn_at, 2 above refuse_at */
 	bool reserve_short;
 } j;
 
@@ -192,6 +194,7 @@ answer_all(int error)
 	size_t i;
 
 	snprintf(done.shard, sizeof(done.shard), "%s", shard_name(j.shard));
+	done.newest = j.newest_ms > 0 ? (uint64_t)j.newest_ms / 1000 : 0;
 	for (i = 0; i < j.replies; i++) {
 		r = &j.reply[i];
 		if (r->chan == NULL)
@@ -236,6 +239,9 @@ commit(void)
 	counter_add(COUNTER_AUDIT_RECORDS, shard_size(j.shard) - before);
 	counter_add(COUNTER_AUDIT_BYTES, shard_bytes(j.shard) - bytes);
 	counter_set(COUNTER_AUDIT_SIZE, shard_size(j.shard));
+	if (r == 0)
+		j.newest_ms = j.coming_ms;
+	j.coming_ms = j.newest_ms;
 	if (j.on_commit != NULL)
 		j.on_commit(shard_size(j.shard));
 	answer_all(r);
@@ -272,6 +278,19 @@ most_bytes(const struct line_attr *attrs, size_t count)
 	return n < LINE_BYTES_MAX ? n : LINE_BYTES_MAX;
 }
 
+static bool
+resets_clock(const struct line_attr *attrs, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (strcmp(attrs[i].name, "event") == 0)
+			return attrs[i].len == sizeof(LINE_CLOCK_RESET) - 1 &&
+			    memcmp(attrs[i].data, LINE_CLOCK_RESET,
+				attrs[i].len) == 0;
+	return false;
+}
+
 int
 journal_append(const struct line_attr *attrs, size_t count,
     enum journal_class class, struct chan *c, uint32_t id, uint64_t *number)
@@ -296,6 +315,8 @@ journal_append(const struct line_attr *attrs, size_t count,
 		return e;
 	if (number != NULL)
 		*number = n;
+	if (env.ts_ms > j.coming_ms || resets_clock(attrs, count))
+		j.coming_ms = env.ts_ms;
 	r = &j.reply[j.replies++];
 	*r = (struct reply){ c, id, n };
 	j.pending_bytes += most_bytes(attrs, count);
@@ -572,6 +593,13 @@ journal_serve(const struct line_attr *first, size_t count)
 	check_disk();
 	if (shard_size(j.shard) > shard_checkpoint_size(j.shard))
 		sign_later();
+}
+
+void
+journal_seen(int64_t newest_ms)
+{
+	if (newest_ms > j.newest_ms)
+		j.newest_ms = j.coming_ms = newest_ms;
 }
 
 void

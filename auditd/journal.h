@@ -105,6 +105,9 @@ void journal_serve(const struct line_attr *first, size_t count);
 /* The shard is about to be closed, or another one taken. */
 void journal_leave(void);
 
+/* What is there already has been written up to this time (ms since 1970). */
+void journal_seen(int64_t newest_ms);
+
 /* A line written now: boot id and both clocks. */
 void journal_stamp(struct line_env *env);
 

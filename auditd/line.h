@@ -25,7 +25,8 @@
 #define LINE_SIG_MAX 128u /* bytes of a signature */
 #define LINE_INT_MAX ((UINT64_C(1) << 53) - 1)
 #define LINE_BOOT_LEN 36u
-#define LINE_TS_LEN 24u /* 2026-11-21T11:00:00.000Z */
+#define LINE_CLOCK_RESET "clock.reset" /* event: times before do not count */
+#define LINE_TS_LEN 24u		       /* 2026-11-21T11:00:00.000Z */
 
 enum line_type {
 	LINE_TEXT, /* data, len: bytes from anywhere; shown safely */

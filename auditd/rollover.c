@@ -438,6 +438,8 @@ rollover_start(void (*ready)(void), void (*opened)(void))
 		    &cur.shard);
 	if (!shardname_parse(name, &cur.order) || (r != 0 && r != -ENOENT))
 		fatalx("the audit log cannot be opened: %s", strerror(-r));
+	if (r == 0)
+		journal_seen(cur.report.newest_ms);
 	if (r == 0 && cur.report.damage != SHARD_SOUND)
 		roll_back("it is damaged");
 	else if (r == -ENOENT || shard_size(cur.shard) == 0)

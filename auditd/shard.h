@@ -46,6 +46,7 @@ struct shard_report {
 	bool created;
 	uint64_t lines; /* whole, chained lines */
 	uint64_t bytes;
+	int64_t newest_ms;   /* latest time of any line since clock.reset */
 	uint64_t checkpoint; /* size of the published checkpoint, 0: none */
 	uint8_t checkpoint_root[32]; /* as found on disk at the start */
 	uint64_t torn_bytes;	     /* cut from the end; 0: nothing */

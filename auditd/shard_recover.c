@@ -183,6 +183,18 @@ at_checkpoint(struct recovery *r, uint64_t end)
 	return tile_grow_partials(&r->s->grow, compare, r);
 }
 
+/* An operator may say that the times before were wrong. */
+static void
+note_time(struct recovery *r, const struct line_view *v)
+{
+	char event[32];
+
+	if (v->env.ts_ms >= r->rep->newest_ms ||
+	    (line_text(v, "event", event, sizeof(event)) > 0 &&
+		strcmp(event, LINE_CLOCK_RESET) == 0))
+		r->rep->newest_ms = v->env.ts_ms;
+}
+
 /* A line that parses: 0 and it counts, -EBADMSG: it does not chain. */
 static int
 take(struct recovery *r, const struct line_view *v, const char *line,
@@ -206,6 +218,7 @@ take(struct recovery *r, const struct line_view *v, const char *line,
 		intent_close(r, v->intent);
 	if (v->is_intent)
 		ret = intent_open(r, v->env.n, offset, len);
+	note_time(r, v);
 	memcpy(s->prev, leaf, sizeof(leaf));
 	merkle_append(&r->all, leaf);
 	s->bytes = offset + len + 1;

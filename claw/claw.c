@@ -26,6 +26,7 @@
 #include "claw/out.h"
 #include "claw/path.h"
 #include "common/counters.h"
+#include "common/netaddr.h"
 #include "common/proc.h"
 
 #define ANSWER_MS 10000
@@ -299,8 +300,8 @@ init_run(const struct cmd *c)
 	const char *listen = cmd_value(c, FLAG_INIT_LISTEN);
 	const char *join = cmd_value(c, FLAG_INIT_JOIN);
 	char clawd[PATH_MAX];
-	const char *argv[21];
-	size_t i, n = 0;
+	const char *at[NETADDR_MAX + 1], *argv[21 + 2 * NETADDR_MAX];
+	size_t i, addresses, n = 0;
 
 	if (join != NULL && strcmp(join, "-") != 0 && join[0] != '@') {
 		if (!hand_over_ticket(join))
@@ -317,9 +318,17 @@ init_run(const struct cmd *c)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "only root can make the system's node; name a folder of "
 		    "your own with --dir DIR");
+	addresses = cmd_values(c, FLAG_INIT_ADDRESS, at, NETADDR_MAX + 1);
+	if (addresses > NETADDR_MAX)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "--address is given at most %d times", NETADDR_MAX);
 	path_clawd(clawd);
 	argv[n++] = clawd;
 	argv[n++] = "--init";
+	for (i = 0; i < addresses; i++) {
+		argv[n++] = "--address";
+		argv[n++] = at[i];
+	}
 	if (name != NULL) {
 		argv[n++] = "--name";
 		argv[n++] = name;

@@ -218,14 +218,16 @@ print_invite(const json_t *v)
 {
 	char time[MESH_TIME_SIZE];
 	const char *state = mesh_text(v, "state");
+	const char *at = mesh_text(v, "addresses");
 
 	if (strcmp(state, "used") == 0)
 		state = mesh_true(v, "added") ? "joined" : "not signed yet";
 	printf("%-20s %-14s %s", mesh_text(v, "name"), state,
 	    mesh_time((uint64_t)mesh_number(v, "expiry"), time));
 	if (json_is_string(json_object_get(v, "identity")))
-		printf("  %s\n%37s%s", mesh_text(v, "identity"), "",
-		    mesh_text(v, "words"));
+		printf("  %s\n%37s%s\n%37sreached at %s",
+		    mesh_text(v, "identity"), "", mesh_text(v, "words"), "",
+		    at[0] != '\0' ? at : "no address");
 	putchar('\n');
 	/* For the file that the other authorities sign. */
 	if (!mesh_true(v, "added") && mesh_text(v, "proposal")[0] == '{')

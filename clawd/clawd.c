@@ -57,9 +57,9 @@ usage(FILE *out)
 	      "       clawd --recover [-f FILE]\n"
 	      "       clawd --init [--dir DIR] --name NAME "
 	      "[--listen ADDR:PORT]\n"
+	      "                    [--address ADDR:PORT]... [--no-recovery]\n"
 	      "                    [--join TICKET|@FILE|- | --request FILE |\n"
 	      "                    --complete FILE --genesis HASH]\n"
-	      "                    [--no-recovery]\n"
 	      "\n"
 	      "  -f, --file FILE   configuration (" CLAW_SYSCONFDIR
 	      "/claw/claw.yaml)\n"
@@ -96,6 +96,7 @@ enum {
 	DIR,
 	NAME,
 	LISTEN,
+	ADDRESS,
 	JOIN,
 	REQUEST,
 	COMPLETE,
@@ -114,6 +115,7 @@ static const struct option longs[] = {
 	{ "dir", required_argument, NULL, DIR },
 	{ "name", required_argument, NULL, NAME },
 	{ "listen", required_argument, NULL, LISTEN },
+	{ "address", required_argument, NULL, ADDRESS },
 	{ "join", required_argument, NULL, JOIN },
 	{ "no-recovery", no_argument, NULL, WITHOUT_CODE },
 	{ "recover", no_argument, NULL, RECOVER },
@@ -125,6 +127,17 @@ static const struct option longs[] = {
 #endif
 	{ NULL, 0, NULL, 0 },
 };
+
+static void
+add_address(struct init_opts *o, const char *address)
+{
+	if (o->addresses == NETADDR_MAX) {
+		fprintf(stderr, "clawd: --address is given at most %d times\n",
+		    NETADDR_MAX);
+		exit(EX_USAGE);
+	}
+	o->address[o->addresses++] = address;
+}
 
 static void
 parse_options(int argc, char **argv, struct options *o)
@@ -150,6 +163,9 @@ parse_options(int argc, char **argv, struct options *o)
 			break;
 		case LISTEN:
 			o->new_node.listen = optarg;
+			break;
+		case ADDRESS:
+			add_address(&o->new_node, optarg);
 			break;
 		case JOIN:
 			o->new_node.join = optarg[0] != '\0' ? optarg : ticket;
@@ -185,7 +201,8 @@ parse_options(int argc, char **argv, struct options *o)
 	if (optind != argc ||
 	    (o->init && o->new_node.name == NULL && o->new_node.join == NULL) ||
 	    (!o->init &&
-		(o->new_node.name != NULL || o->new_node.join != NULL))) {
+		(o->new_node.name != NULL || o->new_node.join != NULL ||
+		    o->new_node.addresses > 0))) {
 		usage(stderr);
 		exit(EX_USAGE);
 	}

@@ -21,6 +21,7 @@
 #include "clawd/account.h"
 #include "clawd/init.h"
 #include "clawd/newnode.h"
+#include "clawd/reached.h"
 #include "clawd/spawn.h"
 #include "common/chan.h"
 #include "common/log.h"
@@ -87,14 +88,6 @@ on_genesis(struct chan *c, struct msg *m, void *arg)
 	event_base_loopbreak(job.base);
 }
 
-/* "0.0.0.0:7946" is no address for others. */
-static bool
-reachable(const char *listen)
-{
-	return strncmp(listen, "0.0.0.0:", 8) != 0 &&
-	    strncmp(listen, "[::]:", 5) != 0;
-}
-
 static void
 on_authority(struct chan *c, struct msg *m, void *arg)
 {
@@ -104,9 +97,7 @@ on_authority(struct chan *c, struct msg *m, void *arg)
 
 	(void)arg;
 	snprintf(g.node, sizeof(g.node), "%s", job.nn.name);
-	if (job.nn.opts->listen != NULL && reachable(job.nn.opts->listen))
-		snprintf(g.address, sizeof(g.address), "%s",
-		    job.nn.opts->listen);
+	netaddr_list_text(&job.nn.at, g.addresses);
 	if (!refused(m))
 		(void)chan_send_GENESIS_SIGN(c,
 		    chan_ask(c, MSG_GENESIS_SIGN, on_genesis, NULL), -1, &g);
@@ -262,6 +253,8 @@ init_node(const struct init_opts *opts)
 	job.nn.name = opts->name;
 	if (!newnode_plan(&job.nn))
 		return EX_CONFIG;
+	if (!reached_at(opts, job.nn.conf.node_listen, NULL, &job.nn.at))
+		return EX_DATA;
 	if (!newnode_make(&job.nn))
 		return EX_CANTCREAT;
 	if (newnode_path(&job.nn, PLACE_KEYS, "node.key", key, sizeof(key)) &&

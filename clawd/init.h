@@ -7,11 +7,17 @@
 #define CLAW_CLAWD_INIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "common/netaddr.h"
 
 struct init_opts {
 	const char *dir; /* NULL: the system's folders */
 	const char *name;
 	const char *listen; /* NULL: the default */
+	/* Where others reach it; none given: as it listens. */
+	const char *address[NETADDR_MAX];
+	size_t addresses;
 	bool insecure;
 	bool no_recovery; /* no next key */
 	/* Of a join: */

@@ -37,6 +37,7 @@
 #include "clawd/account.h"
 #include "clawd/init.h"
 #include "clawd/newnode.h"
+#include "clawd/reached.h"
 #include "clawd/spawn.h"
 #include "common/atls.h"
 #include "common/chan.h"
@@ -44,6 +45,7 @@
 #include "common/identity.h"
 #include "common/joinreq.h"
 #include "common/log.h"
+#include "common/netaddr.h"
 #include "common/ticket.h"
 
 #define EX_TEMPFAIL 75
@@ -238,12 +240,15 @@ static void
 say_words(void)
 {
 	char words[TICKET_WORDS_SIZE], key[IDENTITY_TEXT_SIZE];
+	char at[NETADDR_LIST_SIZE];
 
 	ticket_words(my.nn.genesis, my.identity, words);
 	identity_text(my.identity, key);
+	netaddr_list_text(&my.nn.at, at);
 	printf("joining as %s, %s; the inviter sees the same six words:\n"
-	       "  %s\n",
-	    my.nn.name, key, words);
+	       "  %s\n"
+	       "the registry will say that it is reached at %s\n",
+	    my.nn.name, key, words, my.nn.at.n > 0 ? at : "no address");
 	fflush(stdout);
 }
 
@@ -269,6 +274,8 @@ sign_request(struct chan *c)
 	struct msg_REQUEST_SIGN want = { 0 };
 
 	snprintf(want.node, sizeof(want.node), "%s", my.nn.name);
+	netaddr_list_text(&my.nn.at, want.addresses);
+	my.request.at = my.nn.at;
 	snprintf(my.request.name, sizeof(my.request.name), "%s", my.nn.name);
 	memcpy(my.request.identity, my.identity, 32);
 	memcpy(my.request.sealing, my.sealing, 32);
@@ -305,6 +312,7 @@ on_keys(struct chan *c, struct msg *m, void *arg)
 	}
 	if (my.nn.opts->join != NULL) {
 		memcpy(begin.seed, my.ticket.seed, sizeof(begin.seed));
+		netaddr_list_text(&my.nn.at, begin.addresses);
 		(void)chan_send_JOIN_BEGIN(c, 0, -1, &begin);
 		explicit_bzero(&begin, sizeof(begin));
 		explicit_bzero(my.ticket.seed, sizeof(my.ticket.seed));
@@ -512,7 +520,7 @@ dial(const char *address)
 	int error = 0;
 	socklen_t len, error_len = sizeof(error);
 
-	if (conf_sockaddr(address, &ss, &len) != 0) {
+	if (netaddr_parse(address, &ss, &len) != 0) {
 		snprintf(my.why, sizeof(my.why),
 		    "%s: only numeric addresses are dialled", address);
 		return -1;
@@ -1090,7 +1098,7 @@ take_addresses(void)
 	size_t i, n = 0;
 
 	for (i = 0; i < my.ticket.n_addrs; i++)
-		if (conf_sockaddr(my.ticket.addr[i], &ss, &len) == 0 &&
+		if (netaddr_parse(my.ticket.addr[i], &ss, &len) == 0 &&
 		    n + strlen(my.ticket.addr[i]) + 2 < sizeof(my.nn.peers))
 			n += (size_t)snprintf(my.nn.peers + n,
 			    sizeof(my.nn.peers) - n, "%s%s", n == 0 ? "" : " ",
@@ -1213,6 +1221,9 @@ join_node(const struct init_opts *opts)
 		return status;
 	if (!newnode_plan(&my.nn))
 		return EX_CONFIG;
+	if (!reached_at(opts, my.nn.conf.node_listen,
+		opts->join != NULL ? &my.ticket : NULL, &my.nn.at))
+		return EX_DATA;
 	if (!newnode_make(&my.nn) || !open_keys())
 		return EX_CANTCREAT;
 	run();

@@ -11,15 +11,16 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include "clawd/account.h"
 #include "clawd/listen.h"
 #include "common/log.h"
+#include "common/netaddr.h"
 
 /* Of the local sockets; on the network a full queue costs who calls a second.
  */
@@ -88,7 +89,7 @@ listen_tcp(const char *key, const char *addr, bool next)
 	socklen_t len;
 	int fd, one = 1;
 
-	if (conf_sockaddr(addr, &ss, &len) != 0) {
+	if (netaddr_parse(addr, &ss, &len) != 0) {
 		log_errorx("%s: %s is no address", key, addr);
 		return -1;
 	}

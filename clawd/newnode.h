@@ -29,7 +29,8 @@ struct newnode {
 	struct conf conf;
 	char file[CONF_PATH_MAX]; /* claw.yaml */
 	uint8_t genesis[32];
-	char peers[1024]; /* for node.sync.gossip_peers */
+	char peers[1024];	/* for node.sync.gossip_peers */
+	struct netaddr_list at; /* where others reach it */
 };
 
 /* The configuration as it will be, checked before anything is made. */

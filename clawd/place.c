@@ -95,9 +95,12 @@ make_above(const char *path)
 	return true;
 }
 
+/* It has its name when it has its owner and mode: who is cut off in between
+ * finds it and goes on. */
 static bool
 make_one(const char *path, enum place p)
 {
+	char temp[CONF_TEXT_MAX + 8];
 	struct stat st;
 	int fd;
 	bool ok;
@@ -106,16 +109,17 @@ make_one(const char *path, enum place p)
 		return true; /* place_check() judges it */
 	if (!make_above(path))
 		return false;
-	if (mkdir(path, 0700) == -1 ||
-	    (fd = open(path,
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	if ((mkdir(temp, 0700) == -1 && errno != EEXIST) ||
+	    (fd = open(temp,
 		 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
-		log_warn("cannot make the folder %s", path);
+		log_warn("cannot make the folder %s", temp);
 		return false;
 	}
 	ok = (geteuid() != 0 || fchown(fd, owner_uid(p), owner_gid(p)) == 0) &&
-	    fchmod(fd, places[p].mode) == 0;
+	    fchmod(fd, places[p].mode) == 0 && rename(temp, path) == 0;
 	if (!ok)
-		log_warn("cannot set owner and mode of %s", path);
+		log_warn("cannot set owner, mode and name of %s", path);
 	close(fd);
 	return ok;
 }

@@ -300,6 +300,29 @@ hello(SSL *ssl, int *alert, void *arg)
 	return SSL_CLIENT_HELLO_ERROR;
 }
 
+/* What it wants in the first place, as far as that is a protocol of ours. */
+static void
+why_not_spoken(struct atls *a, const unsigned char *in, unsigned int inlen)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz-/0123456789";
+	char name[ATLS_ALPN_SIZE] = "";
+
+	if (inlen > 0 && in[0] < sizeof(name) && in[0] < inlen) {
+		memcpy(name, in + 1, in[0]);
+		name[in[0]] = '\0';
+	}
+	if (name[0] != '\0' && strlen(name) == in[0] &&
+	    strspn(name, allowed) == in[0])
+		atls_why_set(a,
+		    "peer wants to speak %s, which we do not speak now "
+		    "(alert %d)",
+		    name, SSL_AD_NO_APPLICATION_PROTOCOL);
+	else
+		atls_why_set(a,
+		    "peer wants to speak nothing that we speak (alert %d)",
+		    SSL_AD_NO_APPLICATION_PROTOCOL);
+}
+
 static int
 choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
     const unsigned char *in, unsigned int inlen, void *arg)
@@ -318,8 +341,7 @@ choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 		*out = p;
 		return SSL_TLSEXT_ERR_OK;
 	}
-	atls_why_set(a, "peer wants to speak nothing that we speak (alert %d)",
-	    SSL_AD_NO_APPLICATION_PROTOCOL);
+	why_not_spoken(a, in, inlen);
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

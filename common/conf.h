@@ -57,6 +57,7 @@ struct conf_origin {
 #define CONF_FIELD_PERCENT(field, max) uint64_t field;
 #define CONF_FIELD_DURATION(field, max) uint64_t field;
 #define CONF_FIELD_SIZE(field, max) uint64_t field;
+#define CONF_FIELD_POW2(field, max) uint64_t field;
 
 struct conf {
 #define KEY(id, path, field, type, def, min, max, reload, env, desc)           \
@@ -177,9 +178,6 @@ void conf_print(const struct conf *, FILE *, bool origins);
  * messages. 0, or -EINVAL with the reason in why (at most len bytes).
  */
 int conf_check_value(enum conf_key, const char *text, char *why, size_t len);
-
-/* Numeric "192.0.2.1:80" or "[::1]:80" as a socket address; 0 or -EINVAL. */
-int conf_sockaddr(const char *text, struct sockaddr_storage *, socklen_t *);
 
 /* The 32 bytes of a HASH value; 0 or -EINVAL. */
 int conf_hash_bytes(const char *text, uint8_t out[32]);

@@ -7,8 +7,6 @@
  * a bare number where seconds and minutes, or megabytes and mebibytes, could
  * be meant is refused with the text that would have been right.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -18,6 +16,7 @@
 
 #include "common/confkey.h"
 #include "common/conftext.h"
+#include "common/netaddr.h"
 #include "common/suggest.h"
 
 enum { RESTART, RELOAD };
@@ -72,6 +71,7 @@ units_of(enum conf_type type)
 	case CONF_TYPE_DURATION:
 		return durations;
 	case CONF_TYPE_SIZE:
+	case CONF_TYPE_POW2:
 		return sizes;
 	case CONF_TYPE_PERCENT:
 		return percents;
@@ -107,6 +107,7 @@ unit_advice(const struct confkey *k, const char *digits, size_t n,
 		    (int)n, digits, (int)n, digits);
 		break;
 	case CONF_TYPE_SIZE:
+	case CONF_TYPE_POW2:
 		(void)snprintf(why, len,
 		    "needs one of the units K, M, G (binary): write %.*s%c "
 		    "for %.*s %ciB",
@@ -133,9 +134,20 @@ number_shape(const struct confkey *k, char *why, size_t len)
 		[CONF_TYPE_PERCENT] = "a percentage such as 75%",
 		[CONF_TYPE_DURATION] = "a duration such as 100ms, 30s, 5m, 1h",
 		[CONF_TYPE_SIZE] = "a size such as 512K, 8M, 10G",
+		[CONF_TYPE_POW2] = "a size such as 1M, 8M, 32M",
 	};
 
 	(void)snprintf(why, len, "takes %s", shapes[k->type]);
+}
+
+static uint64_t
+nearest_pow2(uint64_t v)
+{
+	uint64_t p = 1;
+
+	while (p <= v / 2)
+		p *= 2;
+	return v - p <= 2 * p - v ? p : 2 * p;
 }
 
 static int
@@ -173,6 +185,12 @@ read_number(const struct confkey *k, const char *text, uint64_t *v, char *why,
 		return -EINVAL;
 	}
 	*v *= u->factor;
+	if (k->type == CONF_TYPE_POW2 && (*v & (*v - 1)) != 0) {
+		number_text(k->type, nearest_pow2(*v), least, sizeof(least));
+		(void)snprintf(why, len,
+		    "must be a power of two; the nearest is %s", least);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -329,45 +347,6 @@ conf_hash_bytes(const char *text, uint8_t out[32])
 	return 0;
 }
 
-int
-conf_sockaddr(const char *text, struct sockaddr_storage *ss, socklen_t *len)
-{
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	char host[INET6_ADDRSTRLEN];
-	const char *colon = strrchr(text, ':');
-	bool six = text[0] == '[';
-	size_t n;
-	unsigned long port;
-
-	if (colon == NULL || (size_t)(colon - text) < (six ? 3 : 1))
-		return -EINVAL;
-	n = (size_t)(colon - text) - (six ? 2 : 0);
-	if (n >= sizeof(host) || (six && colon[-1] != ']'))
-		return -EINVAL;
-	memcpy(host, text + six, n);
-	host[n] = '\0';
-	n = strspn(colon + 1, "0123456789");
-	if (n == 0 || n > 5 || colon[1 + n] != '\0' || colon[1] == '0')
-		return -EINVAL;
-	port = strtoul(colon + 1, NULL, 10);
-	if (port > 65535)
-		return -EINVAL;
-	sin.sin_port = sin6.sin6_port = htons((uint16_t)port);
-	memset(ss, 0, sizeof(*ss));
-	if (six && inet_pton(AF_INET6, host, &sin6.sin6_addr) == 1) {
-		memcpy(ss, &sin6, sizeof(sin6));
-		*len = sizeof(sin6);
-		return 0;
-	}
-	if (!six && inet_pton(AF_INET, host, &sin.sin_addr) == 1) {
-		memcpy(ss, &sin, sizeof(sin));
-		*len = sizeof(sin);
-		return 0;
-	}
-	return -EINVAL;
-}
-
 /* Addresses, with one space between them. */
 static bool
 are_addrs(const char *text)
@@ -383,7 +362,7 @@ are_addrs(const char *text)
 			return false;
 		memcpy(one, text, n);
 		one[n] = '\0';
-		if (conf_sockaddr(one, &ss, &len) != 0)
+		if (netaddr_parse(one, &ss, &len) != 0)
 			return false;
 		if (text[n] == '\0')
 			return true;
@@ -410,7 +389,7 @@ fault_of(const struct confkey *k, const char *text)
 			return "is not the name of a group";
 		break;
 	case CONF_TYPE_ADDR:
-		if (conf_sockaddr(text, &ss, &len) != 0)
+		if (netaddr_parse(text, &ss, &len) != 0)
 			return "takes a numeric address and a port, as "
 			       "\"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"";
 		break;

@@ -15,11 +15,10 @@
 
 static const char label[] = "claw/join/v1"; /* NUL included */
 
-_Static_assert(JOIN_SIGNED_MAX ==
-	sizeof(label) + 4 * 32 + 2 + JOIN_NAME_MAX + 4 * 32,
-    "label, session, name, keys");
+_Static_assert(JOIN_SIGNED_MAX == sizeof(label) + 4 * 32 + JOIN_CLAIMS_MAX,
+    "label, session, claims");
 
-/* Name and keys, in the body as in what is signed. */
+/* Name, keys, addresses, in the body as in what is signed. */
 static void
 put_claims(struct wbuf *w, const struct join *j)
 {
@@ -28,6 +27,7 @@ put_claims(struct wbuf *w, const struct join *j)
 	wbuf_put(w, j->sealing, sizeof(j->sealing));
 	wbuf_put(w, j->next_hash, sizeof(j->next_hash));
 	wbuf_put(w, j->ticket, sizeof(j->ticket));
+	netaddr_put(w, &j->at);
 }
 
 int
@@ -58,6 +58,7 @@ join_get(const void *data, size_t len, struct join *j)
 	struct rbuf r;
 	uint16_t n;
 	uint8_t version;
+	int ret;
 
 	memset(j, 0, sizeof(*j));
 	rbuf_init(&r, data, len);
@@ -73,9 +74,12 @@ join_get(const void *data, size_t len, struct join *j)
 	get(&r, j->sealing, sizeof(j->sealing));
 	get(&r, j->next_hash, sizeof(j->next_hash));
 	get(&r, j->ticket, sizeof(j->ticket));
+	ret = netaddr_get(&r, &j->at);
+	if (ret == -EBADMSG)
+		return ret;
 	get(&r, j->ticket_sig, sizeof(j->ticket_sig));
 	get(&r, j->identity_sig, sizeof(j->identity_sig));
-	return rbuf_done(&r) ? 0 : -EBADMSG;
+	return rbuf_done(&r) ? ret : -EBADMSG;
 }
 
 ssize_t

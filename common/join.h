@@ -6,7 +6,8 @@
  * Both signatures are over
  *	"claw/join/v1" 0x00 || exporter || genesis || SHA-256 of the client's
  *	leaf || of the server's || u16 length of name, name || identity ||
- *	sealing || next || ticket's key
+ *	sealing || next || ticket's key || u8 how many addresses, each as a u16
+ *	length and its text
  * and so hold in one TLS session only.  Needs libcrypto and nothing else.
  */
 #ifndef CLAW_COMMON_JOIN_H
@@ -17,20 +18,24 @@
 #include <sys/types.h>
 
 #include "common/buf.h"
+#include "common/netaddr.h"
 
 #define JOIN_VERSION 1
 #define JOIN_NAME_MAX 63
 #define JOIN_SIG_LEN 64
-/* u8 version, u16 and name, four keys or hashes, two signatures */
-#define JOIN_BODY_MAX (1 + 2 + JOIN_NAME_MAX + 4 * 32 + 2 * JOIN_SIG_LEN)
-#define JOIN_SIGNED_MAX (13 + 4 * 32 + 2 + JOIN_NAME_MAX + 4 * 32)
+/* u16 and name, four keys or hashes, addresses */
+#define JOIN_CLAIMS_MAX (2 + JOIN_NAME_MAX + 4 * 32 + NETADDR_BYTES_MAX)
+/* u8 version, claims, two signatures */
+#define JOIN_BODY_MAX (1 + JOIN_CLAIMS_MAX + 2 * JOIN_SIG_LEN)
+#define JOIN_SIGNED_MAX (13 + 4 * 32 + JOIN_CLAIMS_MAX)
 
 struct join {
 	char name[JOIN_NAME_MAX + 1];
-	uint8_t identity[32];  /* Ed25519 */
-	uint8_t sealing[32];   /* X25519 */
-	uint8_t next_hash[32]; /* SHA-256 of the next identity key */
-	uint8_t ticket[32];    /* T's public half */
+	struct netaddr_list at; /* where others reach it; may be empty */
+	uint8_t identity[32];	/* Ed25519 */
+	uint8_t sealing[32];	/* X25519 */
+	uint8_t next_hash[32];	/* SHA-256 of the next identity key */
+	uint8_t ticket[32];	/* T's public half */
 	uint8_t ticket_sig[JOIN_SIG_LEN];
 	uint8_t identity_sig[JOIN_SIG_LEN];
 };
@@ -45,7 +50,8 @@ struct join_binding {
 
 /* Writes the body; -EINVAL for a name that no node can have, -ENOSPC. */
 int join_put(struct wbuf *, const struct join *);
-/* -EBADMSG unless exactly that is there; -EPROTONOSUPPORT: newer version. */
+/* -EBADMSG unless exactly that is there; -EPROTONOSUPPORT: newer version;
+ * -EADDRNOTAVAIL: an address that nobody can dial. */
 int join_get(const void *, size_t len, struct join *);
 
 /*

@@ -33,10 +33,12 @@ joinreq_signed_bytes(const struct joinreq *j, uint8_t *out, size_t size)
 	wbuf_put(&w, j->identity, sizeof(j->identity));
 	wbuf_put(&w, j->sealing, sizeof(j->sealing));
 	wbuf_put(&w, j->next, sizeof(j->next));
+	netaddr_put(&w, &j->at);
 	return w.failed ? -ENOSPC : (ssize_t)w.len;
 }
 
 #define NEXT_SIZE 72 /* of "sha256:...", with its NUL */
+#define ADDRESSES_SIZE (NETADDR_MAX * (NETADDR_SIZE + 3) + 1)
 
 static void
 next_text(const uint8_t next[32], char out[NEXT_SIZE])
@@ -71,24 +73,37 @@ next_parse(const char *text, uint8_t next[32])
 	return true;
 }
 
+/* They have no character that JSON escapes. */
+static void
+addresses_text(const struct netaddr_list *l, char out[ADDRESSES_SIZE])
+{
+	size_t i, at = 0;
+
+	out[0] = '\0';
+	for (i = 0; i < l->n; i++)
+		at += (size_t)snprintf(out + at, ADDRESSES_SIZE - at,
+		    "%s\"%s\"", i == 0 ? "" : ",", l->text[i]);
+}
+
 ssize_t
 joinreq_format(const struct joinreq *j, char *out, size_t size)
 {
 	char key[IDENTITY_TEXT_SIZE], sealing[B64URL_LEN(32) + 1];
-	char sig[B64_LEN(64) + 1], next[NEXT_SIZE];
+	char sig[B64_LEN(64) + 1], next[NEXT_SIZE], at[ADDRESSES_SIZE];
 	int n;
 
 	if (!nodename_ok(j->name, strnlen(j->name, sizeof(j->name))))
 		return -EINVAL;
 	identity_text(j->identity, key);
 	next_text(j->next, next);
+	addresses_text(&j->at, at);
 	if (b64url_encode(j->sealing, 32, sealing, sizeof(sealing)) < 0 ||
 	    b64_encode(j->sig, 64, sig, sizeof(sig)) < 0)
 		return -EINVAL;
 	n = snprintf(out, size,
-	    "{\"identity\":\"%s\",\"name\":\"%s\",\"next\":\"%s\","
-	    "\"sealing\":\"x25519:%s\",\"sig\":\"%s\",\"v\":1}",
-	    key, j->name, next, sealing, sig);
+	    "{\"addresses\":[%s],\"identity\":\"%s\",\"name\":\"%s\","
+	    "\"next\":\"%s\",\"sealing\":\"x25519:%s\",\"sig\":\"%s\",\"v\":1}",
+	    at, key, j->name, next, sealing, sig);
 	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
 }
 
@@ -111,11 +126,30 @@ take(const char **at, const char *before, char *out, size_t size)
 }
 
 static bool
+read_addresses(const char **at, struct netaddr_list *l)
+{
+	static const char begin[] = "{\"addresses\":[";
+	char one[NETADDR_SIZE];
+
+	if (strncmp(*at, begin, sizeof(begin) - 1) != 0)
+		return false;
+	*at += sizeof(begin) - 1;
+	while (**at == '"' || (l->n > 0 && **at == ',')) {
+		if (!take(at, l->n > 0 ? ",\"" : "\"", one, sizeof(one)) ||
+		    netaddr_add(l, one) != NULL || **at != '"')
+			return false;
+		(*at)++;
+	}
+	return true;
+}
+
+static bool
 read_fields(const char *at, struct joinreq *j)
 {
 	char key[IDENTITY_TEXT_SIZE], sealing[64], sig[128], next[NEXT_SIZE];
 
-	return take(&at, "{\"identity\":\"", key, sizeof(key)) &&
+	return read_addresses(&at, &j->at) &&
+	    take(&at, "],\"identity\":\"", key, sizeof(key)) &&
 	    take(&at, "\",\"name\":\"", j->name, sizeof(j->name)) &&
 	    take(&at, "\",\"next\":\"", next, sizeof(next)) &&
 	    take(&at, "\",\"sealing\":\"x25519:", sealing, sizeof(sealing)) &&

@@ -3,12 +3,12 @@
  * joinreq.h - the request of a node that joins by file: who it wants to be,
  * signed by the identity it names.
  *
- *	{"identity":"ed25519:...","name":"...","next":"sha256:...",
- *	"sealing":"x25519:...","sig":"...","v":1}
+ *	{"addresses":["..."],"identity":"ed25519:...","name":"...",
+ *	"next":"sha256:...","sealing":"x25519:...","sig":"...","v":1}
  *
  * in one line, canonical JSON. The signature is over
  *	"claw/request/v1" 0x00 || u16 length of name, name || identity ||
- *	sealing || next
+ *	sealing || next || u8 how many addresses, each as a u16 length and text
  * where next is all zero for a node without a next key ("next" is then empty),
  * and shows that nothing was mistyped or exchanged on the way; that it is the
  * right node's is for the people who carry it. Needs libcrypto alone.
@@ -20,15 +20,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/netaddr.h"
+
 #define JOINREQ_NAME_MAX 63
-#define JOINREQ_TEXT_MAX 512 /* of any request, with its NUL */
-#define JOINREQ_SIGNED_MAX (16 + 2 + JOINREQ_NAME_MAX + 3 * 32)
+#define JOINREQ_TEXT_MAX 1024 /* of any request, with its NUL */
+#define JOINREQ_SIGNED_MAX                                                     \
+	(16 + 2 + JOINREQ_NAME_MAX + 3 * 32 + NETADDR_BYTES_MAX)
 
 struct joinreq {
 	char name[JOINREQ_NAME_MAX + 1];
-	uint8_t identity[32]; /* Ed25519 */
-	uint8_t sealing[32];  /* X25519 */
-	uint8_t next[32];     /* hash of the next identity; 0: there is none */
+	struct netaddr_list at; /* where others reach it; may be empty */
+	uint8_t identity[32];	/* Ed25519 */
+	uint8_t sealing[32];	/* X25519 */
+	uint8_t next[32]; /* hash of the next identity; 0: there is none */
 	uint8_t sig[64];
 };
 

@@ -218,6 +218,7 @@ state_name(uint8_t state)
 		[INVITE_IS_USED] = "used",
 		[INVITE_IS_CLOSED] = "closed",
 		[INVITE_IS_EXPIRED] = "expired",
+		[INVITE_IS_VOID] = "void",
 	};
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
@@ -228,11 +229,11 @@ invite_json(const struct msg_INVITE *v)
 {
 	json_t *proposal = pass_text(v->proposal, v->proposal_len);
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:o, s:s, s:o}", "name", v->name,
-	    "expiry", (json_int_t)v->expiry, "state", state_name(v->state),
-	    "added", v->added != 0, "identity", pass_key(v->identity), "words",
-	    v->words, "proposal",
-	    proposal != NULL ? proposal : json_string(""));
+	return json_pack("{s:s, s:I, s:s, s:b, s:o, s:s, s:s, s:o}", "name",
+	    v->name, "expiry", (json_int_t)v->expiry, "state",
+	    state_name(v->state), "added", v->added != 0, "identity",
+	    pass_key(v->identity), "words", v->words, "addresses", v->addresses,
+	    "proposal", proposal != NULL ? proposal : json_string(""));
 }
 
 static void

@@ -339,6 +339,7 @@ methods_request(struct request *r)
 		[RPC_NODE_PING] = peers_ping,
 		[RPC_NODE_WHY] = peers_why,
 		[RPC_NODE_LINKS] = peers_links,
+		[RPC_CLOCK_RESET] = clock_reset,
 		[RPC_REGISTRY_SHOW] = lines_show,
 		[RPC_REGISTRY_LINES] = lines_read,
 		[RPC_REGISTRY_IMPORT] = lines_import,
@@ -353,6 +354,12 @@ methods_request(struct request *r)
 		[RPC_NODE_ROTATE] = rotation_order,
 		[RPC_TOKEN_MINT] = tokens_mint,
 		[RPC_TOKEN_CHECK] = tokens_check,
+		[RPC_FILE_SEND] = files_send,
+		[RPC_FILE_LIST] = files_list,
+		[RPC_FILE_PAUSE] = files_order,
+		[RPC_FILE_RESUME] = files_order,
+		[RPC_FILE_CANCEL] = files_order,
+		[RPC_FILE_RECEIPT] = files_receipt,
 	};
 
 	if (pass_begin(r))

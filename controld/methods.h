@@ -34,12 +34,19 @@ void updates_order(struct request *r);
 void updates_propose(struct request *r);
 void updates_inspect(struct request *r);
 void updates_sign(struct request *r);
+/* clock.c */
+void clock_reset(struct request *r);
 /* invites.c */
 void invites_open(struct request *r);
 void invites_list(struct request *r);
 void invites_answer(struct request *r);
 /* rotation.c */
 void rotation_order(struct request *r);
+/* files.c */
+void files_send(struct request *r);
+void files_list(struct request *r);
+void files_order(struct request *r);
+void files_receipt(struct request *r);
 /* tokens.c */
 void tokens_mint(struct request *r);
 void tokens_check(struct request *r);

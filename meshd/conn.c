@@ -27,7 +27,6 @@
 #include "meshd/conn.h"
 #include "meshd/pool.h"
 
-#define CONNECT_S 5
 /* A connection that no worker takes, or whose session nobody opens. */
 #define WAITING_S 10
 /* linkd ends by itself; one that does not is cut off. */
@@ -570,10 +569,10 @@ on_connected(evutil_socket_t fd, short what, void *arg)
 }
 
 struct conn *
-conn_dial(const struct address *to, uint8_t purpose, const char *peer,
-    const struct conn_user *user, void *arg)
+conn_dial(const struct address *to, unsigned int seconds, uint8_t purpose,
+    const char *peer, const struct conn_user *user, void *arg)
 {
-	struct timeval within = { CONNECT_S, 0 };
+	struct timeval within = { seconds, 0 };
 	struct conn_counts n;
 	struct conn *c;
 	int fd;

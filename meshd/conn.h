@@ -95,11 +95,12 @@ void conn_accepted(int fd, const struct address *from, bool known,
     const struct conn_user *user);
 
 /*
- * A socket that goes out; peer may be "". NULL: there is room for no more.
+ * A socket that goes out, with so many seconds to be there; peer may be "".
+ * NULL: there is room for no more.
  * The user is called from the event loop, never from in here.
  */
-struct conn *conn_dial(const struct address *to, uint8_t purpose,
-    const char *peer, const struct conn_user *user, void *arg);
+struct conn *conn_dial(const struct address *to, unsigned int seconds,
+    uint8_t purpose, const char *peer, const struct conn_user *user, void *arg);
 
 /* Ends it; down() follows. The reason is what down() sees if there is none. */
 void conn_close(struct conn *c, const char *reason);

@@ -27,7 +27,8 @@ struct pull {
 	TAILQ_ENTRY(pull) entry;
 	char peer[CONN_NAME_SIZE];
 	struct conn *conn; /* made for it; NULL: over a link */
-	uint32_t session;  /* that was asked */
+	struct route route;
+	uint32_t session; /* that was asked */
 	struct event *timer;
 };
 
@@ -135,6 +136,18 @@ pull_up(struct conn *c)
 		ask(c->arg, c);
 }
 
+static void pull_down(struct conn *);
+
+static const struct conn_user pull_user = { pull_up, pull_down };
+
+static bool
+dial_pull(struct pull *p)
+{
+	p->conn = conn_dial(route_address(&p->route), route_seconds(&p->route),
+	    EVIDENCE_REGISTRY, p->peer, &pull_user, p);
+	return p->conn != NULL;
+}
+
 static void
 pull_down(struct conn *c)
 {
@@ -142,26 +155,26 @@ pull_down(struct conn *c)
 
 	if (p == NULL)
 		return;
-	log_warnx("the registry of %s could not be pulled: %s", p->peer,
-	    c->reason);
+	log_warnx("the registry of %s could not be pulled from %s: %s", p->peer,
+	    c->address.text, c->reason);
 	p->conn = NULL;
+	if (c->up_us == 0 && route_next(&p->route) && dial_pull(p))
+		return;
 	end(p);
 }
 
-static const struct conn_user pull_user = { pull_up, pull_down };
-
 /* Where the registry says, or where that session was dialled to. */
 static bool
-where(const struct msg_PULL_WANTED *w, struct address *out)
+where(const struct msg_PULL_WANTED *w, struct route *out)
 {
 	const struct conn *c;
 
-	if (peers_address(w->peer, out))
+	if (peers_route(w->peer, out))
 		return true;
 	c = conn_of(w->session);
 	if (c == NULL || c->role != EVIDENCE_CLIENT)
 		return false;
-	*out = c->address;
+	route_to(&c->address, out);
 	return true;
 }
 
@@ -170,7 +183,6 @@ begin(struct pull *p, const struct msg_PULL_WANTED *w)
 {
 	struct timeval tv = { WITHIN_S, 0 };
 	struct conn *link = peers_link(w->peer);
-	struct address a;
 
 	p->timer = evtimer_new(child_base(), on_overdue, p);
 	if (p->timer == NULL || evtimer_add(p->timer, &tv) == -1)
@@ -179,10 +191,7 @@ begin(struct pull *p, const struct msg_PULL_WANTED *w)
 		ask(p, link);
 		return true;
 	}
-	if (!where(w, &a))
-		return false;
-	p->conn = conn_dial(&a, EVIDENCE_REGISTRY, w->peer, &pull_user, p);
-	return p->conn != NULL;
+	return where(w, &p->route) && dial_pull(p);
 }
 
 void

@@ -4,7 +4,8 @@
  *
  * Always a new connection and the whole of it: dial, handshake, both leaves,
  * both verdicts, WELCOME, then there and back, then the end. It is no link
- * and takes none's place.
+ * and takes none's place. Of several addresses the next is tried where one was
+ * of no use; if all were, it is told of the one that got furthest.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@ struct trial {
 	struct chan *client; /* NULL: answered, or gone */
 	uint32_t id;
 	struct conn *conn;
-	struct event *timer;
+	struct route route;
+	struct event *timer; /* NULL: nothing more is tried */
 	struct msg_PEER_TRIED out;
 };
 
@@ -65,7 +67,11 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	event_free(t->timer);
+	t->timer = NULL;
 	t->out.connect_us = t->conn->connect_us;
+	snprintf(t->out.address, sizeof(t->out.address), "%s",
+	    t->conn->address.text);
 	snprintf(t->out.reason, sizeof(t->out.reason), "%s within %d s",
 	    during[t->conn->state], WITHIN_S);
 	answer(t);
@@ -94,6 +100,19 @@ on_pong(struct chan *c, struct msg *m, void *arg)
 	conn_close(t->conn, "it was tried");
 }
 
+static void trial_up(struct conn *);
+static void trial_down(struct conn *);
+
+static const struct conn_user trial_user = { trial_up, trial_down };
+
+static bool
+dial_trial(struct trial *t)
+{
+	t->conn = conn_dial(route_address(&t->route), route_seconds(&t->route),
+	    EVIDENCE_MESH, t->out.peer, &trial_user, t);
+	return t->conn != NULL;
+}
+
 static void
 trial_up(struct conn *c)
 {
@@ -101,6 +120,9 @@ trial_up(struct conn *c)
 	struct trial *t = c->arg;
 
 	snprintf(t->out.peer, sizeof(t->out.peer), "%s", c->peer);
+	snprintf(t->out.address, sizeof(t->out.address), "%s", c->address.text);
+	t->out.reason[0] = '\0';
+	t->out.alert = t->out.by_peer = 0;
 	t->out.seq = c->link.seq;
 	memcpy(t->out.head, c->link.head, sizeof(t->out.head));
 	t->out.connect_us = c->connect_us;
@@ -119,27 +141,35 @@ trial_down(struct conn *c)
 {
 	struct trial *t = c->arg;
 
-	t->out.alert = c->alert;
-	t->out.by_peer = c->by_peer;
-	t->out.connect_us = c->connect_us;
-	snprintf(t->out.reason, sizeof(t->out.reason), "%s", c->reason);
+	/* Who was there and refused says more than who was not. */
+	if (c->connect_us != 0 || t->out.connect_us == 0) {
+		t->out.alert = c->alert;
+		t->out.by_peer = c->by_peer;
+		t->out.connect_us = c->connect_us;
+		snprintf(t->out.address, sizeof(t->out.address), "%s",
+		    c->address.text);
+		snprintf(t->out.reason, sizeof(t->out.reason), "%s", c->reason);
+	}
+	if (t->client != NULL && t->timer != NULL && c->up_us == 0 &&
+	    route_next(&t->route) && dial_trial(t))
+		return;
 	answer(t);
 	end(t);
 }
 
-static const struct conn_user trial_user = { trial_up, trial_down };
-
 /* Where it is; false: it was refused. */
 static bool
 where(struct chan *c, const struct msg *m, const struct msg_TRY_PEER *try,
-    struct address *a)
+    struct route *r)
 {
+	struct address a;
+
 	if (peers_is_self(try->peer))
 		chan_refuse(c, m, EINVAL, false, "that is this node");
-	else if (try->address[0] != '\0' && !address_parse(try->address, a))
+	else if (try->address[0] != '\0' && !address_parse(try->address, &a))
 		chan_refuse(c, m, EINVAL, false,
 		    "%s is no numeric address with a port", try->address);
-	else if (try->address[0] == '\0' && !peers_address(try->peer, a))
+	else if (try->address[0] == '\0' && !peers_route(try->peer, r))
 		chan_refuse(c, m, ENOENT, false,
 		    "the registry says no address of %s; give one",
 		    try->peer[0] != '\0' ? try->peer : "a peer without a name");
@@ -148,8 +178,11 @@ where(struct chan *c, const struct msg *m, const struct msg_TRY_PEER *try,
 		    trial_count == TRIALS_MAX ?
 			"too many peers are being tried" :
 			"keyd or attestd is away; nobody can be attested now");
-	else
+	else {
+		if (try->address[0] != '\0')
+			route_to(&a, r);
 		return true;
+	}
 	return false;
 }
 
@@ -158,19 +191,20 @@ errand_on_try(struct chan *c, struct msg *m)
 {
 	struct timeval tv = { WITHIN_S, 0 };
 	struct msg_TRY_PEER try;
-	struct address a;
+	struct route route;
 	struct trial *t;
 
 	if (!msg_get_TRY_PEER(&m->body, &try))
 		fatalx("malformed TRY_PEER");
-	if (!where(c, m, &try, &a))
+	if (!where(c, m, &try, &route))
 		return;
 	t = calloc(1, sizeof(*t));
 	if (t == NULL ||
 	    (t->timer = evtimer_new(child_base(), on_overdue, t)) == NULL)
 		fatalx("out of memory");
-	t->conn = conn_dial(&a, EVIDENCE_MESH, try.peer, &trial_user, t);
-	if (t->conn == NULL) {
+	t->route = route;
+	snprintf(t->out.peer, sizeof(t->out.peer), "%s", try.peer);
+	if (!dial_trial(t)) {
 		event_free(t->timer);
 		free(t);
 		chan_refuse(c, m, EAGAIN, true,
@@ -179,8 +213,6 @@ errand_on_try(struct chan *c, struct msg *m)
 	}
 	t->client = c;
 	t->id = m->id;
-	snprintf(t->out.peer, sizeof(t->out.peer), "%s", try.peer);
-	snprintf(t->out.address, sizeof(t->out.address), "%s", a.text);
 	evtimer_add(t->timer, &tv);
 	TAILQ_INSERT_TAIL(&trials, t, entry);
 	trial_count++;

@@ -2,10 +2,11 @@
 /*
  * peers.c - who is to be linked with, and the links there are.
  *
- * Peers are those that attestd names, with an address out of the registry,
- * and the configured addresses of nobody in particular. Each is dialled until
+ * Peers are those that attestd names, with addresses out of the registry, and
+ * the configured addresses of nobody in particular. Each is dialled until
  * there is a link, whoever dialled it, and again when the link has ended:
  * sooner at first, then later and later, and never all at the same moment.
+ * Of several addresses one after the other is dialled, without a pause.
  *
  * Two nodes may dial each other at the same time. Both see both links; the
  * one dialled by the lexicographically lower name stays, and the other is
@@ -36,7 +37,7 @@ struct peer {
 	TAILQ_ENTRY(peer) entry;
 	char name[CONN_NAME_SIZE];  /* "": a configured address */
 	char found[CONN_NAME_SIZE]; /* who was there the last time */
-	struct address address;	    /* text "": not any more */
+	struct route route;	    /* empty: not any more */
 	bool wanted;		    /* while a configuration is taken */
 	struct conn *dialled;
 	uint32_t backoff_ms;
@@ -46,7 +47,7 @@ struct peer {
 
 static struct {
 	char self[CONN_NAME_SIZE];
-	char self_address[ADDRESS_SIZE];
+	struct route self_route;
 	unsigned int max_links;
 	TAILQ_HEAD(, peer) all;
 	unsigned int count;
@@ -96,14 +97,31 @@ peers_is_self(const char *name)
 }
 
 bool
-peers_address(const char *name, struct address *out)
+peers_route(const char *name, struct route *out)
 {
 	const struct peer *p = named(name);
 
-	if (p == NULL || p->address.text[0] == '\0')
+	if (p == NULL || p->route.n == 0)
+		TAILQ_FOREACH(p, &known.all, entry)
+			if (name[0] != '\0' && p->name[0] == '\0' &&
+			    p->route.n > 0 && strcmp(p->found, name) == 0)
+				break;
+	if (p == NULL)
 		return false;
-	*out = p->address;
+	*out = p->route;
+	out->tried = 0;
 	return true;
+}
+
+static bool
+is_at(const struct route *r, const uint8_t key[ADDRESS_KEY_LEN])
+{
+	unsigned int i;
+
+	for (i = 0; i < r->n; i++)
+		if (memcmp(r->at[i].key, key, ADDRESS_KEY_LEN) == 0)
+			return true;
+	return false;
 }
 
 /*
@@ -137,8 +155,7 @@ peers_expected(const uint8_t key[ADDRESS_KEY_LEN])
 			return true;
 
 	TAILQ_FOREACH(p, &known.all, entry)
-		if (p->name[0] != '\0' && p->address.text[0] != '\0' &&
-		    memcmp(p->address.key, key, ADDRESS_KEY_LEN) == 0)
+		if (p->name[0] != '\0' && is_at(&p->route, key))
 			return true;
 	return false;
 }
@@ -187,7 +204,7 @@ static void
 forget(struct peer *p)
 {
 	evtimer_del(p->timer);
-	p->address.text[0] = '\0';
+	p->route.n = 0;
 	if (p->dialled != NULL)
 		return; /* when that has ended */
 	TAILQ_REMOVE(&known.all, p, entry);
@@ -197,13 +214,13 @@ forget(struct peer *p)
 }
 
 static struct peer *
-add(const char *name, const struct address *a)
+add(const char *name, const struct route *r)
 {
 	struct peer *p;
 
 	if (known.count == PEERS_MAX) {
 		log_warnx("over %d peers: %s is not dialled", PEERS_MAX,
-		    name[0] != '\0' ? name : a->text);
+		    name[0] != '\0' ? name : route_address(r)->text);
 		return NULL;
 	}
 	p = calloc(1, sizeof(*p));
@@ -211,7 +228,7 @@ add(const char *name, const struct address *a)
 	    (p->timer = evtimer_new(child_base(), dial, p)) == NULL)
 		fatalx("out of memory");
 	snprintf(p->name, sizeof(p->name), "%s", name);
-	p->address = *a;
+	p->route = *r;
 	TAILQ_INSERT_TAIL(&known.all, p, entry);
 	known.count++;
 	return p;
@@ -221,15 +238,15 @@ add(const char *name, const struct address *a)
 static bool
 has_owner(const struct peer *p)
 {
+	const char *at = route_address(&p->route)->text;
 	const struct peer *o;
 
 	if (p->name[0] != '\0')
 		return false;
-	if (strcmp(p->address.text, known.self_address) == 0)
+	if (route_has(&known.self_route, at))
 		return true;
 	TAILQ_FOREACH(o, &known.all, entry)
-		if (o->name[0] != '\0' &&
-		    strcmp(o->address.text, p->address.text) == 0)
+		if (o->name[0] != '\0' && route_has(&o->route, at))
 			return true;
 	return false;
 }
@@ -242,7 +259,7 @@ dial(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (p->dialled != NULL || p->address.text[0] == '\0' ||
+	if (p->dialled != NULL || p->route.n == 0 ||
 	    peers_link(p->name[0] != '\0' ? p->name : p->found) != NULL)
 		return;
 	if (has_owner(p)) {
@@ -255,8 +272,8 @@ dial(evutil_socket_t fd, short what, void *arg)
 		dial_later(p);
 		return;
 	}
-	p->dialled =
-	    conn_dial(&p->address, EVIDENCE_MESH, p->name, &peers_user, p);
+	p->dialled = conn_dial(route_address(&p->route),
+	    route_seconds(&p->route), EVIDENCE_MESH, p->name, &peers_user, p);
 	if (p->dialled == NULL)
 		dial_later(p);
 }
@@ -319,6 +336,7 @@ link_up(struct conn *c)
 	if (p != NULL) {
 		snprintf(p->found, sizeof(p->found), "%s", c->peer);
 		p->complained = false;
+		route_good(&p->route);
 	}
 	log_info("linked with %s at %s", c->peer, c->address.text);
 	evtimer_add(known.settle, &settle);
@@ -331,9 +349,21 @@ miss(const char *name)
 	struct peer *p;
 
 	TAILQ_FOREACH(p, &known.all, entry)
-		if (p->dialled == NULL && p->address.text[0] != '\0' &&
+		if (p->dialled == NULL && p->route.n > 0 &&
 		    strcmp(p->name[0] != '\0' ? p->name : p->found, name) == 0)
 			dial_later(p);
+}
+
+/* Nobody was there, or somebody else was. */
+static void
+dial_next(struct peer *p)
+{
+	if (route_next(&p->route))
+		dial_in(p, 0);
+	else {
+		p->complained = true; /* of each, once */
+		dial_later(p);
+	}
 }
 
 static void
@@ -348,22 +378,20 @@ link_down(struct conn *c)
 	if (was_up)
 		log_info("link with %s at %s has ended: %s", c->peer,
 		    c->address.text, c->reason);
-	else if (p != NULL && !p->complained) {
+	else if (p != NULL && !p->complained)
 		log_warnx("no link with %s at %s: %s",
 		    p->name[0] != '\0' ? p->name : "whoever is",
 		    c->address.text, c->reason);
-		p->complained = true;
-	}
 	if (good && p != NULL)
 		p->backoff_ms = 0;
 	if (good && by_name != NULL)
 		by_name->backoff_ms = 0;
 	if (p != NULL) {
 		p->dialled = NULL;
-		if (p->address.text[0] == '\0')
+		if (p->route.n == 0)
 			forget(p);
 		else if (!was_up)
-			dial_later(p);
+			dial_next(p);
 	}
 	if (was_up && peers_link(c->peer) == NULL)
 		miss(c->peer);
@@ -377,7 +405,7 @@ void
 peers_on_address(struct chan *c, struct msg *m)
 {
 	struct msg_PEER_ADDRESS at;
-	struct address a;
+	struct route r;
 	struct peer *p;
 
 	if (!msg_get_PEER_ADDRESS(&m->body, &at))
@@ -387,30 +415,27 @@ peers_on_address(struct chan *c, struct msg *m)
 		return;
 	}
 	/* What stands in the registry is nobody's fault here. */
-	if (at.address[0] != '\0' && !address_parse(at.address, &a)) {
-		log_warnx("%s: %s is no numeric address with a port", at.peer,
-		    at.address);
-		at.address[0] = '\0';
-	}
+	if (!route_parse(at.addresses, &r))
+		log_warnx("%s: %s are no numeric addresses with their ports",
+		    at.peer, at.addresses);
 	if (peers_is_self(at.peer)) {
-		snprintf(known.self_address, sizeof(known.self_address), "%s",
-		    at.address);
+		known.self_route = r;
 		return;
 	}
 	p = named(at.peer);
-	if (at.address[0] == '\0') {
+	if (r.n == 0) {
 		if (p != NULL)
 			forget(p);
 		return;
 	}
 	if (p == NULL) {
-		if ((p = add(at.peer, &a)) != NULL)
+		if ((p = add(at.peer, &r)) != NULL)
 			dial_now(p);
 		return;
 	}
-	if (strcmp(p->address.text, a.text) == 0)
+	if (route_same(&p->route, &r))
 		return;
-	p->address = a;
+	p->route = r;
 	p->complained = false;
 	dial_now(p);
 }
@@ -421,6 +446,7 @@ peers_configure(const char *self, const char *addresses, unsigned int links)
 	struct peer *p, *next;
 	char one[ADDRESS_SIZE];
 	struct address a;
+	struct route r;
 	size_t n;
 
 	snprintf(known.self, sizeof(known.self), "%s", self);
@@ -434,10 +460,10 @@ peers_configure(const char *self, const char *addresses, unsigned int links)
 		if (n >= sizeof(one) || !address_parse(one, &a))
 			continue; /* stage() has looked */
 		TAILQ_FOREACH(p, &known.all, entry)
-			if (p->name[0] == '\0' &&
-			    strcmp(p->address.text, a.text) == 0)
+			if (p->name[0] == '\0' && route_has(&p->route, a.text))
 				break;
-		if (p == NULL && (p = add("", &a)) != NULL)
+		route_to(&a, &r);
+		if (p == NULL && (p = add("", &r)) != NULL)
 			dial_now(p);
 		if (p != NULL)
 			p->wanted = true;

@@ -21,8 +21,11 @@ void peers_end(void);
 
 /* The link to a peer, or NULL. */
 struct conn *peers_link(const char *name);
-/* Where it is, by the registry; false: it says nothing. */
-bool peers_address(const char *name, struct address *out);
+/*
+ * Where it is, by the registry, or else at which configured address it was
+ * met; false: neither is known.
+ */
+bool peers_route(const char *name, struct route *out);
 /*
  * Whether a peer may be expected from there: the registry has a node at that
  * address, or one was attested that came from it. Whatever its port.

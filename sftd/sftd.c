@@ -15,9 +15,9 @@ static struct msg_CONFIG_SFTD staged, config;
 static const char *
 stage(struct msg *m)
 {
-	if (!msg_get_CONFIG_SFTD(&m->body, &staged) ||
-	    staged.chunk_log2 < 20 || staged.chunk_log2 > 25 ||
-	    staged.streams > 8 || staged.max_transfers == 0)
+	if (!msg_get_CONFIG_SFTD(&m->body, &staged) || staged.chunk_log2 < 20 ||
+	    staged.chunk_log2 > 25 || staged.streams > 8 ||
+	    staged.max_transfers == 0)
 		return "malformed configuration";
 	return NULL;
 }

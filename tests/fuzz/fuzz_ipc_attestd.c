@@ -16,6 +16,18 @@ int attestd_main(int, char **);
 /* Rooms whose timers are to begin anew with each run. */
 #include "attestd/refusals.c"
 #include "attestd/invite.c"
+#include "attestd/visits.c"
+#define record chain_record
+#define answer chain_answer
+#define asker chain_asker
+#define take chain_take
+#define count chain_count
+#include "attestd/chain.c"
+#undef record
+#undef answer
+#undef asker
+#undef take
+#undef count
 
 #include <openssl/evp.h>
 
@@ -207,6 +219,9 @@ ipc_begin(void)
 	memset(&minute, 0, sizeof(minute));
 	memset(places, 0, sizeof(places));
 	look = NULL;
+	visitor_count = 0;
+	memset(&addresses, 0, sizeof(addresses));
+	memset(&fresh, 0, sizeof(fresh));
 }
 
 static void

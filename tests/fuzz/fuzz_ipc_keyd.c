@@ -88,7 +88,7 @@ ipc_begin(void)
 	memset(permits, 0, sizeof(permits));
 	memset(waiting, 0, sizeof(waiting));
 	asked = joining = false;
-	last_fresh_s = 0;
+	memset(&fresh, 0, sizeof(fresh));
 	last_id = 0;
 	budget.tokens = AUDITD_BURST;
 	budget.second = 0;

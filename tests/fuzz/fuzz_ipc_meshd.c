@@ -130,7 +130,7 @@ attestd_says(uint8_t how)
 		.peer = "node2",
 		.purpose = EVIDENCE_MESH };
 	struct msg_PEER_ADDRESS at = { .peer = "node2",
-		.address = "192.0.2.2:7946" };
+		.addresses = "192.0.2.2:7946 192.0.2.3:7946" };
 	struct msg_PULL_WANTED pull = { .session = who.session,
 		.peer = "node2" };
 	uint8_t body[256];
@@ -138,7 +138,7 @@ attestd_says(uint8_t how)
 
 	who.peer[4] = pull.peer[4] = at.peer[4] = (char)('1' + how % 3);
 	if (how & 8)
-		at.address[0] = '\0';
+		at.addresses[0] = '\0';
 	wbuf_init(&w, body, sizeof(body));
 	switch (take() % 4) {
 	case 0:

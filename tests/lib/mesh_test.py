@@ -100,8 +100,8 @@ class Peer(Node):
             capabilities = CAPABILITIES
         if capabilities:
             args += ["--capabilities", ",".join(capabilities)]
-        if address:
-            args += ["--address", address]
+        for one in [address] if isinstance(address, str) else address or ():
+            args += ["--address", one]
         if expires:
             args += ["--expires", expires]
         self.claw("node:add", name, identity, *args, check=True)
@@ -214,11 +214,14 @@ def hex_of(text):
 
 def member(first, name, config=None, address=True, **keywords):
     """A node, not started yet, that a running authority has added and whose
-    registry is the authority's as it is now."""
+    registry is the authority's as it is now. address: True, one, or a list;
+    in a list True is the node's own."""
     node = Peer(name, first.as_user, config)
     identity, sealing = node.keys()
+    if isinstance(address, list):
+        address = [node.address if one is True else one for one in address]
     first.add(name, identity, sealing,
-              address=node.address if address else None,
+              address=node.address if address is True else address,
               next_hash=node.next_hash(), **keywords)
     node.believe(first)
     return node

@@ -480,6 +480,10 @@ def complete(node, ticket):
     return join(node, ticket)
 
 
+def unlocked(done):
+    return done if "another claw init" not in done.stderr else None
+
+
 @test("a joiner that is cut off at any step: no node or a whole one, the same "
       "command goes on, with the same keys")
 def cut_joiner():
@@ -501,9 +505,10 @@ def cut_joiner():
         if not whole_already:
             equal(status, 99, "cut %d of %d" % (point, steps))
             # What was under way takes a moment to see that it is over.
-            wait_for(lambda: "another claw init" not in
-                     complete(c, ticket).stderr, what="the lock")
-            ok(os.path.exists(c.config), "cut %d: it did not go on" % point)
+            done = wait_for(lambda: unlocked(complete(c, ticket)),
+                            what="the lock")
+            ok(os.path.exists(c.config), "cut %d: it did not go on: %d %s" % (
+                point, done.returncode, done.stdout + done.stderr))
         final = open(path(c, "data", "keys", "node.key"), "rb").read()
         ok(keys is None or keys == final, "cut %d: other keys" % point)
         equal(len(added(a, name)), 1, "cut %d: node-add" % point)
@@ -571,7 +576,7 @@ def inviter_dies():
     a.start()
     equal(added(a), [], "node-add")
     # keyd's permit went with the power: an operator has to say it again.
-    wait_for(lambda: "closed" in a.claw("invite:list").stdout,
+    wait_for(lambda: " void " in a.claw("invite:list").stdout,
              what="the end of the invite")
     contains(records(a, "invite.closed")[-1]["reason"], "restarted", "audit")
     refuse(a, ticket, 77, "no open invite")
@@ -579,6 +584,44 @@ def inviter_dies():
     joined(b, invite(a))
     equal(open(path(b, "data", "keys", "node.key"), "rb").read(), keys,
           "keys")
+    whole(b)
+
+
+@test("keyd of the inviter dies: its invites are void, which both ends are "
+      "told and both ends' records say, and a new invite lets them in")
+def keyd_dies():
+    need_root()
+    a, b, c = new_inviter(), new_joiner(), new_joiner("gamma")
+    unused, asked = invite(a), invite(a, "gamma", "--confirm")
+    process = feed(background(c, asked))
+    wait_for(lambda: "waiting" in a.claw("invite:list").stdout, what="it")
+    os.kill(a.children()["keyd"], signal.SIGKILL)
+    wait_for(lambda: a.log().count("meshd is ready") == 2, 30, "the restart")
+    status, out = outcome(process)
+    ok(status in (75, 77), "%d: %s" % (status, out))
+    contains(out, "the node was restarted since", "what the joiner is told")
+    refuse(a, unused, 77, "the node was restarted since")
+    wait_for(lambda: a.claw("invite:list").stdout.count(" void ") == 2,
+             what="the end of the invites")
+    for name in ("beta", "gamma"):
+        contains(a.log(), "the invite for %s is void" % name, "the log")
+        gone = [r for r in records(a, "invite.closed") if r["node"] == name]
+        equal([(r["outcome"], r["reason"]) for r in gone],
+              [("failed", "the node was restarted")], "invite.closed")
+        done = a.claw("invite:confirm", name)
+        ok(done.returncode != 0, "confirmed a void invite")
+    contains(records(a, "peer.refused")[-1]["reason"],
+             "wants to speak claw-join/1, which we do not speak now",
+             "audit of the inviter")
+    equal(added(a), [], "node-add")
+    no_node(c)
+    # While another invite keeps the door open it is said by name.
+    ticket = invite(a)
+    done = join(c, asked)
+    equal(done.returncode, 77, done.stderr)
+    joined(b, ticket)
+    joined(c, invite(a, "gamma"))
+    equal(len(added(a)) + len(added(a, "gamma")), 2, "node-add")
     whole(b)
 
 

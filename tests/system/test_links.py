@@ -13,7 +13,7 @@ import socket
 import time
 
 from claw_test import contains, equal, main, ok, test, wait_for
-from mesh_test import Peer, member
+from mesh_test import Peer, free_port, member
 
 
 def two(config=None):
@@ -73,6 +73,67 @@ def name_for_address():
         contains(node.claw("status").stdout, "meshd     ready", "meshd")
         ok("meshd starts again" not in node.log(), "meshd was not replaced")
     one_each(a, b)
+    stop(a, b)
+
+
+def nobody_accepts():
+    """An address whose connections are neither accepted nor refused."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(0)
+    held = [s]
+    for _ in range(4):
+        c = socket.socket()
+        c.setblocking(False)
+        c.connect_ex(s.getsockname())
+        held.append(c)
+    time.sleep(0.2)
+    return held, "127.0.0.1:%d" % s.getsockname()[1]
+
+
+@test("of several addresses each is tried: nobody there, nobody answering, "
+      "somebody else, then the peer")
+def several_addresses():
+    a = Peer("alpha", init=False)
+    # Whom the others do not dial.
+    made = a.run("claw", "init", "--dir", a.dir, "--name", "alpha",
+                 "--listen", a.address, "--address", "none")
+    equal(made.returncode, 0, made.stderr)
+    a.start()
+    other = Peer("other").start()
+    held, silent = nobody_accepts()
+    dead = "127.0.0.1:%d" % free_port()
+    b = member(a, "beta", address=[dead, silent, other.address, True]).start()
+    status, answer = a.ping("beta")
+    equal(status, 0, answer)
+    equal(answer["address"], b.address, "where it answered")
+    wait_for(lambda: [(l["address"], l["role"]) for l in a.links()] ==
+             [(b.address, "client")], 30)
+    for address in (dead, silent, other.address):
+        wait_for(lambda: "no link with beta at " + address in a.log(), 10)
+    # All are of no use: it is told of who was there.
+    b.stop()
+    status, answer = a.ping("beta")
+    equal(status, 1, answer)
+    equal(answer["address"], other.address, "who was there")
+    for s in held:
+        s.close()
+    stop(a, other)
+
+
+@test("a peer whose address only the configuration says is pinged by the name "
+      "that it was met with")
+def met():
+    a = Peer("alpha").start()
+    b = member(a, "beta", address=False).start()
+    b.wait_links("alpha")
+    asked = a.claw("node:ping", "beta")
+    ok(asked.returncode != 0, asked.stdout)
+    contains(asked.stdout + asked.stderr, "says no address", "why")
+    a.claw("config:set", "node.sync.gossip_peers=" + b.address, check=True)
+    a.claw("reload", check=True)
+    wait_for(lambda: a.claw("node:ping", "beta").returncode == 0, 20)
+    equal(a.ping("beta")[1]["address"], b.address, "where it answered")
     stop(a, b)
 
 

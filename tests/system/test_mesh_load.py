@@ -8,19 +8,22 @@ within two seconds, and what ten idle links take. Other tests run on the same
 machine, so that only CLAW_LONG=1 asks for the promise; the figures are
 reported."""
 
+import collections
 import os
 import re
 import select
 import signal
 import socket
 import struct
+import threading
 import time
 
-from claw_test import (LONG, Failure, diag, equal, main, need_root, ok, test,
-                       wait_for)
+from claw_test import (LONG, Failure, contains, diag, equal, main, need_root,
+                       ok, skip, test, wait_for)
 from mesh_test import Peer, member
 
 PENDING, PER_ADDRESS, SINGLY = 8, 3, 20
+VISITS = 4096  # attestd/visits.h
 FLOOD = 10000 if LONG else 1000
 REVOKED_S = 2 if LONG else 10
 LINKS = 10
@@ -211,6 +214,45 @@ def back():
         node.start()
         for one, other in ((alpha, "beta"), (beta, "alpha")):
             one.wait_links(other, timeout=90)
+
+
+@test("a peer that comes in a loop is refused after a while and its refusals "
+      "are summed up; others are not refused, nor is it for ever")
+def loop():
+    if not LONG:
+        skip("takes minutes: CLAW_LONG=1")
+    alpha, beta = pair()
+    gamma = member(alpha, "gamma").start()
+    alpha.wait_links("beta", "gamma")
+    since, size = alpha.since(), len(alpha.records())
+    seen, reasons = collections.Counter(), set()
+
+    def come():
+        for _ in range((VISITS + 600) // 8):
+            status, told = beta.ping(alpha.address)
+            seen[status] += 1
+            if status != 0:
+                reasons.add(told["reason"])
+
+    threads = [threading.Thread(target=come) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ok(seen[0] >= VISITS - 10, "let in %d times" % seen[0])
+    ok(seen[1] > 0, "never refused")
+    for reason in reasons:
+        contains(reason, "its log says why (alert 49)", "the refusal")
+    equal(gamma.ping(alpha.address)[0], 0, "node:ping by gamma")
+    alpha.wait_links("beta", "gamma")  # that stays
+    refused = [act for act in alpha.events("peer.refused", since)
+               if act.get("peer") == "beta"]
+    ok(0 < len(refused) <= 60, "%d refusals recorded singly" % len(refused))
+    contains(refused[0]["reason"], "comes too often", "the record")
+    alpha.wait_event("peer.refused-more", since, timeout=90)
+    diag("let in %d times, refused %d times: %d records" % (
+        seen[0], seen[1], len(alpha.records()) - size))
+    equal(beta.ping(alpha.address)[0], 0, "node:ping a while later")
 
 
 # Idle

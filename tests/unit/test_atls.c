@@ -866,7 +866,8 @@ test_alpn(void **state)
 	pair(sft, mesh);
 	UNTIL(c.failed && s.failed);
 	assert_string_equal(s.why,
-	    "peer wants to speak nothing that we speak (alert 120)");
+	    "peer wants to speak claw-sft/1, which we do not speak now "
+	    "(alert 120)");
 	assert_string_equal(c.why,
 	    "peer refused us: it does not speak claw-sft/1 (alert 120)");
 	assert_int_equal(c.verdict_asked + s.leaf_asked, 0);
@@ -1279,7 +1280,8 @@ test_cut_anywhere(void **state)
 	through_wire(SIZE_MAX, SIZE_MAX, whole);
 	assert_true(c.secured && s.secured);
 	for (dir = 0; dir < 2; dir++)
-		for (i = 0; i + 1 < whole[dir]; i++) {
+		/* A signature may be some bytes shorter the next time. */
+		for (i = 0; i + 8 < whole[dir]; i++) {
 			teardown(state);
 			setup(state);
 			through_wire(dir == 0 ? i : SIZE_MAX,

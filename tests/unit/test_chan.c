@@ -183,7 +183,7 @@ test_requests_and_answers(void **state)
 	assert_int_equal(last.id, 3);
 	assert_int_equal(chan_send_AUDIT_APPENDED(chan, 3, -1, &yes), 0);
 	assert_int_equal(recv(end, packet, sizeof(packet), MSG_DONTWAIT),
-	    MSG_HEADER_LEN + 10);
+	    MSG_HEADER_LEN + 18);
 	assert_int_equal(packet[11], 3);
 	assert_int_equal(violations + closed, 0);
 	done();

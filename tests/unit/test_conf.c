@@ -21,6 +21,7 @@
 
 #include "common/conf.h"
 #include "common/confkey.h"
+#include "common/netaddr.h"
 
 #define HASH                                                                   \
 	"sha256:00112233445566778899aabbccddeeff"                              \
@@ -514,11 +515,11 @@ addresses_and_hashes_become_bytes(void **state)
 	socklen_t len;
 
 	(void)state;
-	assert_int_equal(conf_sockaddr("127.0.0.1:80", &ss, &len), 0);
+	assert_int_equal(netaddr_parse("127.0.0.1:80", &ss, &len), 0);
 	assert_int_equal(ss.ss_family, AF_INET);
-	assert_int_equal(conf_sockaddr("[::1]:80", &ss, &len), 0);
+	assert_int_equal(netaddr_parse("[::1]:80", &ss, &len), 0);
 	assert_int_equal(ss.ss_family, AF_INET6);
-	assert_int_equal(conf_sockaddr("", &ss, &len), -EINVAL);
+	assert_int_equal(netaddr_parse("", &ss, &len), -EINVAL);
 	assert_int_equal(conf_hash_bytes(HASH, hash), 0);
 	assert_int_equal(hash[1], 0x11);
 	assert_int_equal(hash[31], 0xff);

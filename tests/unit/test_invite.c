@@ -382,7 +382,16 @@ say(const char *name, bool yes)
 }
 
 /* Somebody with that ticket; how: which of the parts is wrong. */
-enum how { RIGHT, NOT_ITS_LEAF, OTHER_SESSION, NO_TICKET_KEY, GARBLED };
+enum how {
+	RIGHT,
+	NOT_ITS_LEAF,
+	OTHER_SESSION,
+	NO_TICKET_KEY,
+	GARBLED,
+	UNREACHABLE
+};
+
+#define AT "198.51.100.7:7946"
 
 static void
 make_leaf(const char *name, enum who who)
@@ -420,6 +429,8 @@ join_as(const char *name, enum who who, enum who ticket, enum how how)
 	snprintf(j.name, sizeof(j.name), "%s", name);
 	memcpy(j.identity, pub[who], 32);
 	memset(j.sealing, 0x55, 32);
+	j.at.n = 1;
+	strcpy(j.at.text[0], how == UNREACHABLE ? "0.0.0.0:7946" : AT);
 	memcpy(j.ticket, pub[ticket], 32);
 	memset(ask.exporter, 1, 32);
 	memset(ask.own_leaf, 2, 32);
@@ -474,6 +485,8 @@ in_order(void **state)
 	assert_string_equal(steps, "sru");
 	assert_memory_equal(beta()->identity, pub[JOINER], 32);
 	assert_int_equal(beta()->capabilities, 3);
+	assert_int_equal(beta()->addresses, 1);
+	assert_string_equal(beta()->address[0], AT);
 }
 
 static void
@@ -539,7 +552,7 @@ forged(void **state)
 
 	(void)state;
 	open_invite("beta", TICKET, false, NULL);
-	for (how = NOT_ITS_LEAF; how <= GARBLED; how++) {
+	for (how = NOT_ITS_LEAF; how <= UNREACHABLE; how++) {
 		assert_int_equal(join_as("beta", JOINER, TICKET, how), 2);
 		assert_int_equal(last_event, AUDIT_PEER_REFUSED);
 	}
@@ -576,9 +589,11 @@ permit_lost(void **state)
 	updates = NO_PERMIT;
 	assert_int_equal(join(JOINER), 2);
 	assert_int_equal(last_event, AUDIT_INVITE_CLOSED);
+	assert_non_null(strstr(text, "a restart of the inviter"));
 	start_again();
 	updates = ADD;
 	assert_int_equal(join(JOINER), 2);
+	assert_non_null(strstr(text, "a restart of the inviter"));
 	assert_null(beta());
 	/* An operator has to say it again; the keys are the same. */
 	open_invite("beta", TICKET_2, false, NULL);
@@ -682,6 +697,41 @@ what_is_no_invite(void **state)
 	assert_true(refused); /* there is a node of that name */
 }
 
+/* Who has been added needs no place when others are invited. */
+static void
+full(void **state)
+{
+	struct msg_INVITE_OPEN want = { 0 };
+	char name[16];
+	int i;
+
+	(void)state;
+	open_invite("beta", TICKET, false, NULL);
+	for (i = 1; i <= INVITES_MAX; i++) {
+		steps[0] = '\0';
+		snprintf(name, sizeof(name), "guest-%d", i);
+		memcpy(want.name, name, sizeof(name));
+		want.expiry = now_s + 600;
+		memset(want.ticket, 0x80 + i, sizeof(want.ticket));
+		(void)chan_send_INVITE_OPEN(control_there,
+		    chan_ask(control_there, MSG_INVITE_OPEN, on_answer, NULL),
+		    -1, &want);
+		turn();
+		assert_int_equal(refused, i == INVITES_MAX);
+	}
+	assert_int_equal(join(JOINER), 0);
+	steps[0] = '\0';
+	(void)chan_send_INVITE_OPEN(control_there,
+	    chan_ask(control_there, MSG_INVITE_OPEN, on_answer, NULL), -1,
+	    &want);
+	turn();
+	assert_false(refused);
+	assert_true(invite_is_open(name));
+	/* The ticket lets nobody in that it did not let in. */
+	assert_int_equal(join(OTHER), 2);
+	assert_int_equal(join(JOINER), 2);
+}
+
 static void
 damaged(void **state)
 {
@@ -737,6 +787,7 @@ main(void)
 		CASE(expired),
 		CASE(authorities),
 		CASE(what_is_no_invite),
+		CASE(full),
 		CASE(damaged),
 	};
 

@@ -34,6 +34,9 @@ setup(void **state)
 	memset(seed, 7, sizeof(seed));
 	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
 	strcpy(made.name, "beta-2");
+	made.at.n = 2;
+	strcpy(made.at.text[0], "198.51.100.7:7946");
+	strcpy(made.at.text[1], "[2001:db8::7]:7946");
 	memset(made.sealing, 0x5a, sizeof(made.sealing));
 	memset(made.next, 0xa5, sizeof(made.next));
 	assert_int_equal(EVP_PKEY_get_raw_public_key(key, made.identity, &n),
@@ -59,6 +62,7 @@ there_and_back(void **state)
 	(void)state;
 	assert_int_equal(joinreq_parse(text, len, &got), 0);
 	assert_string_equal(got.name, made.name);
+	assert_memory_equal(&got.at, &made.at, sizeof(got.at));
 	assert_memory_equal(got.identity, made.identity, 32);
 	assert_memory_equal(got.sealing, made.sealing, 32);
 	assert_memory_equal(got.next, made.next, 32);
@@ -109,6 +113,11 @@ no_other_name(void **state)
 
 	(void)state;
 	strcpy(bad.name, "beta-3");
+	n = joinreq_format(&bad, line, sizeof(line));
+	assert_true(n > 0);
+	assert_int_equal(joinreq_parse(line, (size_t)n, &got), -EKEYREJECTED);
+	bad = made;
+	bad.at.n = 0;
 	n = joinreq_format(&bad, line, sizeof(line));
 	assert_true(n > 0);
 	assert_int_equal(joinreq_parse(line, (size_t)n, &got), -EKEYREJECTED);

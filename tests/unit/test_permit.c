@@ -297,6 +297,20 @@ test_nothing_covers_nothing(void **state)
 	assert_false(permit_use(&update, NOW));
 }
 
+/* What could not be signed was not said, and may be asked for again. */
+static void
+test_fresh(void **state)
+{
+	(void)state;
+	assert_true(permit_fresh(1));
+	assert_true(permit_fresh(1));
+	permit_fresh_said(1);
+	assert_false(permit_fresh(1));
+	assert_false(permit_fresh(PERMIT_FRESH_S));
+	assert_true(permit_fresh(PERMIT_FRESH_S + 1));
+	assert_true(permit_fresh(PERMIT_FRESH_S + 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -314,6 +328,7 @@ main(void)
 		TEST(test_full),
 		TEST(test_taken_back),
 		TEST(test_nothing_covers_nothing),
+		TEST(test_fresh),
 	};
 
 	return cmocka_run_group_tests_name("permit", tests, NULL, NULL);

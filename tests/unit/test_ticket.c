@@ -254,7 +254,10 @@ sign_join(struct joining *j)
 static struct joining
 joining(void)
 {
-	struct joining j = { .join = { .name = "agent-tokyo-07" } };
+	struct joining j = {
+		.join = { .name = "agent-tokyo-07",
+		    .at = { 2, { "198.51.100.7:7946", "[2001:db8::7]:7946" } } }
+	};
 	struct ticket t = example();
 	EVP_PKEY *key;
 	size_t n = 32;
@@ -306,6 +309,12 @@ test_join_codec(void **state)
 	assert_int_equal(join_get(body, w.len, &back), -EPROTONOSUPPORT);
 	body[0] = 0;
 	assert_int_equal(join_get(body, w.len, &back), -EBADMSG);
+	/* What nobody can dial is told from what is garbled. */
+	strcpy(j.join.at.text[1], "[::]:7946");
+	wbuf_init(&w, body, JOIN_BODY_MAX);
+	assert_int_equal(join_put(&w, &j.join), 0);
+	assert_int_equal(join_get(body, w.len, &back), -EADDRNOTAVAIL);
+	assert_int_equal(join_get(body, w.len - 1, &back), -EBADMSG);
 	memcpy(j.join.name, "-no", 4);
 	wbuf_init(&w, body, JOIN_BODY_MAX);
 	assert_int_equal(join_put(&w, &j.join), -EINVAL);
@@ -334,6 +343,12 @@ test_join_bound(void **state)
 		p[i / 8] ^= (uint8_t)(1u << i % 8);
 		assert_int_equal(verify(&bad), -EKEYREJECTED);
 	}
+	bad = j;
+	bad.join.at.n = 1;
+	assert_int_equal(verify(&bad), -EKEYREJECTED);
+	bad = j;
+	bad.join.at.text[0][2] ^= 1;
+	assert_int_equal(verify(&bad), -EKEYREJECTED);
 	/* Another name, another ticket, though well signed. */
 	bad = j;
 	memcpy(bad.join.name, "agent-tokyo-08", 15);
