@@ -187,6 +187,11 @@ test_keys(void **state)
 	sign(1, out, receipt_seal_signed(&s, out, sizeof(out)), s.sender.sig);
 	assert_int_equal(receipt_seal_verify(&s, pub[1]), 0);
 	assert_int_equal(receipt_seal_verify(&s, pub[0]), -EKEYREJECTED);
+	/* Signed by the node, and it says another key. */
+	s = r.seal;
+	memcpy(s.sender.key, pub[1], 32);
+	sign(0, out, receipt_seal_signed(&s, out, sizeof(out)), s.sender.sig);
+	assert_int_equal(receipt_seal_verify(&s, pub[0]), -EKEYREJECTED);
 	/* It says the right key, and is signed by another. */
 	s = r.seal;
 	sign(1, out, receipt_seal_signed(&s, out, sizeof(out)), s.sender.sig);
@@ -239,6 +244,10 @@ test_changed(void **state)
 	out[102] = '\0';
 	assert_int_equal(receipt_seal_parse(out, n, &back.seal), -EBADMSG);
 	out[102] = 't';
+	/* A shorter name in a longer field. */
+	out[104] = '\0';
+	assert_int_equal(receipt_seal_parse(out, n, &back.seal), -EBADMSG);
+	out[104] = 'k';
 	assert_int_equal(receipt_seal_parse(out, n, &back.seal), 0);
 	out[93] = 0x80; /* size */
 	assert_int_equal(receipt_seal_parse(out, n, &back.seal), -EBADMSG);
@@ -277,6 +286,12 @@ test_not_written(void **state)
 	REFUSED(r.receiver.time_s = UINT64_MAX);
 	/* Nobody sends to himself. */
 	REFUSED(memcpy(r.seal.sender.name, "berlin", 7));
+	r = a_receipt();
+	r.seal.receiver[0] = '.';
+	assert_int_equal(receipt_seal_signed(&r.seal, out, sizeof(out)),
+	    -EINVAL);
+	assert_int_equal(receipt_seal_format(&r.seal, out, sizeof(out)),
+	    -EINVAL);
 	/* A receiver that is none, by the same name twice. */
 	REFUSED((r.seal.receiver[0] = '.', r.receiver.name[0] = '.'));
 }
@@ -346,6 +361,7 @@ test_json(void **state)
 		    0);
 		assert_int_equal(receipt_json_write(&f, text, (size_t)n),
 		    -ENOSPC);
+		assert_int_equal(receipt_json_write(&f, text, 10), -ENOSPC);
 		assert_int_equal(receipt_json_write(&f, text, (size_t)n + 1),
 		    n);
 	}
@@ -489,23 +505,25 @@ test_json_bad(void **state)
 	replaced("\"sha256\": \"", "\"sha1\": \"", "offer");
 	replaced("\"name\": \"a", "\"name\": \"b", "digest");
 	replaced("\"name\": \"a", "\"name\": \"/", "digest");
-	replaced("\"1795270217", "\"01795270217", "time");
-	replaced("\"1795270217123456789\"", "\"\"", "time");
-	replaced("\"1795270217123456789\"", "\"17952702171234567890\"", "time");
-	replaced("\"1795270217123456789\"", "\"9995270217123456789\"", "time");
-	replaced("\"1795270217123456789\"", "\"-1\"", "time");
+	replaced("\"1795270217", "\"01795270217", "of the offer,");
+	replaced("\"1795270217123456789\"", "\"\"", "of the offer,");
+	replaced("\"1795270217123456789\"", "\"17952702171234567890\"",
+	    "of the offer,");
+	replaced("\"1795270217123456789\"", "\"9995270217123456789\"",
+	    "of the offer,");
+	replaced("\"1795270217123456789\"", "\"-1\"", "of the offer,");
 	replaced("\"1795270217123456789\"", "\"0\"", "digest");
 	replaced("\"1795270217123456789\"", "1795270217123456789", "exactly");
-	replaced("\"0640\"", "\"640\"", "mode");
-	replaced("\"0640\"", "\"1640\"", "mode");
-	replaced("\"0640\"", "\"0840\"", "mode");
-	replaced("\"0640\"", "\"0 40\"", "mode");
-	replaced("\"0640\"", "\"06400\"", "mode");
+	replaced("\"0640\"", "\"640\"", "of the offer,");
+	replaced("\"0640\"", "\"1640\"", "of the offer,");
+	replaced("\"0640\"", "\"0840\"", "of the offer,");
+	replaced("\"0640\"", "\"0 40\"", "of the offer,");
+	replaced("\"0640\"", "\"06400\"", "of the offer,");
 	replaced("\"0640\"", "\"0641\"", "digest");
-	replaced("\"chunk_log2\": 23", "\"chunk_log2\": 26", "size");
-	replaced("\"chunk_log2\": 23", "\"chunk_log2\": -1", "size");
+	replaced("\"chunk_log2\": 23", "\"chunk_log2\": 26", "of the offer,");
+	replaced("\"chunk_log2\": 23", "\"chunk_log2\": -1", "of the offer,");
 	replaced("\"chunk_log2\": 23", "\"chunk_log2\": 1", "digest");
-	replaced("\"chunk_log2\": 23", "\"chunk_log2\": 279", "size");
+	replaced("\"chunk_log2\": 23", "\"chunk_log2\": 279", "of the offer,");
 	replaced("\"replace\": true", "\"replace\": false", "digest");
 	replaced("\"replace\": true", "\"replace\": 1", "exactly");
 	replaced("\"replace\": true", "\"replace\": true, \"z\": 1", "exactly");

@@ -493,6 +493,11 @@ test_made_up(void **state)
 	r[0] = 2;
 	r[15] = 6;
 	assert_true(taken(r));
+	r[0] = 3;
+	assert_false(taken(r));
+	r[0] = 1;
+	assert_true(taken(r));
+	r[0] = 2;
 	r[7] = 1;
 	assert_false(taken(r));
 	r[7] = 0;
@@ -547,6 +552,7 @@ test_faults(void **state)
 	assert_int_equal(sftjournal_sync(j), -EINVAL);
 	assert_int_equal(sftjournal_append(j, &c, 1), -EINVAL);
 	assert_int_equal(sftjournal_bump(j, 7), -EINVAL);
+	assert_int_equal(length(fd), 256 + 2 * 64);
 	sftjournal_close(j);
 	j = reopen(fd);
 	assert_int_equal(sftjournal_records(j), 2);
@@ -604,6 +610,28 @@ test_most(void **state)
 	close(fd);
 }
 
+/* What errno was left at by somebody else does not matter. */
+static void
+test_errno(void **state)
+{
+	struct sftjournal *j;
+	int fd;
+
+	(void)state;
+	errno = EINTR;
+	j = a_journal(&fd);
+	errno = EINTR;
+	append(j, 1, 1);
+	errno = EINTR;
+	assert_int_equal(sftjournal_sync(j), 0);
+	sftjournal_close(j);
+	errno = EINTR;
+	j = reopen(fd);
+	assert_true(sftjournal_has(j, 1));
+	sftjournal_close(j);
+	close(fd);
+}
+
 /* An empty file has no chunks; a large one needs no memory for what is not. */
 static void
 test_sizes(void **state)
@@ -651,6 +679,7 @@ main(void)
 		cmocka_unit_test(test_made_up),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_errno),
 		cmocka_unit_test(test_sizes),
 	};
 
