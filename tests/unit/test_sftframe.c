@@ -794,6 +794,13 @@ test_data(void **state)
 	assert_int_equal(sft_chunk_parse(head, 0, 20, &i, &len), -EBADMSG);
 	sft_chunk_format(2, MIB, head);
 	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &i, &len), 0);
+	/* A whole one, behind the last. */
+	sft_chunk_format(4, MIB, head);
+	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &i, &len),
+	    -EBADMSG);
+	sft_chunk_format(0, MIB, head);
+	assert_int_equal(sft_chunk_parse(head, 0, 20, &i, &len), -EBADMSG);
+	sft_chunk_format(2, MIB, head);
 	for (i = 1; i < 4; i++) {
 		head[i] = 1;
 		assert_int_equal(sft_data_len(head), -EBADMSG);
