@@ -481,7 +481,14 @@ replaced(const char *from, const char *to, const char *part)
 static void
 test_json_bad(void **state)
 {
+	char name[SFT_NAME_MAX + 32] = "\"name\": \"";
+
 	(void)state;
+	/* With what is there already, one byte too long. */
+	memset(name + 9, 'a', SFT_NAME_MAX - 12);
+	replaced("\"name\": \"", name, "was changed");
+	memset(name + 9, 'a', SFT_NAME_MAX - 11);
+	replaced("\"name\": \"", name, "of the offer,");
 	replaced("{", "", "not JSON");
 	replaced("{", "[", "not JSON");
 	replaced("\"type\"", "\"typ\"", "no receipt");
