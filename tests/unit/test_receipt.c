@@ -535,8 +535,8 @@ test_json_bad(void **state)
 	replaced("\"replace\": true", "\"replace\": false", "was changed");
 	replaced("\"replace\": true", "\"replace\": 1", "exactly");
 	replaced("\"replace\": true", "\"replace\": true, \"z\": 1", "exactly");
-	replaced("\"node\": \"tokyo\"", "\"node\": \"Tokyo\"", "name");
-	replaced("\"node\": \"tokyo\"", "\"node\": \"berlin\"", "name");
+	replaced("\"node\": \"tokyo\"", "\"node\": \"Tokyo\"", "none can");
+	replaced("\"node\": \"tokyo\"", "\"node\": \"berlin\"", "none can");
 	replaced("\"node\": \"tokyo\"",
 	    "\"node\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	    "aaaaaaaaaaaa\"",

@@ -644,6 +644,7 @@ test_have_bad(void **state)
 	assert_int_equal(sft_have_format(bits, 9, &at, &last, out, 16), 16);
 	/* From where one stopped: what lies before is not said again. */
 	at = 3;
+	bits[0] = 0;
 	bits[1] = 1;
 	assert_int_equal(sft_have_format(bits, 16, &at, &last, out, 16), 16);
 	assert_memory_equal(out + 4, "\0\0\0\1\0\0\0\x08\0\0\0\1", 12);
