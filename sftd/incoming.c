@@ -218,7 +218,8 @@ hand_over(struct transfer *t)
 			return r;
 		if ((file = commit_placed(&t->what, &f)) < 0)
 			return file;
-	}
+	} else if ((r = commit_undo(&t->what)) != 0)
+		return r; /* a finish that is written into is none */
 	r = partial_files(&t->what, sftd_config.node, &file, &journal);
 	if (r != 0)
 		return r;
