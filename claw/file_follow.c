@@ -53,7 +53,7 @@ status_of(long long code)
 
 	if (code <= 0 ||
 	    code >= (long long)(sizeof(statuses) / sizeof(statuses[0])))
-		return EX_UNAVAILABLE; /* the peer was not reached */
+		return EX_UNAVAILABLE;
 	return statuses[code];
 }
 
@@ -142,11 +142,15 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "accepted") == 0)
 		printf("transfer %s\n", mesh_text(e, "id"));
 	else if (strcmp(what, "dry-run") == 0)
-		printf("it would be taken\n");
+		printf("%s\n", file_shown(mesh_text(e, "text"), shown));
+	else if (strcmp(what, "detached") == 0)
+		printf("it goes on without you: claw file:show %s\n",
+		    mesh_text(e, "id"));
 	else if (strcmp(what, "again") == 0)
-		printf("chunk %lld is sent again: %s\n",
-		    mesh_number(e, "chunk"),
-		    file_shown(mesh_text(e, "text"), shown));
+		printf("%s; attempt %lld in %.1f s\n",
+		    file_shown(mesh_text(e, "text"), shown),
+		    mesh_number(e, "attempt"),
+		    (double)mesh_number(e, "in_ms") / 1000);
 	else if (strcmp(what, "receipt") == 0)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
 		    (double)mesh_number(e, "ms") / 1000, mesh_text(e, "blake3"),
@@ -171,6 +175,8 @@ take(struct view *v, const json_t *e, int *status)
 		say(v, what, e);
 	if (error) {
 		*status = status_of(mesh_number(e, "code"));
+		if (*status == EX_IOERR && !mesh_true(e, "reached"))
+			*status = EX_UNAVAILABLE;
 		clear(v);
 		if (!v->c->json)
 			(void)out_error(v->c, stderr, *status, "TransferError",

@@ -68,6 +68,7 @@ say_error(struct transfer *t)
 	event_num(&l, "code", t->code);
 	event_str(&l, "name", sft_code_name(t->code));
 	event_bool(&l, "by_peer", t->by_peer);
+	event_bool(&l, "reached", t->up);
 	event_bool(&l, "retryable", event_retryable(t->code));
 	event_str(&l, "hint", event_hint(t->code));
 	event_str(&l, "text", t->text);
@@ -99,6 +100,23 @@ let_client_go(struct transfer *t)
 
 	t->client = NULL;
 	client_end(c);
+}
+
+/* Who does not wait for the end hears that it goes on without him. */
+static void
+say_detached(struct transfer *t)
+{
+	uint8_t id[SFT_ID_LEN];
+	struct event_line l;
+
+	if (!t->detached || t->client == NULL)
+		return;
+	transfer_id(t, id);
+	event_begin(&l, "detached");
+	event_hex(&l, "id", id, sizeof(id));
+	event_str(&l, "peer", t->what.peer);
+	say(t, &l);
+	let_client_go(t);
 }
 
 /* The end. */
@@ -555,6 +573,7 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
+	say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
@@ -583,8 +602,7 @@ dry_run_over(struct transfer *t)
 {
 	struct event_line l;
 
-	event_begin(&l, "accepted");
-	event_bool(&l, "dry", true);
+	event_begin(&l, "dry-run");
 	event_str(&l, "text", t->text);
 	say(t, &l);
 	transfer_end(t, TRANSFER_DONE);
@@ -625,7 +643,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "registry", c->seq);
+	event_num(&l, "seq", c->seq);
 	say(t, &l);
 }
 
@@ -750,6 +768,7 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
+	say_detached(t);
 	(void)chan_send_XFER_GO(worker, m->id, -1, &go);
 }
 
@@ -913,7 +932,9 @@ say_receipt(struct transfer *t)
 	say(t, &l);
 	event_begin(&l, "receipt");
 	event_hex(&l, "id", t->what.id, sizeof(t->what.id));
+	event_str(&l, "peer", t->what.peer);
 	event_hex(&l, "blake3", t->root, sizeof(t->root));
+	event_num(&l, "size", t->what.offer.size);
 	event_num(&l, "resent", t->resent);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);
 	say(t, &l);
