@@ -157,6 +157,22 @@ deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
 	refuse(c, ask, code, text);
 }
 
+void
+incoming_not_offered(struct conn *c, const char *text)
+{
+	struct transfer *t;
+
+	if (c->state != CONN_UP || c->role != EVIDENCE_SERVER || c->offered)
+		return;
+	c->offered = true;
+	t = transfer_new(true, c->peer);
+	transfer_why(t, SFT_DENIED, true, "%s", text);
+	t->conn = c;
+	record_denied(t);
+	t->conn = NULL;
+	transfer_end(t, TRANSFER_REFUSED);
+}
+
 /* What no worker can have read: NULL, or what it is. */
 static const char *
 read_offer(const struct conn *c, const struct msg_XFER_OFFERED *m,

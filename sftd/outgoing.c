@@ -582,19 +582,20 @@ try_again(struct transfer *t)
 static void
 attempt_over(struct transfer *t)
 {
+	bool refused;
+
 	if (goes_on(t)) {
 		try_again(t);
 		return;
 	}
-	if (t->by_peer && t->state <= TRANSFER_OFFERED)
+	refused = (t->by_peer && t->state <= TRANSFER_OFFERED) ||
+	    t->code == SFT_DENIED;
+	if (refused)
 		record_denied(t);
 	if (t->code == SFT_PAUSED)
 		paused(t);
 	else
-		over(t,
-		    t->by_peer && t->state <= TRANSFER_OFFERED ?
-			TRANSFER_REFUSED :
-			TRANSFER_FAILED);
+		over(t, refused ? TRANSFER_REFUSED : TRANSFER_FAILED);
 }
 
 static void
