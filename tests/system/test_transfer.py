@@ -9,14 +9,10 @@ import os
 import random
 import re
 import shutil
-import signal
-import subprocess
-import threading
 import time
 
-from claw_test import (LONG, ROOT, Failure, contains, diag, equal, main, need_root,
-                       ok, skip, test, wait_for)
-from mesh_test import free_port
+from claw_test import (LONG, Failure, contains, diag, equal, main, ok, skip,
+                       test, wait_for)
 from sft_test import (GIB, MIB, Duo, Joined, Sending, blake3, kill, modes)
 
 SIZES = (0, 1, 1023, 1024, 1025)
@@ -70,7 +66,7 @@ def huge():
         skip("CLAW_LONG=1")
     if shutil.disk_usage("/tmp").free < 45 * GIB:
         skip("needs 45 GiB of disk")
-    with Duo(env={"CLAW_SFT_MAX_BYTES": str(32 * GIB)}) as duo:
+    with Duo(env={"CLAW_SFT_MAX_BYTES": "32G"}) as duo:
         for log2, source in ((20, duo.sparse(20 * GIB)),
                              (23, duo.file(5 * GIB))):
             s = duo.sent(source, "--chunk-size", "%dM" % (1 << log2 - 20),
@@ -332,6 +328,7 @@ def capabilities():
         equal(s.error()["name"], "denied", "error")
         contains(s.error()["text"], "sft.send", "reason")
         denied(duo.beta, "sft.send")
+        denied(duo.alpha, "sft.send")
         ok(not os.path.exists(duo.arrived("file1")), "it is there")
 
         # The other direction: alpha has all, gamma does not take files.
@@ -342,6 +339,7 @@ def capabilities():
         equal(back.wait(), 77, "exit to one without sft.receive")
         contains(back.error()["text"], "sft.receive", "reason")
         denied(duo.alpha, "sft.receive")
+        denied(gamma, "sft.receive")
         # Beta may take: alpha sends to it.
         forth = Sending(duo.alpha, source, to="beta")
         equal(forth.wait(), 0, "alpha to beta: %r" % forth.events)
@@ -354,24 +352,24 @@ def denied(node, text):
 @test("a file that is larger than sft.max_bytes is refused, at either end")
 def too_large():
     with Duo(start=False) as duo:
-        duo.beta.start(env={"CLAW_SFT_MAX_BYTES": str(3 * MIB)})
+        duo.beta.start(env={"CLAW_SFT_MAX_BYTES": "3M"})
         duo.beta.wait_links("alpha")
         s = duo.send(duo.file(3 * MIB + 1))
         equal(s.wait(), 77, "exit")
-        equal(s.error()["name"], "too large", "error")
+        equal(s.error()["name"], "too-large", "error")
         equal(s.error()["by_peer"], False, "by the peer")
         duo.sent(duo.file(3 * MIB))
         duo.beta.stop()
         duo.beta.start()
         duo.alpha.stop()
-        duo.alpha.start(env={"CLAW_SFT_MAX_BYTES": str(2 * MIB)})
+        duo.alpha.start(env={"CLAW_SFT_MAX_BYTES": "2M"})
         duo.beta.wait_links("alpha")
         s = duo.send(duo.file(2 * MIB + 1))
         equal(s.wait(), 77, "exit")
-        equal(s.error()["name"], "too large", "error")
+        equal(s.error()["name"], "too-large", "error")
         equal(s.error()["by_peer"], True, "by the peer")
         contains(s.error()["text"], str(2 * MIB), "reason")
-        duo.alpha.wait_event("file.denied", reason="too large", peer="beta")
+        duo.alpha.wait_event("file.denied", reason="too-large", peer="beta")
         duo.sent(duo.file(2 * MIB))
 
 
@@ -515,6 +513,16 @@ def records():
 
 
 # Side by side
+
+
+@test("a hundred, one after the other")
+def hundred():
+    with Duo() as duo:
+        source = duo.file(1000)
+        for i in range(100):
+            duo.sent(source, "--name", "f%d" % i)
+        equal(len(os.listdir(duo.arrived(""))), 100, "files")
+        equal(len(duo.receipts(duo.beta)), 100, "receipts")
 
 
 @test("two at once, and more; the same file twice at once is sent once")
