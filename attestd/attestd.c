@@ -139,7 +139,6 @@ start(void)
 	    registry_set(attestd.registry)->count);
 	if (child_peer(PROC_KEYD) != NULL)
 		chain_tell(child_peer(PROC_KEYD));
-	chain_noted();
 	chain_keep_fresh();
 	auditrec_init(&r, AUDIT_REGISTRY_LOADED, AUDIT_SINGLE, AUDIT_OK);
 	auditrec_num(&r, AUDIT_ATTR_SEQ, registry_seq(attestd.registry));

@@ -416,12 +416,19 @@ static void
 hand_over_key(struct instance *in)
 {
 	struct msg_CHECKPOINT_KNOWN known;
+	struct msg_REGISTRY_NOTED noted;
+	struct msg_REGISTRY_KNOWN registry;
 	struct msg_KEY_FILE key = { 0 };
 	char path[CONF_TEXT_MAX];
 	int fd;
 
 	if (kept_checkpoint(&known))
 		(void)chan_send_CHECKPOINT_KNOWN(in->chan, 0, -1, &known);
+	if (kept_registry(&noted)) {
+		registry.state = noted.state;
+		registry.state_len = noted.state_len;
+		(void)chan_send_REGISTRY_KNOWN(in->chan, 0, -1, &registry);
+	}
 	recover_finish();
 	rotate_hand_over(in->chan);
 	if (!place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path)) ||
