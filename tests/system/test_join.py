@@ -56,7 +56,8 @@ def new_joiner(name="beta"):
 
 def join(node, ticket, *flags, stdin=None, name=None):
     return node.run("claw", "init", "--dir", node.dir, "--name",
-                    name or node.name, "--join", ticket, *flags, input=stdin)
+                    name or node.name, "--listen", node.listen, "--join",
+                    ticket, *flags, input=stdin)
 
 
 def joined(node, ticket):
@@ -183,7 +184,8 @@ def from_stdin():
     with open(ticket, "w") as f:
         f.write(invite(a, "gamma") + "\n")
     os.chmod(ticket, 0o644)
-    done = c.run("clawd", "--init", "--dir", c.dir, "--join", "@" + ticket)
+    done = c.run("clawd", "--init", "--dir", c.dir, "--listen", c.listen,
+                 "--join", "@" + ticket)
     equal(done.returncode, 0, done.stderr)
     whole(c)
 
@@ -195,8 +197,9 @@ def unseen():
     ticket = invite(a, "beta", "--confirm")
     secret = body_of(ticket)[-20:-4]
     process = subprocess.Popen(
-        [binary("claw"), "init", "--dir", b.dir, "--name", "beta", "--join",
-         ticket], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [binary("claw"), "init", "--dir", b.dir, "--name", "beta", "--listen",
+         b.listen, "--join", ticket], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
         env=b.env, **b.credentials())
     try:
         wait_for(lambda: "waiting" in a.claw("invite:list").stdout,
@@ -358,7 +361,8 @@ def no_server():
 def background(node, ticket):
     return subprocess.Popen(
         [binary("claw"), "init", "--dir", node.dir, "--name", node.name,
-         "--join", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+         "--listen", node.listen, "--join", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env=node.env,
         **node.credentials()), ticket
 
@@ -420,7 +424,8 @@ def pubkey():
       "a wrong hash or another node's registry makes no node")
 def by_file():
     a, b = new_inviter(), new_joiner()
-    started = ["claw", "init", "--dir", b.dir, "--name", "beta"]
+    started = ["claw", "init", "--dir", b.dir, "--name", "beta", "--listen",
+               b.listen]
     for _ in range(2):  # the second time with the same keys
         done = b.run(*started, "--request", "-")
         equal(done.returncode, 0, done.stderr)
@@ -467,7 +472,8 @@ def cut(node, number, ticket):
     done = subprocess.run(
         [reachable(os.path.join(BUILD, "tests", "system", "cutoff")),
          str(number), binary("clawd"), "--init", "--dir", node.dir, "--name",
-         node.name, "--join", "-"], input=ticket + "\n", text=True,
+         node.name, "--listen", node.listen, "--join", "-"],
+        input=ticket + "\n", text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         env=node.env)
     last = done.stderr.split()[-1:] or ["0"]
@@ -547,7 +553,8 @@ def added_and_late():
     genesis = json.loads(a.claw("registry:show", "--json",
                                 check=True).stdout)["genesis"]
     done = b.run("claw", "init", "--dir", b.dir, "--name", "beta",
-                 "--complete", exported, "--genesis", genesis)
+                 "--listen", b.listen, "--complete", exported, "--genesis",
+                 genesis)
     equal(done.returncode, 0, done.stdout + done.stderr)
     with open(path(b, "data", "keys", "node.key"), "rb") as f:
         equal(f.read(), keys, "keys")
