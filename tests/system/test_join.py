@@ -55,9 +55,10 @@ def new_joiner(name="beta"):
 
 
 def join(node, ticket, *flags, stdin=None, name=None):
+    if "--listen" not in flags:  # where nobody else does
+        flags += ("--listen", node.listen)
     return node.run("claw", "init", "--dir", node.dir, "--name",
-                    name or node.name, "--listen", node.listen, "--join",
-                    ticket, *flags, input=stdin)
+                    name or node.name, "--join", ticket, *flags, input=stdin)
 
 
 def joined(node, ticket):
@@ -184,8 +185,7 @@ def from_stdin():
     with open(ticket, "w") as f:
         f.write(invite(a, "gamma") + "\n")
     os.chmod(ticket, 0o644)
-    done = c.run("clawd", "--init", "--dir", c.dir, "--listen", c.listen,
-                 "--join", "@" + ticket)
+    done = c.run("clawd", "--init", "--dir", c.dir, "--join", "@" + ticket)
     equal(done.returncode, 0, done.stderr)
     whole(c)
 
@@ -197,9 +197,8 @@ def unseen():
     ticket = invite(a, "beta", "--confirm")
     secret = body_of(ticket)[-20:-4]
     process = subprocess.Popen(
-        [binary("claw"), "init", "--dir", b.dir, "--name", "beta", "--listen",
-         b.listen, "--join", ticket], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        [binary("claw"), "init", "--dir", b.dir, "--name", "beta", "--join",
+         ticket], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=b.env, **b.credentials())
     try:
         wait_for(lambda: "waiting" in a.claw("invite:list").stdout,
@@ -361,8 +360,7 @@ def no_server():
 def background(node, ticket):
     return subprocess.Popen(
         [binary("claw"), "init", "--dir", node.dir, "--name", node.name,
-         "--listen", node.listen, "--join", "-"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+         "--join", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env=node.env,
         **node.credentials()), ticket
 
@@ -424,8 +422,7 @@ def pubkey():
       "a wrong hash or another node's registry makes no node")
 def by_file():
     a, b = new_inviter(), new_joiner()
-    started = ["claw", "init", "--dir", b.dir, "--name", "beta", "--listen",
-               b.listen]
+    started = ["claw", "init", "--dir", b.dir, "--name", "beta"]
     for _ in range(2):  # the second time with the same keys
         done = b.run(*started, "--request", "-")
         equal(done.returncode, 0, done.stderr)
@@ -472,7 +469,7 @@ def cut(node, number, ticket):
     done = subprocess.run(
         [reachable(os.path.join(BUILD, "tests", "system", "cutoff")),
          str(number), binary("clawd"), "--init", "--dir", node.dir, "--name",
-         node.name, "--listen", node.listen, "--join", "-"],
+         node.name, "--join", "-", "--listen", node.listen],
         input=ticket + "\n", text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         env=node.env)
@@ -553,8 +550,7 @@ def added_and_late():
     genesis = json.loads(a.claw("registry:show", "--json",
                                 check=True).stdout)["genesis"]
     done = b.run("claw", "init", "--dir", b.dir, "--name", "beta",
-                 "--listen", b.listen, "--complete", exported, "--genesis",
-                 genesis)
+                 "--complete", exported, "--genesis", genesis)
     equal(done.returncode, 0, done.stdout + done.stderr)
     with open(path(b, "data", "keys", "node.key"), "rb") as f:
         equal(f.read(), keys, "keys")

@@ -96,7 +96,7 @@ def attempt(node, ticket):
     if os.path.exists(node.config):
         return 0, ""
     for _ in range(100):
-        done = join(node, ticket, "--listen", node.listen)
+        done = join(node, ticket)
         if "another claw init" not in done.stderr:
             break
         time.sleep(0.05)
@@ -200,6 +200,7 @@ def inviter():
     a = bent_inviter()
     number = cuts = 0
     for process in INVITER:
+        wait_for(lambda: is_ready(a), 40, "the inviter before " + process)
         c = new_joiner("i-%s" % process)
         ticket = invite(a, c.name)
         inviters.begin()
