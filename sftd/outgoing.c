@@ -746,7 +746,6 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->what.epoch = taken.epoch;
 	t->what.offer.streams = taken.streams;
 	t->taken = true;
-	t->attempts = 0;
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
@@ -967,9 +966,13 @@ outgoing_tick(struct transfer *t, uint64_t now)
 		     t->state == TRANSFER_FINISHING) &&
 	    still > STALL_US)
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
-	if (t->state == TRANSFER_MOVING && still < SECOND)
+	/* A peer that takes it again and again, and nothing of it, is left. */
+	if (t->durable > t->best) {
+		t->best = t->durable;
+		t->attempts = 0;
 		t->patience_us =
 		    now + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
+	}
 }
 
 void
