@@ -75,7 +75,7 @@ attestd_can_record(void)
 {
 	struct chan *auditd = child_peer(PROC_AUDITD);
 
-	return joining() || /* there is no log yet */
+	return joining_now() || /* there is no log yet */
 	    (auditd != NULL && chan_has_room(auditd, MSG_MAX_LEN));
 }
 
@@ -85,7 +85,7 @@ attestd_record(struct auditrec *r, chan_done *done, void *arg)
 	struct chan *auditd = child_peer(PROC_AUDITD);
 	uint32_t id = 0;
 
-	if (joining())
+	if (joining_now())
 		return false;
 	if (attestd_can_record())
 		id = chan_ask(auditd, MSG_AUDIT_APPEND,
@@ -118,7 +118,7 @@ start(void)
 	struct auditrec r;
 	const char *why;
 
-	if (joining()) {
+	if (joining_now()) {
 		joining_start(DESC_REGISTRY_DIR);
 		if (child_peer(PROC_KEYD) != NULL)
 			chain_tell(child_peer(PROC_KEYD));
@@ -139,7 +139,6 @@ start(void)
 	    registry_set(attestd.registry)->count);
 	if (child_peer(PROC_KEYD) != NULL)
 		chain_tell(child_peer(PROC_KEYD));
-	chain_noted();
 	chain_keep_fresh();
 	auditrec_init(&r, AUDIT_REGISTRY_LOADED, AUDIT_SINGLE, AUDIT_OK);
 	auditrec_num(&r, AUDIT_ATTR_SEQ, registry_seq(attestd.registry));
@@ -188,7 +187,7 @@ on_identity_show(struct chan *c, struct msg *m)
 static void
 on_offer(struct chan *c, struct msg *m)
 {
-	if (joining())
+	if (joining_now())
 		joining_on_offer(c, m);
 	else
 		chain_on_offer(c, m);

@@ -31,7 +31,7 @@ keyd_on_seal(struct chan *c, struct msg *m)
 
 	if (!msg_get_SEAL(&m->body, &want))
 		fatalx("malformed SEAL");
-	why = !keyd.has_head ?
+	why = !keyd.ready ?
 	    "the registry is not known yet" :
 	    session_transfer(want.session, EVIDENCE_CLIENT, &peer);
 	if (why != NULL) {
@@ -43,8 +43,8 @@ keyd_on_seal(struct chan *c, struct msg *m)
 	memcpy(seal.root, want.root, sizeof(seal.root));
 	seal.size = want.size;
 	snprintf(seal.receiver, sizeof(seal.receiver), "%s", peer);
-	seal.sender.seq = keyd.seq;
-	memcpy(seal.sender.head, keyd.head, sizeof(seal.sender.head));
+	seal.sender.seq = keyd.follow.now.seq;
+	memcpy(seal.sender.head, keyd.follow.now.head, sizeof(seal.sender.head));
 	n = statement_seal(&keyd.node, &seal, out, sizeof(out));
 	if (n < 0) {
 		keyd_refuse(c, m, EINVAL, "that cannot be sealed");
@@ -60,7 +60,7 @@ keyd_on_seal(struct chan *c, struct msg *m)
 void
 keyd_on_receipt(struct chan *c, struct msg *m)
 {
-	struct receipt r = { .receiver = { .seq = keyd.seq } };
+	struct receipt r = { .receiver = { .seq = keyd.follow.now.seq } };
 	uint8_t out[RECEIPT_MAX];
 	struct msg_RECEIPTED done;
 	struct msg_RECEIPT want;
@@ -69,7 +69,7 @@ keyd_on_receipt(struct chan *c, struct msg *m)
 
 	if (!msg_get_RECEIPT(&m->body, &want))
 		fatalx("malformed RECEIPT");
-	why = !keyd.has_head ?
+	why = !keyd.ready ?
 	    "the registry is not known yet" :
 	    session_transfer(want.session, EVIDENCE_SERVER, &peer);
 	/* Its signature is sftd's to check, who knows the peer's key. */
@@ -84,7 +84,7 @@ keyd_on_receipt(struct chan *c, struct msg *m)
 		keyd_refuse(c, m, EPERM, why);
 		return;
 	}
-	memcpy(r.receiver.head, keyd.head, sizeof(r.receiver.head));
+	memcpy(r.receiver.head, keyd.follow.now.head, sizeof(r.receiver.head));
 	n = statement_receipt(&r, out, sizeof(out));
 	if (n < 0) {
 		keyd_refuse(c, m, EINVAL, "no receipt can be made of that");

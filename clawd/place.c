@@ -210,6 +210,50 @@ place_open_dir(const struct conf *conf, enum place p)
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+bool
+place_file(const struct conf *conf, enum place folder, const char *name,
+    char *out, size_t size)
+{
+	char path[CONF_TEXT_MAX];
+
+	return place_path(conf, folder, path, sizeof(path)) &&
+	    (size_t)snprintf(out, size, "%s/%s", path, name) < size;
+}
+
+int
+place_unnamed(const struct conf *conf, enum place folder)
+{
+	char path[CONF_TEXT_MAX];
+	int fd;
+
+	if (!place_path(conf, folder, path, sizeof(path)))
+		return -1;
+	fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1)
+		log_warn("%s: no unnamed file can be made there", path);
+	return fd;
+}
+
+bool
+place_name(const struct conf *conf, int fd, enum place folder, const char *name,
+    mode_t mode)
+{
+	char to[CONF_TEXT_MAX + 64] = "", from[64];
+	int dir = place_open_dir(conf, folder);
+	bool ok;
+
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	ok = dir != -1 && place_file(conf, folder, name, to, sizeof(to)) &&
+	    fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
+	    linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0 &&
+	    fsync(dir) == 0;
+	if (!ok)
+		log_warn("%s", to);
+	if (dir != -1)
+		close(dir);
+	return ok;
+}
+
 int
 place_open_log(const struct conf *conf, enum place p)
 {

@@ -83,6 +83,12 @@ atls_ctx_limits(struct atls_ctx *ctx, unsigned int whole, unsigned int answer)
 	ctx->answer.tv_usec = answer % 1000 * 1000;
 }
 
+int
+atls_ctx_prefer_fast(struct atls_ctx *ctx)
+{
+	return atls_tls_prefer_fast(ctx);
+}
+
 EVP_PKEY *
 atls_key_new(void)
 {
@@ -106,6 +112,13 @@ stop(struct atls *a)
 	event_drop(&a->wr);
 	event_drop(&a->whole);
 	event_drop(&a->answer);
+}
+
+void
+atls_stop(struct atls *a)
+{
+	stop(a);
+	event_drop(&a->kick);
 }
 
 static void
@@ -137,8 +150,7 @@ atls_free(struct atls *a)
 {
 	if (a == NULL)
 		return;
-	stop(a);
-	event_drop(&a->kick);
+	atls_stop(a);
 	if (a->fd != -1)
 		(void)close(a->fd);
 	a->fd = -1;
@@ -651,6 +663,17 @@ atls_new(struct atls_ctx *ctx, struct event_base *base, int fd,
 	atls_free(a);
 	errno = -ret;
 	return NULL;
+}
+
+void
+atls_own(struct atls *a, const struct atls_ops *new, void *arg)
+{
+	a->ops = new;
+	a->arg = arg;
+	if (a->state != ATLS_SECURED)
+		return;
+	a->read_again = true;
+	event_active(a->kick, 0, 0);
 }
 
 size_t

@@ -111,6 +111,12 @@ void atls_ctx_free(struct atls_ctx *ctx);
 void
 atls_ctx_limits(struct atls_ctx *ctx, unsigned int whole, unsigned int answer);
 
+/*
+ * Connections to come prefer AES-128-GCM: the cheapest of the three where
+ * there is much to be moved. 0 or -EIO.
+ */
+int atls_ctx_prefer_fast(struct atls_ctx *ctx);
+
 /* A one-time P-256 key, made ahead of need. NULL when out of memory. */
 EVP_PKEY *atls_key_new(void);
 
@@ -129,6 +135,12 @@ struct atls *atls_new(struct atls_ctx *ctx, struct event_base *base, int fd,
 
 /* Closes the socket at once; what is queued is lost. NULL is allowed. */
 void atls_free(struct atls *a);
+
+/*
+ * Another owner from now on: its callbacks, of which readable() is called
+ * soon. Also from within a callback of the one before.
+ */
+void atls_own(struct atls *a, const struct atls_ops *ops, void *arg);
 
 /*
  * The owner's answers, once each, also from within the question's callback.
@@ -153,6 +165,28 @@ int atls_write(struct atls *a, const void *buf, size_t n);
 
 /* Say that we send nothing more, after what is queued. Reading goes on. */
 void atls_shutdown(struct atls *a);
+
+/*
+ * A secured connection of which the event loop is to know no more: from now
+ * on it blocks, and one thread at a time has it. No callback comes again;
+ * atls_recv(), atls_send(), atls_bye(), atls_free() and what only asks are all
+ * that may be called, but for atls_interrupt(). 0; -ENOTCONN where it is not
+ * secured or has failed, -EBUSY where something is queued.
+ */
+int atls_detach(struct atls *a);
+
+/*
+ * Wait for bytes: their number, at most n; 0: the peer has closed; -EIO, and
+ * why is put into the (size) bytes.
+ */
+ssize_t atls_recv(struct atls *a, void *buf, size_t n, char *why, size_t size);
+/* Send all n bytes. 0, or -EIO as above. */
+int
+atls_send(struct atls *a, const void *buf, size_t n, char *why, size_t size);
+/* Say that nothing more comes. */
+void atls_bye(struct atls *a);
+/* From any thread: who waits in one of these is called back by an error. */
+void atls_interrupt(struct atls *a);
 
 /* Bytes that wait in the queue. */
 size_t atls_queued(const struct atls *a);

@@ -3,6 +3,7 @@
  * atls_int.h - what the files of the room atls share. Nobody else includes it.
  *
  * atls.c	 a connection: events, questions, reading, writing
+ * atls_thread.c the same for a thread that waits: reading, writing
  * atls_tls.c	 what OpenSSL is told, and what it asks during a handshake
  * atls_why.c	 why a connection failed, as a sentence
  */
@@ -44,6 +45,8 @@ struct atls {
 	EVP_PKEY *key;
 	unsigned int calls; /* event handlers of ours on the stack */
 	bool freed;	    /* atls_free() was called by one of them */
+	bool detached;	    /* a thread has it; the socket blocks */
+	bool more;	    /* there is more to send than this record */
 
 	struct event *rd, *wr, *kick;
 	struct event *whole;  /* the handshake's end */
@@ -94,8 +97,15 @@ int atls_tls_init(struct atls_ctx *ctx);
 void atls_tls_fini(struct atls_ctx *ctx);
 /* Make a->ssl. */
 int atls_tls_new(struct atls *a);
+/* Told by atls_ctx_prefer_fast(). */
+int atls_tls_prefer_fast(struct atls_ctx *ctx);
+/* Buffers are kept from now on: it is busy. */
+void atls_tls_detach(struct atls *a);
 /* True for a handshake that OpenSSL calls complete and we do. */
 bool atls_tls_complete(struct atls *a);
+
+/* atls.c: no event comes from the loop any more. */
+void atls_stop(struct atls *a);
 
 /* atls_why.c */
 /* Remember the first reason of ours. */

@@ -49,7 +49,10 @@ bio_read(BIO *b, char *out, int size)
 	BIO_clear_retry_flags(b);
 	if (size <= 0 || a->fd == -1 || a->why[0] != '\0')
 		return -1;
-	n = recv(a->fd, out, (size_t)size, MSG_DONTWAIT);
+	do
+		n = recv(a->fd, out, (size_t)size,
+		    a->detached ? 0 : MSG_DONTWAIT);
+	while (n == -1 && errno == EINTR && a->detached);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 		a->blocked = true;
 		BIO_set_retry_read(b);
@@ -89,7 +92,11 @@ bio_write(BIO *b, const char *data, int len)
 	BIO_clear_retry_flags(b);
 	if (len <= 0 || a->fd == -1)
 		return -1;
-	n = send(a->fd, data, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	do
+		n = send(a->fd, data, (size_t)len,
+		    MSG_NOSIGNAL | (a->detached ? 0 : MSG_DONTWAIT) |
+			(a->more ? MSG_MORE : 0));
+	while (n == -1 && errno == EINTR && a->detached);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 		a->blocked = true;
 		BIO_set_retry_write(b);
@@ -490,6 +497,24 @@ make(void)
 		return NULL;
 	}
 	return c;
+}
+
+int
+atls_tls_prefer_fast(struct atls_ctx *ctx)
+{
+	return SSL_CTX_set_ciphersuites(ctx->tls,
+		   "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+		   "TLS_CHACHA20_POLY1305_SHA256") == 1 ?
+	    0 :
+	    -EIO;
+}
+
+void
+atls_tls_detach(struct atls *a)
+{
+	SSL_clear_mode(a->ssl,
+	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
+	SSL_set_mode(a->ssl, SSL_MODE_AUTO_RETRY);
 }
 
 int

@@ -175,8 +175,12 @@ static const struct {
 #define LIMITS(proc, nofile, fsize, memlock, why)                              \
 	[PROC_##proc] = { true, nofile, fsize, memlock },
 #include "policy/limits.def"
-#undef LIMITS
 };
+
+static const uint32_t threaded = 0
+#define THREADED(proc, why) | PROC_BIT(PROC_##proc)
+#include "policy/limits.def"
+    ;
 
 static int
 lay_limits(struct entering *in)
@@ -190,8 +194,10 @@ lay_limits(struct entering *in)
 		return -ENOENT;
 	plain_log = fstat(STDERR_FILENO, &log) == 0 && S_ISREG(log.st_mode);
 	in->detail = "setrlimit";
-	if ((rv = limit(RLIMIT_NPROC, 0)) != 0 ||
-	    (rv = limit(RLIMIT_CORE, 0)) != 0 ||
+	if ((threaded & PROC_BIT(in->self)) == 0 &&
+	    (rv = limit(RLIMIT_NPROC, 0)) != 0)
+		return rv;
+	if ((rv = limit(RLIMIT_CORE, 0)) != 0 ||
 	    (rv = limit(RLIMIT_NOFILE, limits[in->self].nofile)) != 0 ||
 	    (rv = limit(RLIMIT_MEMLOCK, limits[in->self].memlock)) != 0)
 		return rv;
@@ -237,17 +243,19 @@ attr_size(int abi)
 	    offsetof(struct ll_ruleset_attr, handled_access_net);
 }
 
+/* What this ruleset handles, of what each directory was given for. */
 static int
-add_dirs(struct entering *in, int ruleset)
+add_dirs(struct entering *in, int ruleset, uint64_t handled)
 {
 	struct ll_path_beneath_attr rule;
 	size_t i;
 
 	for (i = 0; i < in->ndirs; i++) {
 		rule.parent_fd = in->dirs[i].fd;
-		rule.allowed_access = dir_rights(in->dirs[i].rights) &
-		    fs_rights(in->rep->landlock_abi);
-		if (ll_add_path(ruleset, &rule) == -1)
+		rule.allowed_access =
+		    dir_rights(in->dirs[i].rights) & handled;
+		if (rule.allowed_access != 0 &&
+		    ll_add_path(ruleset, &rule) == -1)
 			return -errno;
 	}
 	return 0;
@@ -272,7 +280,7 @@ lay_landlock(struct entering *in)
 	if (abi < 0 || (fd = ll_create_ruleset(&attr, attr_size(abi), 0)) == -1)
 		return abi < 0 ? abi : -errno;
 	in->detail = "directories";
-	if ((rv = add_dirs(in, fd)) == 0) {
+	if ((rv = add_dirs(in, fd, attr.handled_access_fs)) == 0) {
 		in->detail = "restrict";
 		rv = ll_restrict_self(fd) == -1 ? -errno : 0;
 	}
@@ -286,6 +294,9 @@ lay_scope(struct entering *in)
 	int abi = in->rep->landlock_abi, fd, rv;
 	struct ll_ruleset_attr attr = {
 		.scoped = LL_SCOPE_SIGNAL | LL_SCOPE_ABSTRACT_UNIX_SOCKET,
+		/* Moving a file to another directory is denied by every
+		 * ruleset that does not allow it, also by this one. */
+		.handled_access_fs = LL_FS_REFER,
 	};
 
 	if (abi >= 0 && abi < LL_ABI_SCOPE)
@@ -293,8 +304,11 @@ lay_scope(struct entering *in)
 	in->detail = "ruleset";
 	if (abi < 0 || (fd = ll_create_ruleset(&attr, sizeof(attr), 0)) == -1)
 		return abi < 0 ? abi : -errno;
-	in->detail = "restrict";
-	rv = ll_restrict_self(fd) == -1 ? -errno : 0;
+	in->detail = "directories";
+	if ((rv = add_dirs(in, fd, attr.handled_access_fs)) == 0) {
+		in->detail = "restrict";
+		rv = ll_restrict_self(fd) == -1 ? -errno : 0;
+	}
 	close(fd);
 	return rv;
 }

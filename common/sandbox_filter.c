@@ -17,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <linux/sched.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
@@ -42,6 +43,10 @@
 /* What the table calls by a name of its own. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND 0xfffffe7fU /* all but PRIVATE and CLOCK_REALTIME */
+#define THREAD_FLAGS                                                           \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
+	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
+	    CLONE_CHILD_CLEARTID)
 #define SOCKET_KIND 0xf /* type without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 #define INT_MASK 0xffffffffU /* the kernel looks at 32 bits of an int */

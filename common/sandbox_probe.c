@@ -153,6 +153,14 @@ probe_limits(void)
 }
 
 static bool
+probe_core(void)
+{
+	struct rlimit core;
+
+	return getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0;
+}
+
+static bool
 probe_open_passwd(void)
 {
 	return refused(syscall(SYS_openat, AT_FDCWD, "/etc/passwd",
@@ -204,6 +212,7 @@ static bool (*const probe[PROBE_MAX])(void) = {
 	[PROBE_NETWORK] = probe_network,
 	[PROBE_IPC] = probe_ipc,
 	[PROBE_LIMITS] = probe_limits,
+	[PROBE_CORE] = probe_core,
 	[PROBE_OPEN_PASSWD] = probe_open_passwd,
 	[PROBE_OPEN_ROOT] = probe_open_root,
 	[PROBE_OPEN_LEGACY] = probe_open_legacy,

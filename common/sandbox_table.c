@@ -73,7 +73,6 @@ static const struct {
 #define LIMITS(proc, nofile, fsize, memlock, why)                              \
 	{ #proc, #nofile, #fsize, #memlock, why },
 #include "policy/limits.def"
-#undef LIMITS
 };
 
 static const char *const surroundings[SURROUNDING_MAX] = {

@@ -115,9 +115,10 @@ files_send(struct request *r)
 
 /* file.list, asked for one by one. They come and go meanwhile. */
 
-static const char *const states[] = { "waiting", "connecting", "verifying",
-	"moving", "committing", "paused", "done", "failed", "cancelled",
-	"refused" };
+/* Of enum transfer_state in sftd/transfer.h, in its order. */
+static const char *const states[] = { "unknown", "waiting", "connecting", "offered",
+	"moving", "finishing", "paused", "done", "failed", "refused",
+	"cancelled" };
 
 struct files {
 	struct request *request;

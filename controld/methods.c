@@ -351,6 +351,7 @@ methods_request(struct request *r)
 		[RPC_INVITE_OPEN] = invites_open,
 		[RPC_INVITE_LIST] = invites_list,
 		[RPC_INVITE_ANSWER] = invites_answer,
+		[RPC_REGISTRY_AUTHORITY] = authority_show,
 		[RPC_NODE_ROTATE] = rotation_order,
 		[RPC_TOKEN_MINT] = tokens_mint,
 		[RPC_TOKEN_CHECK] = tokens_check,

@@ -40,6 +40,8 @@ void clock_reset(struct request *r);
 void invites_open(struct request *r);
 void invites_list(struct request *r);
 void invites_answer(struct request *r);
+/* authority.c */
+void authority_show(struct request *r);
 /* rotation.c */
 void rotation_order(struct request *r);
 /* files.c */

@@ -2,21 +2,16 @@
 /*
  * link.c - the one connection of this process: from the socket to its end.
  *
- *	HANDSHAKE	attested TLS (common/atls.h): keyd is asked for our
- *			leaf, attestd for a verdict on the peer's
- *	WELCOME		secured; the server says WELCOME first, the client
- *			when it has read and checked that. Nothing else is
- *			sent or taken
+ *	GREETING	attested TLS, then WELCOME (common/greet.h)
  *	UP		frames, each judged by its head first
  *	CLOSING		all have been told; what is queued leaves, then exit
  *
- * Every wait has an end: the handshake and WELCOME together have the time
- * that meshd gave, a link that is up has to show life.
+ * Every wait has an end: the greeting has the time that meshd gave, a link
+ * that is up has to show life.
  */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +19,7 @@
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/evidence.h"
+#include "common/greet.h"
 #include "common/log.h"
 #include "linkd/join.h"
 #include "linkd/joiner.h"
@@ -31,8 +27,6 @@
 #include "linkd/pull.h"
 #include "linkd/reattest.h"
 
-/* keyd and attestd each have this long to answer. */
-#define ANSWER_MS 2000
 /* What is queued has this long to leave. */
 #define CLOSING_MS 500
 #define CLOSING_STEP_MS 10
@@ -48,29 +42,25 @@
 #define HAVE_MS 100
 
 static struct {
-	enum state { IDLE, HANDSHAKE, WELCOME, UP, CLOSING } state;
+	enum state { IDLE, GREETING, UP, CLOSING } state;
 	struct atls_ctx *ctx;
-	EVP_PKEY *key; /* until a connection takes it */
+	EVP_PKEY *key;	     /* until a connection takes it */
+	struct greet *greet; /* until it is up */
 	struct atls *tls;
 	uint8_t role, purpose;
 	uint64_t start_us;
 	uint32_t handshake_ms;
-	struct event *deadline; /* of the handshake, then of silence */
+	struct event *deadline; /* of silence */
 	struct event *closing;
 	unsigned int closing_ms;
 	bool draining;
 
-	/* Why it fails, where we know better than TLS does. */
-	char why[LINK_REASON_SIZE];
-	uint8_t alert;
 	bool judged; /* it was attestd that refused the peer */
 
 	uint8_t spki[LINK_SPKI_LEN];
 	uint8_t own_nonce[32], peer_nonce[32];
-	uint64_t until;
 	uint64_t seq; /* our registry */
 	uint8_t head[32], turns[32];
-	struct welcome mine;
 
 	uint8_t in[FRAME_MAX]; /* the frame that is being read */
 	size_t in_len, in_need;
@@ -87,7 +77,7 @@ static struct {
 	uint64_t pings;
 } lk;
 
-_Static_assert(FRAME_MAX >= WELCOME_FRAME_MAX, "one buffer for both");
+static const struct atls_ops ops;
 
 uint64_t
 link_now_us(void)
@@ -198,16 +188,29 @@ tell(uint8_t alert, bool by_peer, const char *reason)
 		(void)chan_send_LINK_DOWN(meshd, 0, -1, &down);
 }
 
+/* From a greeting that is over. */
+static void
+take_over(struct atls *tls)
+{
+	lk.greet = NULL;
+	lk.tls = tls;
+	if (tls != NULL)
+		atls_own(tls, &ops, NULL);
+}
+
 static void
 end(enum frame_bye code, uint8_t alert, bool by_peer, const char *reason)
 {
 	struct timeval step = { 0, CLOSING_STEP_MS * 1000 };
 	struct frame bye = { .type = FRAME_BYE, .code = (uint8_t)code };
 	uint8_t out[FRAME_HEAD_LEN + 1];
+	char unsaid[GREET_REASON_SIZE];
 	ssize_t n;
 
 	if (lk.state == CLOSING)
 		return;
+	if (lk.greet != NULL)
+		take_over(greet_give_up(lk.greet, unsaid));
 	log_debug("link ends: %s", reason);
 	tell(alert, by_peer, reason);
 	if (lk.state == UP && !by_peer && lk.tls != NULL &&
@@ -246,191 +249,6 @@ link_drain(void)
 	lk.draining = true;
 	link_close(BYE_STOPPING, "this node stops");
 	evtimer_add(lk.closing, &now);
-}
-
-/* The first thing that went wrong is the reason. */
-__attribute__((format(printf, 1, 2))) static void
-because(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (lk.why[0] != '\0')
-		return;
-	va_start(ap, fmt);
-	vsnprintf(lk.why, sizeof(lk.why), fmt, ap);
-	va_end(ap);
-}
-
-/* Purposes and protocols. */
-
-static const struct {
-	const char *alpn;
-	uint8_t purpose;
-} protocols[] = {
-	{ "claw-mesh/1", EVIDENCE_MESH },
-	{ "claw-registry/1", EVIDENCE_REGISTRY },
-	{ "claw-join/1", EVIDENCE_JOIN }, /* last: only where one is open */
-};
-#define PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
-
-static uint8_t
-purpose_of(const char *alpn)
-{
-	size_t i;
-
-	for (i = 0; alpn != NULL && i < PROTOCOLS; i++)
-		if (strcmp(protocols[i].alpn, alpn) == 0)
-			return protocols[i].purpose;
-	return 0;
-}
-
-/* NULL-terminated; false: there is no such link. */
-static bool
-choose_alpns(const struct msg_LINK_SERVE *s, const char *out[PROTOCOLS + 1])
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < PROTOCOLS; i++)
-		if (s->role == EVIDENCE_SERVER ?
-			protocols[i].purpose != EVIDENCE_JOIN || s->joins :
-			protocols[i].purpose == s->purpose)
-			out[n++] = protocols[i].alpn;
-	out[n] = NULL;
-	return n > 0 &&
-	    (s->role == EVIDENCE_SERVER ? s->purpose == 0 :
-					  s->role == EVIDENCE_CLIENT);
-}
-
-/* The handshake's two questions. */
-
-static void
-on_leaf(struct chan *c, struct msg *m, void *arg)
-{
-	struct msg_LEAF_ISSUED issued;
-	struct msg_REFUSED no;
-
-	(void)c;
-	(void)arg;
-	if (lk.state != HANDSHAKE)
-		return;
-	if (m == NULL) {
-		because("keyd is gone");
-		(void)atls_leaf(lk.tls, NULL, 0);
-	} else if (m->type == MSG_REFUSED) {
-		if (!msg_get_REFUSED(&m->body, &no))
-			fatalx("malformed REFUSED");
-		because("no leaf from keyd: %.200s", no.text);
-		(void)atls_leaf(lk.tls, NULL, 0);
-	} else {
-		if (!msg_get_LEAF_ISSUED(&m->body, &issued))
-			fatalx("malformed LEAF_ISSUED");
-		(void)atls_leaf(lk.tls, issued.leaf, issued.leaf_len);
-	}
-}
-
-static void
-want_leaf(struct atls *a, const uint8_t nonce[ATLS_NONCE_LEN],
-    const uint8_t *spki, size_t len, void *arg)
-{
-	struct chan *keyd = child_peer(PROC_KEYD);
-	struct msg_LEAF ask = { 0 };
-
-	(void)arg;
-	if (lk.role == EVIDENCE_SERVER)
-		lk.purpose = purpose_of(atls_alpn(a));
-	if (keyd == NULL || len != sizeof(lk.spki) || lk.purpose == 0) {
-		because(keyd == NULL ? "keyd is gone" : "no such protocol");
-		(void)atls_leaf(a, NULL, 0);
-		return;
-	}
-	memcpy(lk.spki, spki, sizeof(lk.spki));
-	memcpy(lk.peer_nonce, nonce, sizeof(lk.peer_nonce));
-	ask.purpose = lk.purpose;
-	memcpy(ask.spki, spki, sizeof(ask.spki));
-	memcpy(ask.verifier, nonce, sizeof(ask.verifier));
-	memcpy(ask.prover, lk.own_nonce, sizeof(ask.prover));
-	(void)chan_send_LEAF(keyd, chan_ask(keyd, MSG_LEAF, on_leaf, NULL), -1,
-	    &ask);
-}
-
-static enum atls_alert
-alert_of(uint8_t alert)
-{
-	switch (alert) {
-	case ATLS_ACCEPT:
-	case ATLS_REVOKED:
-	case ATLS_EXPIRED:
-	case ATLS_UNKNOWN:
-	case ATLS_POLICY:
-		return (enum atls_alert)alert;
-	default:
-		return ATLS_BAD;
-	}
-}
-
-static void
-accept_peer(const struct msg_VERDICT *v)
-{
-	lk.until = v->until;
-	link_own_head(v->seq, v->head, v->turns);
-	lk.mine.mine_len = v->checkpoint_len;
-	memcpy(lk.mine.mine, v->checkpoint, v->checkpoint_len);
-	lk.mine.yours_len = v->theirs_len;
-	memcpy(lk.mine.yours, v->theirs, v->theirs_len);
-}
-
-static void
-on_verdict(struct chan *c, struct msg *m, void *arg)
-{
-	struct msg_VERDICT v;
-	struct msg_REFUSED no;
-
-	(void)c;
-	(void)arg;
-	if (lk.state != HANDSHAKE)
-		return;
-	if (m == NULL || m->type == MSG_REFUSED) {
-		if (m != NULL && !msg_get_REFUSED(&m->body, &no))
-			fatalx("malformed REFUSED");
-		because("no verdict from attestd: %.200s",
-		    m == NULL ? "it is gone" : no.text);
-		lk.judged = m != NULL;
-		lk.alert = ATLS_BAD;
-		(void)atls_verdict(lk.tls, ATLS_BAD);
-		return;
-	}
-	if (!msg_get_VERDICT(&m->body, &v))
-		fatalx("malformed VERDICT");
-	if (v.alert == ATLS_ACCEPT)
-		accept_peer(&v);
-	else {
-		lk.judged = true;
-		lk.alert = (uint8_t)alert_of(v.alert);
-		because("%s", v.reason);
-	}
-	(void)atls_verdict(lk.tls, alert_of(v.alert));
-}
-
-static void
-want_verdict(struct atls *a, const uint8_t *leaf, size_t len, void *arg)
-{
-	struct chan *attestd = child_peer(PROC_ATTESTD);
-	const uint8_t *nonce = atls_peer_nonce(a);
-	struct msg_JUDGE ask = { .purpose = lk.purpose,
-		.leaf = leaf,
-		.leaf_len = (uint16_t)len };
-
-	(void)arg;
-	if (attestd == NULL || nonce == NULL || len > FRAME_LEAF_MAX) {
-		because(attestd == NULL ? "attestd is gone" :
-					  "the peer's leaf is none");
-		lk.alert = ATLS_BAD;
-		(void)atls_verdict(a, ATLS_BAD);
-		return;
-	}
-	memcpy(ask.prover, nonce, sizeof(ask.prover));
-	(void)chan_send_JUDGE(attestd,
-	    chan_ask(attestd, MSG_JUDGE, on_verdict, NULL), -1, &ask);
 }
 
 /* Sending. */
@@ -505,6 +323,8 @@ void
 link_head_moved(const struct msg_HEAD_MOVED *m)
 {
 	link_own_head(m->seq, m->head, m->turns);
+	if (lk.greet != NULL)
+		greet_own_head(lk.greet, m->seq, m->head, m->turns);
 	if (lk.state != UP || lk.purpose != EVIDENCE_MESH)
 		return;
 	if (evtimer_pending(lk.have, NULL))
@@ -585,21 +405,7 @@ on_silence(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(lk.deadline, &tv);
 }
 
-/* WELCOME. */
-
-static void
-say_welcome(void)
-{
-	uint8_t out[WELCOME_FRAME_MAX];
-	ssize_t n;
-
-	lk.mine.seq = lk.seq;
-	memcpy(lk.mine.head, lk.head, sizeof(lk.mine.head));
-	n = welcome_format(&lk.mine, out, sizeof(out));
-	if (n < 0)
-		fatalx("WELCOME cannot be sent: %s", strerror((int)-n));
-	send_bytes(out, (size_t)n);
-}
+/* WELCOME was said by both. */
 
 static void
 report_up(const struct welcome *theirs)
@@ -640,27 +446,15 @@ is_stranger(void)
 }
 
 static void
-take_welcome(void)
+is_up(const struct greet_result *r)
 {
 	struct timeval silence = { SILENCE_ASK_S, 0 };
-	static struct welcome theirs;
-	const char *differs;
+	const struct welcome *theirs = r->theirs;
 
-	if (welcome_parse(lk.in, lk.in_len, &theirs) != 0) {
-		link_close(BYE_PROTOCOL, "peer's WELCOME is malformed");
-		return;
-	}
-	differs = welcome_check(&lk.mine, &theirs);
-	if (differs != NULL) {
-		link_close(BYE_PROTOCOL,
-		    "peer's WELCOME is not of this session: another %s",
-		    differs);
-		return;
-	}
-	if (lk.role == EVIDENCE_CLIENT)
-		say_welcome();
-	if (lk.state != WELCOME)
-		return;
+	link_own_head(r->seq, r->head, r->turns);
+	memcpy(lk.spki, r->spki, sizeof(lk.spki));
+	memcpy(lk.own_nonce, r->own_nonce, sizeof(lk.own_nonce));
+	memcpy(lk.peer_nonce, r->peer_nonce, sizeof(lk.peer_nonce));
 	lk.state = UP;
 	/* A stranger has no more time than for a handshake. */
 	if (is_stranger()) {
@@ -668,32 +462,30 @@ take_welcome(void)
 		silence.tv_usec = (suseconds_t)(lk.handshake_ms % 1000) * 1000;
 	}
 	evtimer_add(lk.deadline, &silence);
-	report_up(&theirs);
+	report_up(theirs);
 	if (lk.purpose != EVIDENCE_MESH)
 		return;
 	/* WELCOME says nothing of rotations. */
-	if (theirs.seq != lk.seq || !is_zero(lk.turns, sizeof(lk.turns)))
+	if (theirs->seq != lk.seq || !is_zero(lk.turns, sizeof(lk.turns)))
 		send_have();
-	reattest_begin(lk.until);
-	pull_if_newer(theirs.seq, NULL);
+	reattest_begin(r->until);
+	pull_if_newer(theirs->seq, NULL);
 }
 
 static void
-secured(struct atls *a, void *arg)
+greeted(struct greet *g, const struct greet_result *r, void *arg)
 {
+	(void)g;
 	(void)arg;
-	if (purpose_of(atls_alpn(a)) != lk.purpose ||
-	    !link_binding(lk.mine.exporter, lk.mine.own_leaf,
-		lk.mine.peer_leaf)) {
-		link_close(BYE_PROTOCOL, "peer agreed to another protocol");
-		return;
-	}
-	lk.state = WELCOME;
-	lk.mine.role = lk.role;
-	lk.mine.seq = lk.seq;
-	memcpy(lk.mine.head, lk.head, sizeof(lk.mine.head));
-	if (lk.role == EVIDENCE_SERVER)
-		say_welcome();
+	take_over(r->tls);
+	lk.purpose = r->purpose;
+	lk.judged = r->judged;
+	counter_add(COUNTER_LINK_BYTES_IN, r->bytes_in);
+	counter_add(COUNTER_LINK_BYTES_OUT, r->bytes_out);
+	if (r->theirs != NULL)
+		is_up(r);
+	else
+		end(BYE_ERROR, r->alert, r->by_peer, r->why);
 }
 
 /* Frames. */
@@ -762,10 +554,6 @@ take_frame(void)
 	struct frame f;
 
 	counter_add(COUNTER_LINK_BYTES_IN, lk.in_len);
-	if (lk.state == WELCOME) {
-		take_welcome();
-		return;
-	}
 	if (lk.second != now / 1000000) {
 		lk.second = now / 1000000;
 		lk.frames = 0;
@@ -789,17 +577,10 @@ take_head(void)
 	const char *wrong;
 	uint32_t len;
 	uint8_t type;
-	ssize_t n;
 
 	frame_head_get(lk.in, &type, &len);
-	if (lk.state == WELCOME) {
-		n = welcome_len(lk.in);
-		lk.in_need = n < 0 ? 0 : (size_t)n;
-		wrong = n < 0 ? "something before WELCOME" : NULL;
-	} else {
-		lk.in_need = FRAME_HEAD_LEN + (size_t)len;
-		wrong = frame_head_check(lk.purpose, type, len);
-	}
+	lk.in_need = FRAME_HEAD_LEN + (size_t)len;
+	wrong = frame_head_check(lk.purpose, type, len);
 	if (wrong != NULL)
 		link_close(BYE_PROTOCOL, "peer sent %s (type %u, %u bytes)",
 		    wrong, type, len);
@@ -837,7 +618,7 @@ readable(struct atls *a, void *arg)
 	uint8_t scrap[4096];
 
 	(void)arg;
-	while ((lk.state == WELCOME || lk.state == UP) && read_some())
+	while (lk.state == UP && read_some())
 		;
 	/* What comes after the end is taken, so that our BYE gets there. */
 	while (lk.state == CLOSING && lk.tls != NULL &&
@@ -858,37 +639,23 @@ tls_closed(struct atls *a, void *arg)
 {
 	(void)a;
 	(void)arg;
-	end(BYE_DONE, 0, true,
-	    lk.state == WELCOME ? "peer closed before its WELCOME" :
-				  "peer closed the connection");
+	end(BYE_DONE, 0, true, "peer closed the connection");
 }
 
-/*
- * atls says whose doing it was in words; an alert that the peer sent stands
- * at the end in brackets.
- */
 static void
 failed(struct atls *a, const char *why, void *arg)
 {
-	bool by_peer = strncmp(why, "peer refused us", 15) == 0 ||
-	    strncmp(why, "peer ended the session", 22) == 0;
-	const char *at = strstr(why, "(alert ");
-	uint8_t alert = lk.alert;
+	uint8_t alert;
+	bool by_peer = greet_blames_peer(why, &alert);
 
 	(void)a;
 	(void)arg;
-	because("%s", why);
-	if (by_peer && lk.alert == 0 && at != NULL)
-		alert = (uint8_t)strtoul(at + 7, NULL, 10);
-	end(BYE_ERROR, alert, by_peer && lk.alert == 0, lk.why);
+	end(BYE_ERROR, alert, by_peer, why);
 	atls_free(lk.tls);
 	lk.tls = NULL;
 }
 
 static const struct atls_ops ops = {
-	.want_leaf = want_leaf,
-	.want_verdict = want_verdict,
-	.secured = secured,
 	.readable = readable,
 	.writable = writable,
 	.closed = tls_closed,
@@ -897,21 +664,29 @@ static const struct atls_ops ops = {
 
 /* The beginning. */
 
-/* The whole, from the socket to WELCOME, took too long; later, silence. */
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	if (lk.state == UP && is_stranger())
+	if (is_stranger())
 		link_close(BYE_SILENT, "peer showed no ticket within %u ms",
 		    lk.handshake_ms);
-	else if (lk.state == UP)
-		on_silence(fd, what, arg);
 	else
-		link_close(BYE_SILENT,
-		    lk.state == WELCOME ?
-			"peer sent no WELCOME within %u ms" :
-			"the handshake was not over within %u ms",
-		    lk.handshake_ms);
+		on_silence(fd, what, arg);
+}
+
+/* Of the purposes that a link can have; 0: there is no such link. */
+static uint32_t
+choose(const struct msg_LINK_SERVE *s)
+{
+	const uint32_t links =
+	    GREET_PURPOSE(EVIDENCE_MESH) | GREET_PURPOSE(EVIDENCE_REGISTRY);
+	const uint32_t joins = GREET_PURPOSE(EVIDENCE_JOIN);
+
+	if (s->role == EVIDENCE_SERVER && s->purpose == 0)
+		return s->joins ? links | joins : links;
+	if (s->role == EVIDENCE_CLIENT && s->purpose < 32)
+		return (links | joins) & GREET_PURPOSE(s->purpose);
+	return 0;
 }
 
 void
@@ -936,26 +711,22 @@ link_prepare(void)
 bool
 link_serve(const struct msg_LINK_SERVE *serve, int fd)
 {
-	struct timeval tv = { serve->handshake_ms / 1000,
-		(suseconds_t)(serve->handshake_ms % 1000) * 1000 };
-	const char *alpns[PROTOCOLS + 1];
+	struct greet_want want = { .role = serve->role,
+		.purposes = choose(serve),
+		.handshake_ms = serve->handshake_ms };
 	EVP_PKEY *key = lk.key;
 
-	if (!choose_alpns(serve, alpns))
+	if (want.purposes == 0)
 		return false;
-	lk.state = HANDSHAKE;
+	lk.state = GREETING;
 	lk.role = serve->role;
 	lk.purpose = serve->purpose;
 	lk.handshake_ms = serve->handshake_ms;
 	lk.start_us = lk.heard_us = link_now_us();
-	memcpy(lk.own_nonce, serve->nonce, sizeof(lk.own_nonce));
-	atls_ctx_limits(lk.ctx, serve->handshake_ms + 1000, ANSWER_MS);
+	memcpy(want.nonce, serve->nonce, sizeof(want.nonce));
 	lk.key = NULL;
-	lk.tls = atls_new(lk.ctx, child_base(), fd,
-	    serve->role == EVIDENCE_SERVER ? ATLS_SERVER : ATLS_CLIENT, alpns,
-	    lk.own_nonce, key, &ops, NULL);
-	if (lk.tls == NULL)
+	lk.greet = greet_new(lk.ctx, fd, key, &want, greeted, NULL);
+	if (lk.greet == NULL)
 		fatal("TLS");
-	evtimer_add(lk.deadline, &tv);
 	return true;
 }

@@ -62,7 +62,10 @@ ipc_exit_now(int status)
 
 static struct {
 	bool there, leaf_asked, verdict_asked, secured;
+	const struct atls_ops *ops;
+	void *arg;
 	int fd;
+	uint8_t nonce; /* its first byte chooses the protocol */
 	uint8_t bytes[256];
 	size_t len;
 } tls;
@@ -119,13 +122,21 @@ atls_new(struct atls_ctx *c, struct event_base *base, int fd,
 	(void)base;
 	(void)role;
 	(void)alpns;
-	(void)nonce;
 	(void)key;
-	(void)o;
-	(void)arg;
+	tls.nonce = nonce[0];
+	tls.ops = o;
+	tls.arg = arg;
 	tls.there = true;
 	tls.fd = fd;
 	return some_tls();
+}
+void
+atls_own(struct atls *a, const struct atls_ops *o, void *arg)
+{
+	if (a == NULL)
+		abort();
+	tls.ops = o;
+	tls.arg = arg;
 }
 void
 atls_free(struct atls *a)
@@ -218,8 +229,8 @@ atls_alpn(const struct atls *a)
 					    "claw-join/1" :
 		lk.purpose == EVIDENCE_MESH ? "claw-mesh/1" :
 					      "claw-registry/1" :
-	    lk.own_nonce[0] % 3 == 0	  ? "claw-mesh/1" :
-	    lk.own_nonce[0] % 3 == 1	  ? "claw-registry/1" :
+	    tls.nonce % 3 == 0		  ? "claw-mesh/1" :
+	    tls.nonce % 3 == 1		  ? "claw-registry/1" :
 					    "claw-join/1";
 }
 void
@@ -308,7 +319,7 @@ peer_says(void)
 	ssize_t n;
 	uint8_t i, len;
 
-	if (lk.state == WELCOME && (take() & 7) != 0) {
+	if (lk.greet != NULL && (take() & 7) != 0) {
 		hi.seq = take();
 		n = welcome_format(&hi, tls.bytes, sizeof(tls.bytes));
 		tls.len = n < 0 ? 0 : (size_t)n;
@@ -321,7 +332,7 @@ peer_says(void)
 			tls.bytes[FRAME_HEAD_LEN + i] = take();
 		tls.len = (size_t)FRAME_HEAD_LEN + len;
 	}
-	ops.readable(lk.tls, NULL);
+	tls.ops->readable(some_tls(), tls.arg);
 }
 
 /* What TLS does next. */
@@ -330,22 +341,26 @@ tls_step(uint8_t how)
 {
 	static const uint8_t spki[LINK_SPKI_LEN];
 
-	if (!tls.there || lk.tls == NULL || lk.state == IDLE)
+	if (!tls.there || (lk.tls == NULL && lk.greet == NULL))
 		return;
 	if (how == 31)
-		ops.failed(lk.tls, "peer refused us: so (alert 42)", NULL);
+		tls.ops->failed(some_tls(), "peer refused us: so (alert 42)",
+		    tls.arg);
 	else if (how == 30 && tls.secured)
-		ops.closed(lk.tls, NULL);
+		tls.ops->closed(some_tls(), tls.arg);
+	else if (lk.greet == NULL)
+		peer_says();
 	else if (!tls.leaf_asked) {
 		tls.leaf_asked = true;
-		ops.want_leaf(lk.tls, a_nonce, spki, sizeof(spki), NULL);
+		tls.ops->want_leaf(some_tls(), a_nonce, spki, sizeof(spki),
+		    tls.arg);
 	} else if (!tls.verdict_asked) {
 		tls.verdict_asked = true;
-		ops.want_verdict(lk.tls, spki, sizeof(spki), NULL);
-	} else if (!tls.secured && lk.state == HANDSHAKE) {
+		tls.ops->want_verdict(some_tls(), spki, sizeof(spki), tls.arg);
+	} else if (!tls.secured) {
 		tls.secured = true;
-		ops.secured(lk.tls, NULL);
-	} else if (tls.secured)
+		tls.ops->secured(some_tls(), tls.arg);
+	} else
 		peer_says();
 }
 
@@ -396,8 +411,11 @@ ipc_end(void)
 {
 	struct event *ev[] = { lk.deadline, lk.closing, lk.have, re.due,
 		re.answer, pl.answer, pl.serve, jn.answer };
+	char why[GREET_REASON_SIZE];
 	size_t i;
 
+	if (lk.greet != NULL)
+		lk.tls = greet_give_up(lk.greet, why);
 	for (i = 0; i < sizeof(ev) / sizeof(ev[0]); i++)
 		if (ev[i] != NULL)
 			event_free(ev[i]);

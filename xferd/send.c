@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * send.c - the sending end: the source, what of it is sent, what is durable
+ * over there.
+ *
+ * Each stream's thread takes the next chunk that nobody has taken, as long as
+ * the bytes that were sent and are not durable stay under the window; a slow
+ * stream holds up its own chunk and no other. What is sent is read, hashed
+ * while it is in the cache, and forgotten: a chunk that is to be sent again is
+ * read again. Chunks that the receiver has already are hashed by a thread that
+ * does nothing else; all values fold to the root.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/b3tree.h"
+#include "common/log.h"
+#include "xferd/control.h"
+#include "xferd/send.h"
+#include "xferd/stream.h"
+#include "xferd/xfer.h"
+
+/* Of the rate, what may go at once. */
+#define BURST_NS 100000000
+#define LEAST_PIECE (16 * 1024)
+#define NS_PER_S UINT64_C(1000000000)
+
+enum state { TODO, TAKEN, ACKED };
+
+static struct {
+	struct stat was; /* the source, when it was offered */
+	uint64_t rate;	 /* bytes a second; 0: no limit */
+	size_t piece;
+
+	/* Under the lock. */
+	uint8_t *state; /* enum state, a chunk */
+	uint8_t *tries; /* how often it was asked for again */
+	b3tree_value *value;
+	bool *hashed;	  /* value is there */
+	uint32_t next;	  /* no chunk before this one is TODO */
+	uint64_t flying;  /* bytes taken and not durable */
+	uint64_t durable; /* bytes */
+	uint64_t had;
+	uint64_t resent; /* chunks */
+	uint32_t acked, hashes;
+	uint64_t free_ns; /* when the next byte may leave */
+	bool sealing;
+} sn;
+
+const char *
+send_offer(int fd, uint64_t rate, enum sft_code *code)
+{
+	xf.file = fd;
+	*code = SFT_SOURCE_CHANGED;
+	if (fstat(fd, &sn.was) == -1 || !S_ISREG(sn.was.st_mode))
+		return "the source is no file";
+	if ((uint64_t)sn.was.st_size != xf.offer.size)
+		return "the source has another size";
+	*code = SFT_TOO_LARGE;
+	if (!sft_size_ok(xf.offer.size, xf.offer.chunk_log2))
+		return "too many chunks of this size";
+	xf.chunks = sft_chunks(xf.offer.size, xf.offer.chunk_log2);
+	*code = SFT_IO;
+	sn.state = calloc(xf.chunks + 1u, 1);
+	sn.tries = calloc(xf.chunks + 1u, 1);
+	sn.hashed = calloc(xf.chunks + 1u, 1);
+	sn.value = calloc(xf.chunks + 1u, sizeof(*sn.value));
+	if (sn.state == NULL || sn.tries == NULL || sn.hashed == NULL ||
+	    sn.value == NULL)
+		return "out of memory";
+	sn.rate = rate;
+	sn.piece = XFER_PIECE;
+	while (rate != 0 && sn.piece > LEAST_PIECE && sn.piece > rate / 20)
+		sn.piece /= 2;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	return NULL;
+}
+
+static uint32_t
+length(uint32_t index)
+{
+	return sft_chunk_len(xf.offer.size, xf.offer.chunk_log2, index);
+}
+
+void
+send_have(struct sft_ranges *ranges)
+{
+	uint32_t first, count;
+
+	while (sft_ranges_next(ranges, &first, &count))
+		for (; count > 0; count--, first++) {
+			sn.state[first] = ACKED;
+			sn.acked++;
+			sn.had += length(first);
+			sn.durable += length(first);
+		}
+}
+
+uint64_t
+send_had(void)
+{
+	return sn.had;
+}
+
+/* --- reading and hashing ------------------------------------------------ */
+
+static bool
+stopped(void)
+{
+	bool stop;
+
+	pthread_mutex_lock(&xf.lock);
+	stop = xf.stop;
+	pthread_mutex_unlock(&xf.lock);
+	return stop;
+}
+
+/* All n bytes; false: it has failed, and that is told. */
+static bool
+read_source(uint8_t *buf, size_t n, uint64_t at)
+{
+	ssize_t r;
+
+	while (n > 0) {
+		r = pread(xf.file, buf, n, (off_t)at);
+		if (r == -1 && errno == EINTR)
+			continue;
+		if (r == -1) {
+			xfer_fault(SFT_IO, false, "reading the source: %s",
+			    strerror(errno));
+			return false;
+		}
+		if (r == 0) {
+			xfer_fault(SFT_SOURCE_CHANGED, false,
+			    "the source has become shorter");
+			return false;
+		}
+		buf += r;
+		n -= (size_t)r;
+		at += (uint64_t)r;
+	}
+	return true;
+}
+
+/* A file of one chunk has no chaining value: its root stands for it. */
+static void
+take_value(const struct b3tree *t, b3tree_value out)
+{
+	if ((xf.chunks == 1 ? b3tree_end_file(t, out) : b3tree_end(t, out)) !=
+	    0)
+		fatalx("a chunk without a value");
+}
+
+/*
+ * The value of a chunk as it was read last. What was sent before with another
+ * was refused over there, so the last is the one that counts.
+ */
+static void
+keep_value(uint32_t index, const b3tree_value value)
+{
+	pthread_mutex_lock(&xf.lock);
+	memcpy(sn.value[index], value, sizeof(b3tree_value));
+	if (!sn.hashed[index]) {
+		sn.hashed[index] = true;
+		sn.hashes++;
+	}
+	pthread_mutex_unlock(&xf.lock);
+}
+
+/* The thread that hashes what the receiver has. */
+static void *
+hash_run(void *arg)
+{
+	uint8_t *buf = aligned_alloc(4096, XFER_PIECE);
+	uint32_t i, left;
+	b3tree_value v;
+	struct b3tree t;
+	uint64_t at;
+	size_t n;
+
+	(void)arg;
+	if (buf == NULL) {
+		xfer_fault(SFT_IO, false, "out of memory");
+		return NULL;
+	}
+	for (i = 0; i < xf.chunks && !stopped(); i++) {
+		/* Of these the main thread changes none any more. */
+		pthread_mutex_lock(&xf.lock);
+		n = sn.state[i] == ACKED && !sn.hashed[i];
+		pthread_mutex_unlock(&xf.lock);
+		if (n == 0)
+			continue;
+		if (b3tree_begin(&t, xf.offer.chunk_log2, i) != 0)
+			fatalx("no such chunk");
+		at = (uint64_t)i << xf.offer.chunk_log2;
+		for (left = length(i); left > 0; left -= (uint32_t)n, at += n) {
+			n = left < XFER_PIECE ? left : XFER_PIECE;
+			if (!read_source(buf, n, at))
+				goto out;
+			(void)b3tree_update(&t, buf, n);
+		}
+		take_value(&t, v);
+		keep_value(i, v);
+	}
+	xfer_wake();
+out:
+	free(buf);
+	return NULL;
+}
+
+bool
+send_begin(void)
+{
+	bool there = sn.acked > 0;
+
+	xfer_wake();
+	return !there || xfer_thread(hash_run, NULL);
+}
+
+/* --- a stream's thread -------------------------------------------------- */
+
+/* The next chunk to send; false: there is none, and will be none. */
+static bool
+take_chunk(uint32_t *index)
+{
+	uint64_t since = xfer_now_ns();
+	bool got = false;
+
+	pthread_mutex_lock(&xf.lock);
+	for (;;) {
+		if (xf.stop || xf.finished)
+			break;
+		while (sn.next < xf.chunks && sn.state[sn.next] != TODO)
+			sn.next++;
+		if (sn.next < xf.chunks &&
+		    (sn.flying == 0 ||
+			sn.flying + length(sn.next) <= xf.window)) {
+			*index = sn.next++;
+			sn.state[*index] = TAKEN;
+			sn.flying += length(*index);
+			got = true;
+			break;
+		}
+		xfer_wait();
+	}
+	pthread_mutex_unlock(&xf.lock);
+	if (got)
+		(void)xfer_spent(SFT_LIMIT_DISK, since);
+	return got;
+}
+
+/* So many bytes may leave; waits for it. False: the transfer has ended. */
+static bool
+take_rate(size_t n)
+{
+	uint64_t now = xfer_now_ns(), at;
+	bool stop;
+
+	if (sn.rate == 0)
+		return true;
+	pthread_mutex_lock(&xf.lock);
+	if (sn.free_ns + BURST_NS < now)
+		sn.free_ns = now - BURST_NS;
+	at = sn.free_ns;
+	sn.free_ns += (uint64_t)((__uint128_t)n * NS_PER_S / sn.rate);
+	while (!xf.stop && xfer_now_ns() < at)
+		xfer_wait_until(at);
+	stop = xf.stop;
+	pthread_mutex_unlock(&xf.lock);
+	(void)xfer_spent(SFT_LIMIT_RATE, now);
+	return !stop;
+}
+
+/* buf holds a head before the piece and a value behind it. */
+static bool
+send_chunk(struct stream *s, uint32_t index, uint8_t *buf)
+{
+	uint64_t at = (uint64_t)index << xf.offer.chunk_log2, since;
+	uint32_t left = length(index), n;
+	uint8_t *piece = buf + SFT_CHUNK_HEAD_LEN, *from = buf;
+	size_t len = SFT_CHUNK_HEAD_LEN;
+	struct b3tree t;
+
+	if (b3tree_begin(&t, xf.offer.chunk_log2, index) != 0)
+		fatalx("no such chunk");
+	sft_chunk_format(index, left, buf);
+	while (left > 0) {
+		n = left < sn.piece ? left : (uint32_t)sn.piece;
+		if (!take_rate(n))
+			return false;
+		since = xfer_now_ns();
+		if (!read_source(piece, n, at))
+			return false;
+		(void)b3tree_update(&t, piece, n);
+		len += n;
+		at += n;
+		left -= n;
+		if (left == 0) {
+			take_value(&t, piece + n);
+			keep_value(index, piece + n);
+			len += B3TREE_LEN;
+		}
+		since = xfer_spent(SFT_LIMIT_SENDER, since);
+		if (!stream_send(s, from, len))
+			return false;
+		(void)xfer_spent(SFT_LIMIT_NETWORK, since);
+		atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
+		from = piece;
+		len = 0;
+	}
+	return true;
+}
+
+void
+send_run(struct stream *s)
+{
+	const size_t size = 4096 + XFER_PIECE;
+	uint8_t *buf = aligned_alloc(4096, size), end[SFT_HEAD_LEN];
+	uint32_t index;
+	bool good = buf != NULL;
+
+	if (!good)
+		xfer_fault(SFT_IO, false, "out of memory");
+	while (good && take_chunk(&index))
+		good = send_chunk(s, index, buf);
+	if (good && !stopped() &&
+	    sft_empty_format(SFT_END, end, sizeof(end)) == SFT_HEAD_LEN &&
+	    stream_send(s, end, sizeof(end)))
+		stream_bye(s);
+	free(buf);
+}
+
+/* --- what the receiver says --------------------------------------------- */
+
+bool
+send_acked(struct sft_ranges *indices)
+{
+	bool good = true;
+	uint32_t i;
+
+	pthread_mutex_lock(&xf.lock);
+	while (sft_ack_next(indices, &i)) {
+		/* Its bytes were all sent: the value is known since then. */
+		if (sn.state[i] != TAKEN || !sn.hashed[i]) {
+			good = false;
+			break;
+		}
+		sn.state[i] = ACKED;
+		sn.acked++;
+		sn.flying -= length(i);
+		sn.durable += length(i);
+	}
+	pthread_cond_broadcast(&xf.changed);
+	pthread_mutex_unlock(&xf.lock);
+	return good;
+}
+
+const char *
+send_again(uint32_t index)
+{
+	const char *why = NULL;
+
+	pthread_mutex_lock(&xf.lock);
+	if (sn.state[index] != TAKEN || !sn.hashed[index])
+		why = "peer asks again for what it was not sent";
+	else if (sn.tries[index]++ == XFER_TRIES)
+		why = "a chunk arrived damaged again and again";
+	else {
+		sn.state[index] = TODO;
+		sn.flying -= length(index);
+		sn.resent++;
+		if (index < sn.next)
+			sn.next = index;
+	}
+	pthread_cond_broadcast(&xf.changed);
+	pthread_mutex_unlock(&xf.lock);
+	return why;
+}
+
+/* --- the end ------------------------------------------------------------ */
+
+static bool
+unchanged(void)
+{
+	struct stat now;
+
+	return fstat(xf.file, &now) == 0 && now.st_size == sn.was.st_size &&
+	    now.st_mtim.tv_sec == sn.was.st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == sn.was.st_mtim.tv_nsec &&
+	    now.st_ctim.tv_sec == sn.was.st_ctim.tv_sec &&
+	    now.st_ctim.tv_nsec == sn.was.st_ctim.tv_nsec;
+}
+
+void
+send_turn(void)
+{
+	b3tree_value root;
+	bool all;
+
+	if (!control_is_moving() || sn.sealing)
+		return;
+	pthread_mutex_lock(&xf.lock);
+	all = sn.acked == xf.chunks && sn.hashes == xf.chunks;
+	if (all) {
+		xf.finished = sn.sealing = true;
+		pthread_cond_broadcast(&xf.changed);
+	}
+	pthread_mutex_unlock(&xf.lock);
+	if (!all)
+		return;
+	if (!unchanged()) {
+		xfer_fail(SFT_SOURCE_CHANGED, false,
+		    "the source was changed while it was sent");
+		return;
+	}
+	if (xf.chunks == 1)
+		memcpy(root, sn.value[0], sizeof(root));
+	else if (b3tree_root((const b3tree_value *)sn.value, xf.chunks, root) !=
+	    0)
+		fatalx("no root");
+	control_seal(root);
+}
+
+void
+send_state(uint64_t *durable, uint64_t *resent)
+{
+	pthread_mutex_lock(&xf.lock);
+	*durable = sn.durable;
+	*resent = sn.resent;
+	pthread_mutex_unlock(&xf.lock);
+}
+
+bool
+send_waits(void)
+{
+	bool waits;
+
+	pthread_mutex_lock(&xf.lock);
+	waits = sn.flying > 0;
+	pthread_mutex_unlock(&xf.lock);
+	return waits;
+}

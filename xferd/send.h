@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * send.h - the sending end: the source, what of it is sent, what is durable
+ * over there.
+ */
+#ifndef CLAW_XFERD_SEND_H
+#define CLAW_XFERD_SEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/sftframe.h"
+
+struct stream;
+
+/*
+ * The offer and its source, of which it takes fd over. NULL, or why that
+ * cannot be offered; then *code says it, too.
+ */
+const char *send_offer(int fd, uint64_t rate, enum sft_code *code);
+
+/* Before there are streams: chunks that the receiver has. */
+void send_have(struct sft_ranges *ranges);
+uint64_t send_had(void); /* bytes of those */
+/* Nothing more is there; hashing of what is begins. False: no threads. */
+bool send_begin(void);
+
+/* Durable over there. False: these were not sent. */
+bool send_acked(struct sft_ranges *indices);
+/* To be sent again. NULL, or why that cannot be. */
+const char *send_again(uint32_t index);
+
+/* A thread with its stream, joined. */
+void send_run(struct stream *s);
+
+/* In the loop's turn: is it all there? Then the source is looked at again. */
+void send_turn(void);
+
+/* Bytes durable over there, and chunks that were sent again. */
+void send_state(uint64_t *durable, uint64_t *resent);
+/* Whether we wait for the receiver's word. */
+bool send_waits(void);
+
+#endif
