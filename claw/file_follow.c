@@ -144,8 +144,11 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "accepted") == 0)
 		printf("transfer %s\n", mesh_text(e, "id"));
 	else if (strcmp(what, "again") == 0)
-		printf("chunk %lld is sent again: %s\n",
-		    mesh_number(e, "chunk"),
+		printf("a hash was wrong: sent again: %lld\n",
+		    mesh_number(e, "chunks"));
+	else if (strcmp(what, "retry") == 0)
+		printf("interrupted, tried again in %.1f s: %s\n",
+		    (double)mesh_number(e, "in_ms") / 1000,
 		    file_shown(mesh_text(e, "text"), shown));
 	else if (strcmp(what, "receipt") == 0)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
