@@ -75,7 +75,7 @@ attestd_can_record(void)
 {
 	struct chan *auditd = child_peer(PROC_AUDITD);
 
-	return joining() || /* there is no log yet */
+	return joining_now() || /* there is no log yet */
 	    (auditd != NULL && chan_has_room(auditd, MSG_MAX_LEN));
 }
 
@@ -85,7 +85,7 @@ attestd_record(struct auditrec *r, chan_done *done, void *arg)
 	struct chan *auditd = child_peer(PROC_AUDITD);
 	uint32_t id = 0;
 
-	if (joining())
+	if (joining_now())
 		return false;
 	if (attestd_can_record())
 		id = chan_ask(auditd, MSG_AUDIT_APPEND,
@@ -118,7 +118,7 @@ start(void)
 	struct auditrec r;
 	const char *why;
 
-	if (joining()) {
+	if (joining_now()) {
 		joining_start(DESC_REGISTRY_DIR);
 		if (child_peer(PROC_KEYD) != NULL)
 			chain_tell(child_peer(PROC_KEYD));
@@ -139,7 +139,6 @@ start(void)
 	    registry_set(attestd.registry)->count);
 	if (child_peer(PROC_KEYD) != NULL)
 		chain_tell(child_peer(PROC_KEYD));
-	chain_noted();
 	chain_keep_fresh();
 	auditrec_init(&r, AUDIT_REGISTRY_LOADED, AUDIT_SINGLE, AUDIT_OK);
 	auditrec_num(&r, AUDIT_ATTR_SEQ, registry_seq(attestd.registry));
@@ -152,7 +151,7 @@ start(void)
 static void
 peer_up(struct chan *c)
 {
-	if (chan_peer(c) == PROC_LINKD)
+	if (chan_peer(c) == PROC_LINKD || chan_peer(c) == PROC_XFERD)
 		sessions_worker(c, true);
 	else
 		chain_tell(c);
@@ -161,10 +160,10 @@ peer_up(struct chan *c)
 static void
 peer_down(struct chan *c)
 {
-	if (chan_peer(c) == PROC_LINKD)
+	if (chan_peer(c) == PROC_LINKD || chan_peer(c) == PROC_XFERD)
 		sessions_worker(c, false);
-	else if (chan_peer(c) == PROC_MESHD)
-		sessions_meshd_gone();
+	else if (chan_peer(c) == PROC_MESHD || chan_peer(c) == PROC_SFTD)
+		sessions_broker_gone(chan_peer(c));
 	else
 		rotation_gone(c);
 }
@@ -188,7 +187,7 @@ on_identity_show(struct chan *c, struct msg *m)
 static void
 on_offer(struct chan *c, struct msg *m)
 {
-	if (joining())
+	if (joining_now())
 		joining_on_offer(c, m);
 	else
 		chain_on_offer(c, m);
@@ -213,6 +212,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_WHY, rights_on_why },
 	{ MSG_TOKEN_MINT, rights_on_mint },
 	{ MSG_TOKEN_CHECK, rights_on_check },
+	{ MSG_PEER_FIND, chain_on_find },
 	{ MSG_SESSION_OPEN, sessions_on_open },
 	{ MSG_SESSION_CLOSED, sessions_on_closed },
 	{ MSG_JUDGE, sessions_on_judge },

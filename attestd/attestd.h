@@ -12,6 +12,7 @@
  *	invite.c    invites, and who joins by them
  *	joining.c   the other end: this node joins and does not exist yet
  *	witness.c   what peers' logs looked like when they were last shown
+ *	tell_keyd.c the registry, for keyd
  *	rotation.c  this node's own rotation of its keys
  *	rights.c    capability tokens; what the registry says of a name
  */
@@ -61,10 +62,8 @@ bool attestd_record(struct auditrec *r, chan_done *done, void *arg);
 /* chain.c */
 /* Reads it. NULL, or what is wrong. */
 const char *chain_load(int dirfd);
-/* Tells keyd, meshd, linkds: after a start, when one of them is new. */
+/* Tells keyd or meshd: after a start, when one of them is new. */
 void chain_tell(struct chan *c);
-/* After a start: clawd keeps how far it goes. */
-void chain_noted(void);
 /* "fresh", daily, where this node is an authority. */
 void chain_keep_fresh(void);
 /*
@@ -85,14 +84,19 @@ void chain_update(struct registry_update *u, chain_done *done, void *arg);
 /* One rotation, durable when this returns. NULL, or why it is not taken. */
 const char *chain_turn(const char *line, size_t len);
 void chain_on_read(struct chan *c, struct msg *m);
+void chain_on_find(struct chan *c, struct msg *m);
 void chain_on_offer(struct chan *c, struct msg *m);
 void chain_on_update(struct chan *c, struct msg *m);
 void chain_on_cosign(struct chan *c, struct msg *m);
 void chain_on_inspect(struct chan *c, struct msg *m);
 
+/* tell_keyd.c */
+/* The registry has moved, or keyd is new. */
+void tell_keyd_registry(struct chan *keyd, bool new);
+
 /* sessions.c */
 void sessions_worker(struct chan *c, bool up);
-void sessions_meshd_gone(void);
+void sessions_broker_gone(enum proc broker);
 /* The registry has moved: tell them, end those it no longer allows. */
 void sessions_review(void);
 void sessions_on_open(struct chan *c, struct msg *m);

@@ -29,7 +29,6 @@
 #define ADDRESSES_S 1 /* meshd is told of all nodes no more often */
 
 static struct registry_file file;
-static uint64_t noted_seq; /* that clawd keeps, as far as we know */
 
 /* An update that waits for keyd. */
 struct pending {
@@ -57,8 +56,9 @@ count(void)
 }
 
 /*
- * clawd keeps how far we have been where we cannot write: an old backup of the
- * whole folder is behind that. NULL, or what to do about it.
+ * clawd keeps how far we have been, in what decides something, where we cannot
+ * write: an old backup of the whole folder is behind that. keyd said it, by
+ * what it has verified. NULL, or what to do about it.
  */
 static const char *
 behind_floor(void)
@@ -74,17 +74,6 @@ behind_floor(void)
 	    "keys/registry to begin from this one knowingly",
 	    registry_seq(attestd.registry), attestd.floor_seq);
 	return why;
-}
-
-/* Told before the files go back, and after they have gone on. */
-static void
-note_floor(void)
-{
-	struct msg_REGISTRY_NOTED noted = { .seq = registry_seq(
-						attestd.registry) };
-
-	memcpy(noted.head, registry_head(attestd.registry), sizeof(noted.head));
-	(void)chan_send_REGISTRY_NOTED(child_parent(), 0, -1, &noted);
 }
 
 const char *
@@ -104,22 +93,6 @@ chain_load(int dirfd)
 }
 
 /* Who hears of it. */
-
-static void
-tell_keyd(struct chan *keyd)
-{
-	const struct registry_node *self;
-	struct msg_KEYD_HEAD head = { .seq = registry_seq(attestd.registry) };
-
-	memcpy(head.head, registry_head(attestd.registry), sizeof(head.head));
-	self = registry_node(attestd.registry, attestd.node);
-	if (self != NULL && !self->revoked && !rotation_reveal(keyd)) {
-		memcpy(head.identity, self->identity, sizeof(head.identity));
-		if (memcmp(self->identity, attestd.identity, 32) == 0)
-			head.capabilities = self->capabilities;
-	}
-	(void)chan_send_KEYD_HEAD(keyd, 0, -1, &head);
-}
 
 /* Those that meshd can dial, by number: it asks nobody for names. */
 static void
@@ -152,12 +125,34 @@ tell_meshd(struct chan *meshd)
 }
 
 void
+chain_on_find(struct chan *c, struct msg *m)
+{
+	struct msg_PEER_FOUND found = { .addresses = "" };
+	const struct registry_node *node;
+	struct msg_PEER_FIND want;
+
+	if (!msg_get_PEER_FIND(&m->body, &want))
+		fatalx("malformed PEER_FIND");
+	node = attestd.registry == NULL ?
+	    NULL :
+	    registry_node(attestd.registry, want.peer);
+	if (node == NULL || node->revoked) {
+		chan_refuse(c, m, ENOENT, false, "%s %s", want.peer,
+		    node == NULL ? "is no node of this registry" :
+				   "is revoked");
+		return;
+	}
+	addresses_of(node, found.addresses);
+	(void)chan_send_PEER_FOUND(c, m->id, -1, &found);
+}
+
+void
 chain_tell(struct chan *c)
 {
 	if (attestd.registry == NULL)
 		return;
 	if (chan_peer(c) == PROC_KEYD)
-		tell_keyd(c);
+		tell_keyd_registry(c, true);
 	else if (chan_peer(c) == PROC_MESHD)
 		tell_meshd(c);
 }
@@ -232,7 +227,7 @@ static void
 tell_all(void)
 {
 	if (child_peer(PROC_KEYD) != NULL)
-		chain_tell(child_peer(PROC_KEYD));
+		tell_keyd_registry(child_peer(PROC_KEYD), false);
 	tell_addresses();
 	sessions_review();
 	count();
@@ -347,17 +342,10 @@ take_rotation(const char *line, size_t len, bool *taken)
 static void
 publish(void)
 {
-	bool back = registry_seq(attestd.registry) < noted_seq;
-	const char *why;
+	const char *why = registry_file_sync(&file, attestd.registry);
 
-	noted_seq = registry_seq(attestd.registry);
-	if (back)
-		note_floor();
-	why = registry_file_sync(&file, attestd.registry);
 	if (why != NULL)
 		fatalx("%s", why);
-	if (!back)
-		note_floor();
 	rotation_self();
 	tell_all();
 }
@@ -722,13 +710,6 @@ chain_on_inspect(struct chan *c, struct msg *m)
 	done.signatures = (uint8_t)have;
 	done.threshold = (uint8_t)need;
 	(void)chan_send_REGISTRY_INSPECTED(c, m->id, -1, &done);
-}
-
-void
-chain_noted(void)
-{
-	noted_seq = registry_seq(attestd.registry);
-	note_floor();
 }
 
 /* The daily word of an authority. */

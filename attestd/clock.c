@@ -33,9 +33,9 @@
 static struct {
 	int dirfd;
 	bool has_reset;
-	uint64_t reset_seq;	/* updates up to it say nothing of the time */
-	uint64_t newest_s;	/* of the log; 0: not known yet */
-	uint64_t newest_boot_s; /* when that was */
+	uint64_t reset_seq;	 /* updates up to it say nothing of the time */
+	uint64_t newest_s;	 /* of the log; 0: not known yet */
+	uint64_t newest_boot_ms; /* when that was */
 	bool told;
 	/* clock:reset under way: who asked for it, */
 	uint64_t asker;	  /* child_serial(); */
@@ -52,6 +52,22 @@ seconds(clockid_t id)
 	return (uint64_t)now.tv_sec;
 }
 
+static uint64_t
+boot_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Whole seconds: the floor is never ahead of a clock that is right. */
+static uint64_t
+since_newest(void)
+{
+	return (boot_ms() - my.newest_boot_ms) / 1000;
+}
+
 /* It may not be before this. */
 static uint64_t
 floor_of(void)
@@ -61,7 +77,7 @@ floor_of(void)
 	if (!my.has_reset || registry_seq(attestd.registry) > my.reset_seq)
 		t = registry_time(attestd.registry);
 	if (my.newest_s != 0)
-		log = my.newest_s + seconds(CLOCK_BOOTTIME) - my.newest_boot_s;
+		log = my.newest_s + since_newest();
 	return t > log ? t : log;
 }
 
@@ -98,7 +114,7 @@ static void
 set_newest(uint64_t s)
 {
 	my.newest_s = s;
-	my.newest_boot_s = seconds(CLOCK_BOOTTIME);
+	my.newest_boot_ms = boot_ms();
 }
 
 void
@@ -106,8 +122,7 @@ clock_recorded(void)
 {
 	uint64_t machine = seconds(CLOCK_REALTIME);
 
-	if (my.newest_s != 0 &&
-	    machine > my.newest_s + seconds(CLOCK_BOOTTIME) - my.newest_boot_s)
+	if (my.newest_s != 0 && machine > my.newest_s + since_newest())
 		set_newest(machine);
 }
 

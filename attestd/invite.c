@@ -600,6 +600,24 @@ invite_on_join(struct chan *c, struct msg *m)
 
 /* Operators. */
 
+/*
+ * Who was added by an invite before this process began may not know it yet,
+ * and keyd has no leaf for him any more: the same name may be invited again,
+ * for his keys alone.
+ */
+static const struct invite *
+added_before(const char *name)
+{
+	const struct invite *v;
+
+	for (v = invites; v < invites + invite_count; v++)
+		if (strcmp(v->name, name) == 0 && v->has_keys && !v->recorded &&
+		    v->state == INVITE_IS_USED && takes_joiners(v) &&
+		    added(v) != NULL)
+			return v;
+	return NULL;
+}
+
 static const char *
 draft_refused(const struct msg_INVITE_OPEN *want)
 {
@@ -609,7 +627,7 @@ draft_refused(const struct msg_INVITE_OPEN *want)
 
 	if (!regupdate_name_ok(want->name))
 		return "that is no name of a node";
-	if (n != NULL && !n->revoked)
+	if (n != NULL && !n->revoked && added_before(want->name) == NULL)
 		return "the registry has a node of that name; revoke it first";
 	if (strcmp(want->name, attestd.node) == 0)
 		return "that is this node itself";
@@ -705,6 +723,7 @@ void
 invite_on_open(struct chan *c, struct msg *m)
 {
 	struct msg_INVITE_OPEN want;
+	const struct invite *before;
 	struct asker *a;
 	const char *why;
 
@@ -723,8 +742,15 @@ invite_on_open(struct chan *c, struct msg *m)
 	a->draft.capabilities = want.capabilities;
 	a->draft.expiry_s = want.expiry;
 	a->draft.confirm = want.confirm != 0;
+	before = added_before(want.name);
+	if (before != NULL) {
+		a->draft = *before;
+		memcpy(a->draft.ticket, want.ticket, sizeof(a->draft.ticket));
+		memcpy(a->draft.pinned, before->identity, 32);
+		a->draft.expiry_s = want.expiry;
+	}
 	if (!record(AUDIT_INVITE_OPENED, AUDIT_OK, &a->draft,
-		is_zero(want.pinned) ? NULL : want.pinned, NULL, NULL,
+		is_zero(a->draft.pinned) ? NULL : a->draft.pinned, NULL, NULL,
 		on_opened, a))
 		on_opened(NULL, NULL, a);
 }

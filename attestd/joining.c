@@ -27,7 +27,7 @@ static struct {
 } my = { .dirfd = -1 };
 
 bool
-joining(void)
+joining_now(void)
 {
 	return my.on;
 }

@@ -16,7 +16,7 @@
 #include "common/evidence.h"
 
 /* clawd said so before the start. */
-bool joining(void);
+bool joining_now(void);
 void joining_on_begin(struct chan *c, struct msg *m);
 
 /* An empty registry, or what an attempt before this one wrote. */

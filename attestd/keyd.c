@@ -12,7 +12,9 @@
  *	         (keyd_log.c)
  *	controld permits: one update of the registry, one invite; a rotation
  *	         of the node's keys, with the recovery code (keyd_rotate.c)
- *	attestd  updates that a permit covers, tokens (keyd_registry.c)
+ *	attestd  updates that a permit covers, tokens (keyd_registry.c); the
+ *		 registry, which is believed for its signatures alone
+ *		 (keyd_follow.c)
  *	meshd    which role a session has
  *	linkd    its session's leaf certificate (keyd_session.c); a joiner's
  *	         JOIN (keyd_join.c)
@@ -75,6 +77,7 @@ start(void)
 
 	if (keystore_public(KEY_IDENTITY, pub) != 0)
 		fatalx("clawd starts keyd without its keys");
+	keyd_follow_start();
 	child_ready();
 }
 
@@ -85,6 +88,22 @@ keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why)
 	log_warnx("%s: %s refused: %s", proc_name(chan_peer(c)), m->rule->name,
 	    why);
 	chan_refuse(c, m, code, code == EAGAIN, "%s", why);
+}
+
+bool
+keyd_is_refused(const struct msg *m, struct msg_REFUSED *no)
+{
+	struct rbuf body;
+
+	*no = (struct msg_REFUSED){ .code = EIO, .text = "clawd has gone" };
+	if (m == NULL)
+		return true;
+	if (m->type != MSG_REFUSED)
+		return false;
+	body = m->body;
+	if (!msg_get_REFUSED(&body, no))
+		fatalx("malformed REFUSED");
+	return true;
 }
 
 /* Files that clawd opened. */
@@ -180,13 +199,16 @@ peer_down(struct chan *c)
 	case PROC_CONTROLD:
 		keyd_controld_gone(c);
 		keyd_rotate_gone(c);
+		keyd_authority_gone(c);
 		break;
 	case PROC_MESHD:
+	case PROC_SFTD:
 		/* What the one that takes its place has said stays. */
-		if (child_peer(PROC_MESHD) == NULL)
-			session_end_unclaimed();
+		if (child_peer(chan_peer(c)) == NULL)
+			session_end_unclaimed(chan_peer(c));
 		break;
 	case PROC_LINKD:
+	case PROC_XFERD:
 		session_end(child_session(c));
 		break;
 	default:
@@ -201,6 +223,7 @@ static const struct chan_handlers from_clawd[] = {
 	{ MSG_AUTHORITY_CREATE, on_authority_create },
 	{ MSG_GENESIS_SIGN, on_genesis_sign },
 	{ MSG_CHECKPOINT_KNOWN, on_checkpoint_known },
+	{ MSG_REGISTRY_KNOWN, keyd_on_registry_known },
 	{ MSG_JOIN_BEGIN, keyd_on_join_begin },
 	{ MSG_NEXT_CREATE, keyd_on_next_create },
 	{ MSG_NEXT_FILE, keyd_on_next_file },
@@ -222,13 +245,16 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_PERMIT_SHOW, keyd_on_permit_show },
 	{ MSG_UPDATE_SIGN, keyd_on_update_sign },
 	{ MSG_TOKEN_SIGN, keyd_on_token_sign },
+	{ MSG_AUTHORITY_SHOW, keyd_on_authority_show },
 	{ MSG_ROTATE, keyd_on_rotate },
 	{ MSG_REVEAL, keyd_on_reveal },
-	{ MSG_KEYD_HEAD, keyd_on_head },
+	{ MSG_FOLLOW, keyd_on_follow },
 	{ MSG_SESSION_ROLE, keyd_on_session_role },
 	{ MSG_SESSION_PEER, keyd_on_session_peer },
 	{ MSG_LEAF, keyd_on_leaf },
 	{ MSG_JOIN_SIGN, keyd_on_join_sign },
+	{ MSG_SEAL, keyd_on_seal },
+	{ MSG_RECEIPT, keyd_on_receipt },
 	{ 0, NULL },
 };
 

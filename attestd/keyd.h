@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "attestd/follow.h"
 #include "attestd/lastsigned.h"
 #include "attestd/statement.h"
 #include "common/chan.h"
@@ -16,17 +17,17 @@
 struct keyd {
 	struct statement_node node;
 	struct lastsigned last;
-	/* What attestd last said of the registry; it never goes back. */
-	bool has_head;
-	uint64_t seq;
-	uint8_t head[32];
-	uint64_t capabilities;
+	struct follow follow; /* the registry, as far as it concerns keyd */
+	bool ready;	      /* where it stands is no half-way house */
 };
 
 extern struct keyd keyd;
 
 /* Refuses, counts and logs it. */
 void keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why);
+
+/* clawd said no to what keyd asked of it, or has gone; then why. */
+bool keyd_is_refused(const struct msg *m, struct msg_REFUSED *no);
 
 /* keyd_log.c: auditd's */
 void keyd_on_logkey_new(struct chan *c, struct msg *m);
@@ -40,8 +41,22 @@ void keyd_on_permit_end(struct chan *c, struct msg *m);
 void keyd_on_permit_show(struct chan *c, struct msg *m);
 void keyd_on_update_sign(struct chan *c, struct msg *m);
 void keyd_on_token_sign(struct chan *c, struct msg *m);
-void keyd_on_head(struct chan *c, struct msg *m);
 void keyd_controld_gone(struct chan *c);
+
+/* Nothing that is open needs it: the authority key goes. */
+void keyd_forget_authority(void);
+
+/* keyd_authority.c: controld's */
+void keyd_on_authority_show(struct chan *c, struct msg *m);
+void keyd_authority_gone(const struct chan *controld);
+
+/* keyd_follow.c: attestd's, clawd's */
+void keyd_on_follow(struct chan *c, struct msg *m);
+void keyd_on_registry_known(struct chan *c, struct msg *m);
+/* The configuration is there. */
+void keyd_follow_start(void);
+/* What the registry lets this node do. */
+uint64_t keyd_capabilities(void);
 
 /* keyd_join.c: clawd's and linkd's, while this node joins */
 void keyd_on_join_begin(struct chan *c, struct msg *m);
@@ -50,7 +65,11 @@ void keyd_on_join_sign(struct chan *c, struct msg *m);
 /* A leaf that was just issued: a JOIN can only be of its session. */
 void keyd_join_leaf(uint32_t session, const uint8_t *leaf, size_t len);
 
-/* keyd_rotate.c: clawd's and controld's; what attestd says of us */
+/* keyd_transfer.c: sftd's */
+void keyd_on_seal(struct chan *c, struct msg *m);
+void keyd_on_receipt(struct chan *c, struct msg *m);
+
+/* keyd_rotate.c: clawd's and controld's; what the registry says of us */
 void keyd_on_next_create(struct chan *c, struct msg *m);
 void keyd_on_next_file(struct chan *c, struct msg *m);
 void keyd_on_rotating_file(struct chan *c, struct msg *m);
@@ -60,8 +79,8 @@ void keyd_on_recover_next(struct chan *c, struct msg *m);
 void keyd_on_reveal(struct chan *c, struct msg *m);
 void keyd_on_rotate(struct chan *c, struct msg *m);
 void keyd_rotate_gone(const struct chan *controld);
-/* The identity that the registry has for this node now. */
-void keyd_rotate_head(const uint8_t identity[32]);
+/* What the registry says of this node, when attestd has told all. */
+void keyd_rotate_self(const struct follow_self *self);
 
 /* keyd_session.c: meshd's, attestd's and linkd's */
 void keyd_on_session_role(struct chan *c, struct msg *m);

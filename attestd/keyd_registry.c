@@ -45,8 +45,8 @@ seconds(clockid_t clock)
 }
 
 /* Without a permit nothing is signed with it. */
-static void
-forget_authority(void)
+void
+keyd_forget_authority(void)
 {
 	if (!permit_any(seconds(CLOCK_BOOTTIME)))
 		keystore_forget(KEY_AUTHORITY);
@@ -58,7 +58,7 @@ on_time_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	(void)arg;
-	forget_authority();
+	keyd_forget_authority();
 }
 
 static void
@@ -101,7 +101,7 @@ on_authority(struct chan *clawd, struct msg *m, void *arg)
 		}
 		w->chan = NULL;
 	}
-	forget_authority();
+	keyd_forget_authority();
 }
 
 static void
@@ -164,7 +164,7 @@ keyd_on_permit_end(struct chan *c, struct msg *m)
 	if (!msg_get_PERMIT_END(&m->body, &end))
 		fatalx("malformed PERMIT_END");
 	permit_end(end.permit);
-	forget_authority();
+	keyd_forget_authority();
 }
 
 void
@@ -192,7 +192,7 @@ keyd_controld_gone(struct chan *c)
 		}
 	if (child_peer(PROC_CONTROLD) == NULL)
 		permit_end_orders();
-	forget_authority();
+	keyd_forget_authority();
 }
 
 /* Why an update is not signed; NULL if it is. */
@@ -242,7 +242,7 @@ keyd_on_update_sign(struct chan *c, struct msg *m)
 	memcpy(done.key, sig.kid, sizeof(done.key));
 	memcpy(done.signature, sig.sig, sizeof(done.signature));
 	(void)chan_send_UPDATE_SIGNED(c, m->id, -1, &done);
-	forget_authority();
+	keyd_forget_authority();
 }
 
 void
@@ -250,11 +250,12 @@ keyd_on_token_sign(struct chan *c, struct msg *m)
 {
 	struct msg_TOKEN_SIGNED done;
 	struct token_claims claims = { 0 };
+	uint64_t capabilities = keyd_capabilities();
 	struct msg_TOKEN_SIGN want;
 
 	if (!msg_get_TOKEN_SIGN(&m->body, &want))
 		fatalx("malformed TOKEN_SIGN");
-	if ((want.capabilities & ~keyd.capabilities) != 0 ||
+	if ((want.capabilities & ~capabilities) != 0 ||
 	    want.capabilities == 0) {
 		keyd_refuse(c, m, EPERM,
 		    "the registry gives this node no such capability");
@@ -267,7 +268,7 @@ keyd_on_token_sign(struct chan *c, struct msg *m)
 	memcpy(claims.aud, want.audience, sizeof(claims.aud));
 	memcpy(claims.cnf, want.leaf, sizeof(claims.cnf));
 	claims.cap = want.capabilities;
-	claims.reg = want.registry;
+	claims.reg = keyd.follow.now.seq;
 	if (statement_token(&claims, want.seconds, done.token,
 		sizeof(done.token)) < 0) {
 		keyd_refuse(c, m, EINVAL, "no token can be made of that");
@@ -276,28 +277,4 @@ keyd_on_token_sign(struct chan *c, struct msg *m)
 	counter_add(COUNTER_SIGNATURES, 1);
 	(void)chan_send_TOKEN_SIGNED(c, m->id, -1, &done);
 	explicit_bzero(&done, sizeof(done));
-}
-
-void
-keyd_on_head(struct chan *c, struct msg *m)
-{
-	struct msg_KEYD_HEAD head;
-
-	(void)c;
-	if (!msg_get_KEYD_HEAD(&m->body, &head))
-		fatalx("malformed KEYD_HEAD");
-	if (keyd.has_head && head.seq < keyd.seq) {
-		log_warnx("attestd says that the registry went back from "
-			  "%llu to %llu; not believed",
-		    (unsigned long long)keyd.seq, (unsigned long long)head.seq);
-		/* A resolve may do that: what it takes away is gone at once. */
-		keyd.capabilities &= head.capabilities;
-		keyd_rotate_head(head.identity);
-		return;
-	}
-	keyd.has_head = true;
-	keyd.seq = head.seq;
-	memcpy(keyd.head, head.head, sizeof(keyd.head));
-	keyd.capabilities = head.capabilities;
-	keyd_rotate_head(head.identity);
 }

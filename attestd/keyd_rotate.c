@@ -6,9 +6,9 @@
  * clawd, one after the other: next.key, which the code opens, and two unnamed
  * ones for the new keys and the key after them. When clawd has those on the
  * disk the rotation is signed and given to controld, who brings it to attestd.
- * Nothing has changed until attestd says that the registry has the new
- * identity: it is what decides, after a crash too. Then clawd gives the files
- * their names, and the keys before are forgotten.
+ * Nothing has changed until attestd brings the rotation back as one that the
+ * registry has: it is what decides, after a crash too. Then clawd gives the
+ * files their names, and the keys before are forgotten.
  *
  * Leaves are signed by the old key for SPREAD_S more: peers hear of the
  * rotation over links that are up, and have to know it before they are shown
@@ -116,13 +116,25 @@ keyd_on_recover_next(struct chan *c, struct msg *m)
 		chan_refuse(c, m, (uint16_t)-r, false, "%s", strerror(-r));
 }
 
+/* Whether the registry commits to it: it waits to be revealed. */
+static bool
+is_next(const uint8_t key[KEY_PUBLIC_LEN], const struct follow_self *self)
+{
+	uint8_t hash[32];
+
+	return self->has_next && regupdate_next_hash(key, hash) == 0 &&
+	    memcmp(hash, self->next, sizeof(hash)) == 0;
+}
+
 /*
- * What such a node starts with. The identity is signed as the one revealed:
- * where the registry does not commit to it, that is worth nothing.
+ * What such a node starts with. The identity is signed as the one revealed,
+ * where the registry that is followed here waits for that: another one with
+ * the same number would have the node suspended.
  */
 void
 keyd_on_reveal(struct chan *c, struct msg *m)
 {
+	uint8_t pub[KEY_PUBLIC_LEN];
 	struct msg_REVEALED done;
 	struct msg_REVEAL want;
 	char line[2048];
@@ -130,6 +142,13 @@ keyd_on_reveal(struct chan *c, struct msg *m)
 
 	if (!msg_get_REVEAL(&m->body, &want))
 		fatalx("malformed REVEAL");
+	if (keystore_public(KEY_IDENTITY, pub) != 0 ||
+	    !is_next(pub, &keyd.follow.now.self) ||
+	    !follow_rotation_place(&keyd.follow, want.ksn, want.prev)) {
+		keyd_refuse(c, m, EPERM,
+		    "the registry does not wait for this node's key");
+		return;
+	}
 	n = statement_reveal(&keyd.node, want.ksn, want.prev, line,
 	    sizeof(line));
 	if (n < 0) {
@@ -212,20 +231,13 @@ fail(uint16_t code, const char *why)
 	end();
 }
 
-/* clawd said no, or has gone. */
 static bool
 refused(const struct msg *m)
 {
-	struct msg_REFUSED no = { .code = EIO, .text = "clawd has gone" };
-	struct rbuf body;
+	struct msg_REFUSED no;
 
-	if (m != NULL && m->type != MSG_REFUSED)
+	if (!keyd_is_refused(m, &no))
 		return false;
-	if (m != NULL) {
-		body = m->body;
-		if (!msg_get_REFUSED(&body, &no))
-			fatalx("malformed REFUSED");
-	}
 	fail(no.code, no.text);
 	return true;
 }
@@ -327,6 +339,10 @@ keyd_on_rotate(struct chan *c, struct msg *m)
 	if (my.active || my.decided)
 		keyd_refuse(c, m, EAGAIN,
 		    "the keys are being rotated at this moment");
+	else if (!follow_rotation_place(&keyd.follow, want.ksn, want.prev))
+		keyd_refuse(c, m, EAGAIN,
+		    "that is not the place of this node's next rotation in "
+		    "the registry that keyd follows");
 	else {
 		my.active = true;
 		my.controld = c;
@@ -389,20 +405,22 @@ decide(void)
 }
 
 void
-keyd_rotate_head(const uint8_t identity[32])
+keyd_rotate_self(const struct follow_self *self)
 {
-	static const uint8_t none[32];
+	const uint8_t *identity = self->identity;
 	uint8_t pub[KEY_PUBLIC_LEN];
 
-	if (memcmp(identity, none, sizeof(none)) == 0 || my.decided)
+	if (!self->there || my.decided ||
+	    keystore_public(KEY_IDENTITY, pub) != 0)
 		return;
-	if (keystore_public(KEY_IDENTITY, pub) == 0 &&
-	    memcmp(pub, identity, sizeof(pub)) == 0) {
+	if (memcmp(pub, identity, sizeof(pub)) == 0) {
 		/* Of a run before, which attestd did not take in it. */
 		if (!my.ours && keystore_public(KEY_REVEALED, pub) == 0)
 			drop();
 		return;
 	}
+	if (is_next(pub, self))
+		return;
 	if (keystore_public(KEY_REVEALED, pub) == 0 &&
 	    memcmp(pub, identity, sizeof(pub)) == 0) {
 		decide();

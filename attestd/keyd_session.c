@@ -35,7 +35,7 @@ keyd_on_session_role(struct chan *c, struct msg *m)
 
 	if (!msg_get_SESSION_ROLE(&m->body, &role))
 		fatalx("malformed SESSION_ROLE");
-	why = session_role(&role);
+	why = session_role(&role, chan_peer(c));
 	if (why != NULL)
 		keyd_refuse(c, m, EPERM, why);
 	else
@@ -56,7 +56,8 @@ keyd_on_session_peer(struct chan *c, struct msg *m)
 void
 keyd_on_leaf(struct chan *c, struct msg *m)
 {
-	struct evidence ev = { .seq = keyd.seq };
+	const struct follow_state *registry = &keyd.follow.now;
+	struct evidence ev = { .seq = registry->seq };
 	uint8_t leaf[EVIDENCE_CERT_MAX];
 	struct msg_LEAF_ISSUED done;
 	struct msg_LEAF want;
@@ -65,7 +66,7 @@ keyd_on_leaf(struct chan *c, struct msg *m)
 
 	if (!msg_get_LEAF(&m->body, &want))
 		fatalx("malformed LEAF");
-	if (!keyd.has_head) {
+	if (!keyd.ready) {
 		keyd_refuse(c, m, EAGAIN, "the registry is not known yet");
 		return;
 	}
@@ -78,8 +79,8 @@ keyd_on_leaf(struct chan *c, struct msg *m)
 	memcpy(ev.verifier_nonce, want.verifier, sizeof(ev.verifier_nonce));
 	memcpy(ev.prover_nonce, want.prover, sizeof(ev.prover_nonce));
 	memcpy(ev.spki, want.spki, sizeof(ev.spki));
-	memcpy(ev.head, keyd.head, sizeof(ev.head));
-	if (capability_digest(keyd.capabilities, ev.caps) != 0)
+	memcpy(ev.head, registry->head, sizeof(ev.head));
+	if (capability_digest(keyd_capabilities(), ev.caps) != 0)
 		fatalx("SHA-256 failed");
 	n = statement_leaf(&keyd.node, &ev, leaf, sizeof(leaf));
 	if (n < 0) {

@@ -200,7 +200,6 @@ rights_on_mint(struct chan *c, struct msg *m)
 	sign.capabilities = want.capabilities != 0 ? want.capabilities :
 	    self != NULL			   ? self->capabilities :
 						     0;
-	sign.registry = registry_seq(attestd.registry);
 	sign.seconds = want.seconds != 0 ? want.seconds : TOKEN_SECONDS;
 	(void)chan_send_TOKEN_SIGN(keyd, id, -1, &sign);
 }

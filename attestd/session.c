@@ -9,7 +9,9 @@
 
 static struct session {
 	uint32_t id;		       /* 0: free */
+	enum proc broker;	       /* who gave it its role */
 	bool claimed;		       /* a worker has asked on its channel */
+	bool said;		       /* its seal or receipt was signed */
 	uint8_t role, purpose;	       /* a server's: 0 until its first leaf */
 	char peer[EVIDENCE_NAME_SIZE]; /* whom we dialled, later who it is */
 	bool attested;
@@ -36,8 +38,18 @@ session_allow_join(void)
 	joining = true;
 }
 
+/* A client's purpose; a server's leaf tells it later. */
+static bool
+may_dial(enum proc broker, uint8_t purpose)
+{
+	if (broker == PROC_SFTD)
+		return purpose == EVIDENCE_SFT;
+	return purpose == EVIDENCE_MESH || purpose == EVIDENCE_REGISTRY ||
+	    (purpose == EVIDENCE_JOIN && joining);
+}
+
 const char *
-session_role(const struct msg_SESSION_ROLE *m)
+session_role(const struct msg_SESSION_ROLE *m, enum proc broker)
 {
 	struct session *s;
 
@@ -45,16 +57,15 @@ session_role(const struct msg_SESSION_ROLE *m)
 	    (m->role != EVIDENCE_CLIENT && m->role != EVIDENCE_SERVER))
 		return "neither a client nor a server";
 	if (m->role == EVIDENCE_SERVER ? m->purpose != 0 || m->peer[0] != '\0' :
-					 m->purpose != EVIDENCE_MESH &&
-		    m->purpose != EVIDENCE_REGISTRY &&
-		    (m->purpose != EVIDENCE_JOIN || !joining))
-		return "not a purpose that meshd has";
+					 !may_dial(broker, m->purpose))
+		return "not a purpose that this broker has";
 	if (find(m->session) != NULL)
 		return "that session has a role";
 	s = find(0);
 	if (s == NULL)
 		return "too many sessions";
 	*s = (struct session){ .id = m->session,
+		.broker = broker,
 		.role = m->role,
 		.purpose = m->purpose };
 	snprintf(s->peer, sizeof(s->peer), "%s", m->peer);
@@ -84,12 +95,12 @@ session_end(uint32_t id)
 }
 
 void
-session_end_unclaimed(void)
+session_end_unclaimed(enum proc broker)
 {
 	size_t i;
 
 	for (i = 0; i < SESSION_MAX; i++)
-		if (!sessions[i].claimed)
+		if (!sessions[i].claimed && sessions[i].broker == broker)
 			memset(&sessions[i], 0, sizeof(sessions[i]));
 }
 
@@ -103,6 +114,9 @@ purpose_refused(const struct session *s, uint8_t purpose, bool joins)
 	/* One connection is for one thing: what its first leaf was for. */
 	if (s->purpose != 0 && purpose != s->purpose)
 		return "not what this session's first leaf was for";
+	if (s->broker == PROC_SFTD)
+		return purpose == EVIDENCE_SFT ? NULL :
+						 "not a transfer's purpose";
 	if (purpose == EVIDENCE_JOIN)
 		return joins ? NULL : "no invite is open";
 	return purpose == EVIDENCE_MESH || purpose == EVIDENCE_REGISTRY ?
@@ -138,4 +152,31 @@ session_leaf(uint32_t id, uint8_t purpose, bool joins, uint64_t now_s,
 	ev->purpose = purpose;
 	snprintf(ev->peer, sizeof(ev->peer), "%s", s->peer);
 	return NULL;
+}
+
+const char *
+session_transfer(uint32_t id, uint8_t role, const char **peer)
+{
+	struct session *s = id == 0 ? NULL : find(id);
+
+	if (s == NULL || s->broker != PROC_SFTD || !s->claimed)
+		return "no session of a transfer";
+	if (s->role != role)
+		return role == EVIDENCE_CLIENT ? "who receives does not seal" :
+						 "who sends gives no receipt";
+	if (!s->attested)
+		return "its peer is not attested";
+	if (s->said)
+		return "it has had its word";
+	*peer = s->peer;
+	return NULL;
+}
+
+void
+session_said(uint32_t id)
+{
+	struct session *s = id == 0 ? NULL : find(id);
+
+	if (s != NULL)
+		s->said = true;
 }

@@ -2,11 +2,11 @@
 /*
  * sessions.c - challenges and verdicts, one session each.
  *
- * meshd opens a session before a connection is handed to its worker: in which
- * role, for what, to whom; and gets the challenge. The worker brings the
- * peer's leaf on its own channel. The verdict leaves when its record is on
- * the disk; keyd hears who the peer is, so that leaves are made for it alone,
- * and meshd hears it from here and not from the worker.
+ * A broker, meshd or sftd, opens a session before a connection is handed to its
+ * worker: in which role, for what, to whom; and gets the challenge. The worker
+ * brings the peer's leaf on its own channel. The verdict leaves when its record
+ * is on the disk; keyd hears who the peer is, so that leaves are made for it
+ * alone, and the broker hears it from here and not from the worker.
  */
 #include <sys/queue.h>
 
@@ -43,7 +43,8 @@ struct session {
 	TAILQ_ENTRY(session) entry;
 	uint32_t id;
 	struct chan *chan; /* of its worker; NULL: not yet, or no more */
-	bool open;	   /* meshd has told what it is */
+	bool open;	   /* its broker has told what it is */
+	enum proc broker;
 	uint8_t role, purpose;
 	uint8_t agreed; /* what the peer's leaf was for, when it was let in */
 	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
@@ -145,13 +146,13 @@ sessions_worker(struct chan *c, bool up)
 }
 
 void
-sessions_meshd_gone(void)
+sessions_broker_gone(enum proc broker)
 {
 	struct session *s, *next;
 
 	for (s = TAILQ_FIRST(&my.all); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, entry);
-		if (s->chan == NULL)
+		if (s->chan == NULL && s->broker == broker)
 			end(s);
 	}
 }
@@ -187,6 +188,7 @@ sessions_on_open(struct chan *c, struct msg *m)
 		return;
 	}
 	s->open = true;
+	s->broker = chan_peer(c);
 	s->role = want.role;
 	s->purpose = want.purpose;
 	s->began = witness_now();
@@ -388,15 +390,23 @@ send_verdict(struct session *s)
 }
 
 static void
-tell_meshd(const struct session *s, uint8_t purpose)
+tell_broker(const struct session *s, const struct judgement *j)
 {
+	const struct registry_node *own =
+	    registry_node(attestd.registry, attestd.node);
 	struct msg_SESSION_ATTESTED attested = { .session = s->id,
-		.purpose = purpose };
-	struct chan *meshd = child_peer(PROC_MESHD);
+		.purpose = j->ev.purpose,
+		.capabilities = j->capabilities,
+		.own = own == NULL || own->revoked ? 0 : own->capabilities,
+		.seq = registry_seq(attestd.registry) };
+	struct chan *broker = child_peer(s->broker);
 
 	snprintf(attested.peer, sizeof(attested.peer), "%s", s->peer);
-	if (meshd != NULL)
-		(void)chan_send_SESSION_ATTESTED(meshd, 0, -1, &attested);
+	memcpy(attested.key, s->key, sizeof(attested.key));
+	memcpy(attested.head, registry_head(attestd.registry),
+	    sizeof(attested.head));
+	if (broker != NULL)
+		(void)chan_send_SESSION_ATTESTED(broker, 0, -1, &attested);
 }
 
 /*
@@ -445,7 +455,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 		memcpy(s->spki, j->ev.spki, sizeof(s->spki));
 		counter_add(COUNTER_ATTESTED, 1);
 		count_attested();
-		tell_meshd(s, j->ev.purpose);
+		tell_broker(s, j);
 	}
 	send_verdict(s);
 }
@@ -589,6 +599,10 @@ sessions_on_judge(struct chan *c, struct msg *m)
 		    "that session is not open");
 		return;
 	}
+	if ((want.purpose == EVIDENCE_SFT) != (s->broker == PROC_SFTD)) {
+		child_violation(c, m, "not what its broker's sessions are for");
+		return;
+	}
 	s->verdict = calloc(1, sizeof(*s->verdict));
 	if (s->verdict == NULL)
 		fatalx("out of memory");
@@ -597,7 +611,8 @@ sessions_on_judge(struct chan *c, struct msg *m)
 	js.purpose = want.purpose;
 	js.dialled = s->attested ? s->peer : s->dialled;
 	js.prover = want.prover;
-	js.spki = s->attested ? s->spki : NULL;
+	/* Each stream of a transfer has a handshake of its own, and a key. */
+	js.spki = s->attested && s->broker != PROC_SFTD ? s->spki : NULL;
 	if (s->has_nonce && attestd_boot() - s->nonce_s <= JUDGE_NONCE_S)
 		js.nonce = s->nonce;
 	s->has_nonce = false; /* once, whatever comes of it */

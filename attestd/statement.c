@@ -386,3 +386,52 @@ statement_genesis(const struct msg_GENESIS_SIGN *m, char *lines, size_t size)
 	k = first_node(m, hash, lines + n, size - (size_t)n);
 	return (int)(k < 0 ? k : n + k);
 }
+
+static int
+fill_signer(struct receipt_signer *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->time_s = (uint64_t)now.tv_sec;
+	return keystore_public(KEY_IDENTITY, s->key);
+}
+
+ssize_t
+statement_seal(const struct statement_node *node, struct receipt_seal *seal,
+    uint8_t *out, size_t size)
+{
+	uint8_t text[RECEIPT_SEAL_MAX];
+	ssize_t n;
+	int r;
+
+	snprintf(seal->sender.name, sizeof(seal->sender.name), "%s",
+	    node->name);
+	r = fill_signer(&seal->sender);
+	if (r != 0)
+		return r;
+	n = receipt_seal_signed(seal, text, sizeof(text));
+	if (n < 0)
+		return n;
+	r = keystore_sign(KEY_IDENTITY, text, (size_t)n, seal->sender.sig);
+	return r != 0 ? r : receipt_seal_format(seal, out, size);
+}
+
+ssize_t
+statement_receipt(struct receipt *r, uint8_t *out, size_t size)
+{
+	uint8_t text[RECEIPT_MAX];
+	ssize_t n;
+	int e;
+
+	snprintf(r->receiver.name, sizeof(r->receiver.name), "%s",
+	    r->seal.receiver);
+	e = fill_signer(&r->receiver);
+	if (e != 0)
+		return e;
+	n = receipt_signed(r, text, sizeof(text));
+	if (n < 0)
+		return n;
+	e = keystore_sign(KEY_IDENTITY, text, (size_t)n, r->receiver.sig);
+	return e != 0 ? e : receipt_format(r, out, size);
+}

@@ -19,6 +19,7 @@
 #include "common/evidence.h"
 #include "common/join.h"
 #include "common/msg.h"
+#include "common/receipt.h"
 #include "common/regupdate.h"
 #include "common/token.h"
 
@@ -85,6 +86,14 @@ ssize_t statement_reveal(const struct statement_node *node, uint64_t ksn,
 /* A token over these claims; iss, sub, iat and jti are filled in here. */
 ssize_t statement_token(struct token_claims *claims, uint32_t seconds,
     char *out, size_t size);
+
+/*
+ * A seal and a receipt (receipt.h): the name, the time and the key of who
+ * signs are filled in here. Length, or negative.
+ */
+ssize_t statement_seal(const struct statement_node *node,
+    struct receipt_seal *seal, uint8_t *out, size_t size);
+ssize_t statement_receipt(struct receipt *r, uint8_t *out, size_t size);
 
 /*
  * The first two lines of a registry: one authority, threshold 1, and this

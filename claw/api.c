@@ -307,6 +307,12 @@ api_call(struct api *api, const char *method, json_t *params, int timeout_ms,
 }
 
 json_t *
+api_next(struct api *api, int timeout_ms, struct api_error *e)
+{
+	return read_answer(api, timeout_ms, e);
+}
+
+json_t *
 api_ask(const struct conf *conf, const char *method, json_t *params,
     int timeout_ms, struct api_error *e)
 {

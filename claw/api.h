@@ -44,6 +44,12 @@ void api_close(struct api *api);
 json_t *api_call(struct api *api, const char *method, json_t *params,
     int timeout_ms, struct api_error *e);
 
+/*
+ * The next line of a connection that tells how something goes; NULL with *e
+ * filled when none comes within timeout_ms or the connection has ended.
+ */
+json_t *api_next(struct api *api, int timeout_ms, struct api_error *e);
+
 /* Connects, asks once, closes. */
 json_t *api_ask(const struct conf *conf, const char *method, json_t *params,
     int timeout_ms, struct api_error *e);

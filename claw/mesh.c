@@ -279,6 +279,15 @@ digit(char c)
 	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
+void
+mesh_hex(const uint8_t hash[32], char out[65])
+{
+	size_t i;
+
+	for (i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", hash[i]);
+}
+
 bool
 mesh_hash(const char *text, uint8_t out[32])
 {
@@ -304,4 +313,42 @@ mesh_time(uint64_t seconds, char out[MESH_TIME_SIZE])
 	    strftime(out, MESH_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		snprintf(out, MESH_TIME_SIZE, "?");
 	return out;
+}
+
+struct registry *
+mesh_registry_file(const struct cmd *c, const char *path, const char *genesis,
+    int *status)
+{
+	const char *why;
+	struct registry *r;
+	uint8_t pin[32];
+	size_t len;
+	char *text;
+
+	if (genesis == NULL || !mesh_hash(genesis, pin)) {
+		*status = out_error(c, stderr, EX_USAGE, "UsageError",
+		    "%s wants --genesis HASH, the hash of the registry's "
+		    "first line as you know it from elsewhere",
+		    cmd_verb_def(c->verb)->name);
+		return NULL;
+	}
+	text = mesh_read(c, path, MESH_REGISTRY_MAX, &len, status);
+	if (text == NULL)
+		return NULL;
+	r = registry_new(pin);
+	why = r == NULL ? "out of memory" : mesh_take_lines(r, text, len);
+	if (why == NULL && registry_empty(r))
+		why = "it is empty";
+	free(text);
+	if (why == NULL)
+		return r;
+	if (r != NULL && !registry_empty(r))
+		*status = out_error(c, stderr, EX_DATAERR, "RegistryError",
+		    "%s: after update %" PRIu64 ": %s", path, registry_seq(r),
+		    why);
+	else
+		*status = out_error(c, stderr, EX_DATAERR, "RegistryError",
+		    "%s: %s", path, why);
+	registry_free(r);
+	return NULL;
 }

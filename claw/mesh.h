@@ -18,6 +18,7 @@
 
 #define MESH_ASK_MS 15000
 #define MESH_ORDER_MS 60000
+#define MESH_REGISTRY_MAX (64u << 20) /* of an exported registry */
 
 /*
  * Asks the configured node; takes params over. The result, which is the
@@ -52,6 +53,10 @@ int mesh_updated(const struct cmd *c, json_t *result);
  */
 struct registry *mesh_registry(const struct cmd *c, struct api *api,
     const struct conf *conf, int *status);
+/* The same of an exported file, against a genesis hash that is known otherwise
+ * (NULL: a usage error). */
+struct registry *mesh_registry_file(const struct cmd *c, const char *path,
+    const char *genesis, int *status);
 /* Every line of an answer or a file: into r. NULL, or what is wrong. */
 const char *mesh_take_lines(struct registry *r, const char *text, size_t len);
 
@@ -70,6 +75,8 @@ bool mesh_seconds(const struct cmd *c, enum cmd_flag f, const char *text,
 json_t *mesh_names(const struct cmd *c, enum cmd_flag f, const char *list);
 /* A hash of 64 digits, perhaps behind "sha256:". */
 bool mesh_hash(const char *text, uint8_t out[32]);
+/* Its 64 digits. */
+void mesh_hex(const uint8_t hash[32], char out[65]);
 
 /* A time as RFC 3339 in UTC. */
 #define MESH_TIME_SIZE 32

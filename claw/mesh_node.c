@@ -3,13 +3,18 @@
  * mesh_node.c - the verbs about other nodes: node:ping, node:why, node:links,
  * node:add, node:revoke.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
 
 #include "claw/mesh.h"
 #include "claw/out.h"
+#include "common/b64.h"
+#include "common/identity.h"
+#include "common/joinreq.h"
 
 #define EXPIRES_MAX_S (UINT64_C(100) * 366 * 86400)
 
@@ -178,36 +183,148 @@ set_expiry(const struct cmd *c, json_t *operands)
 	return true;
 }
 
+/* Who it is, as typed. NULL after saying what is missing. */
+static json_t *
+operands_typed(const struct cmd *c)
+{
+	const char *sealing = cmd_value(c, FLAG_ADD_SEALING);
+	const char *next = cmd_value(c, FLAG_ADD_NEXT);
+
+	if (c->n_operands == 2 && sealing != NULL)
+		return json_pack("{s:s, s:s, s:s, s:s*}", "name",
+		    c->operands[0], "identity", c->operands[1], "sealing",
+		    sealing, "next", next);
+	(void)out_error(c, stderr, EX_USAGE, "UsageError",
+	    c->n_operands == 2 ?
+		"node:add wants --sealing KEY, the node's key for what is "
+		"sealed to it, x25519:...; claw node:invite needs no keys" :
+		"node:add wants NAME and KEY, or --request FILE");
+	return NULL;
+}
+
+static bool
+read_request(const struct cmd *c, const char *path, struct joinreq *j)
+{
+	char *text;
+	size_t len;
+	int status;
+
+	text = mesh_read(c, path, JOINREQ_TEXT_MAX, &len, &status);
+	if (text == NULL)
+		return false;
+	if (len > 0 && text[len - 1] == '\n')
+		len--;
+	status = joinreq_parse(text, len, j);
+	free(text);
+	if (status != 0)
+		(void)out_error(c, stderr, EX_DATAERR, "InvalidError",
+		    status == -EKEYREJECTED ?
+			"%s: it was changed on the way: it is not what its "
+			"key has signed" :
+			"%s: no request of claw init --request",
+		    path);
+	return status == 0;
+}
+
+/* What was typed beside the file is what it must say. */
+static bool
+as_expected(const struct cmd *c, const struct joinreq *j)
+{
+	uint8_t key[IDENTITY_LEN];
+
+	if (c->n_operands > 0 && strcmp(c->operands[0], j->name) != 0)
+		(void)out_error(c, stderr, EX_DATAERR, "InvalidError",
+		    "the request is of %s, not of %s", j->name, c->operands[0]);
+	else if (c->n_operands > 1 &&
+	    (identity_parse(c->operands[1], key) != 0 ||
+		memcmp(key, j->identity, sizeof(key)) != 0))
+		(void)out_error(c, stderr, EX_DATAERR, "InvalidError",
+		    "the request is of another key than %s", c->operands[1]);
+	else
+		return true;
+	return false;
+}
+
+static json_t *
+operands_of(const struct joinreq *j)
+{
+	char key[IDENTITY_TEXT_SIZE], sealing[B64URL_LEN(32) + 1], next[65];
+	json_t *o;
+
+	identity_text(j->identity, key);
+	if (b64url_encode(j->sealing, 32, sealing, sizeof(sealing)) < 0)
+		return NULL;
+	o = json_pack("{s:s, s:s, s:s+}", "name", j->name, "identity", key,
+	    "sealing", "x25519:", sealing);
+	if (joinreq_has_next(j)) {
+		mesh_hex(j->next, next);
+		(void)json_object_set_new(o, "next", json_string(next));
+	}
+	return o;
+}
+
+/* The same of a file; *exit_status where there is none. */
+static json_t *
+operands_requested(const struct cmd *c, struct joinreq *j, int *exit_status)
+{
+	char key[IDENTITY_TEXT_SIZE], at[NETADDR_LIST_SIZE];
+
+	*exit_status = EX_USAGE;
+	if (cmd_value(c, FLAG_ADD_SEALING) != NULL ||
+	    cmd_value(c, FLAG_ADD_NEXT) != NULL) {
+		(void)out_error(c, stderr, EX_USAGE, "UsageError",
+		    "the request says --sealing and --next");
+		return NULL;
+	}
+	*exit_status = EX_DATAERR;
+	if (!read_request(c, cmd_value(c, FLAG_ADD_REQUEST), j) ||
+	    !as_expected(c, j))
+		return NULL;
+	identity_text(j->identity, key);
+	netaddr_list_text(&j->at, at);
+	if (!c->json)
+		fprintf(stderr, "claw: adding %s, %s, reached at %s\n", j->name,
+		    key, j->at.n > 0 ? at : "no address");
+	return operands_of(j);
+}
+
+/* As typed, else as requested. */
+static json_t *
+addresses(const struct cmd *c, const struct joinreq *j)
+{
+	const char *typed[REGISTRY_ADDRESSES_MAX + 1];
+	json_t *list = json_array();
+	size_t i, n;
+
+	n = cmd_values(c, FLAG_ADD_ADDRESS, typed, REGISTRY_ADDRESSES_MAX + 1);
+	for (i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_string(typed[i]));
+	for (i = 0; n == 0 && i < j->at.n; i++)
+		(void)json_array_append_new(list, json_string(j->at.text[i]));
+	return list;
+}
+
 int
 node_add_run(const struct cmd *c)
 {
-	const char *addresses[REGISTRY_ADDRESSES_MAX + 1];
-	const char *sealing = cmd_value(c, FLAG_ADD_SEALING);
 	const char *zone = cmd_value(c, FLAG_ADD_ZONE);
-	const char *next = cmd_value(c, FLAG_ADD_NEXT);
-	json_t *operands, *names, *list;
-	size_t i, n;
+	json_t *operands, *names;
+	struct joinreq j = { 0 };
+	int status = EX_USAGE;
 
-	if (sealing == NULL)
-		return out_error(c, stderr, EX_USAGE, "UsageError",
-		    "node:add wants --sealing KEY, the node's key for what is "
-		    "sealed to it, x25519:...; claw node:invite needs no "
-		    "keys");
+	operands = cmd_value(c, FLAG_ADD_REQUEST) != NULL ?
+	    operands_requested(c, &j, &status) :
+	    operands_typed(c);
+	if (operands == NULL)
+		return status;
 	names = mesh_names(c, FLAG_ADD_CAPABILITIES,
 	    cmd_value(c, FLAG_ADD_CAPABILITIES));
-	if (names == NULL)
+	if (names == NULL) {
+		json_decref(operands);
 		return EX_USAGE;
-	operands = json_pack("{s:s, s:s, s:s, s:o}", "name", c->operands[0],
-	    "identity", c->operands[1], "sealing", sealing, "capabilities",
-	    names);
-	list = json_array();
-	n = cmd_values(c, FLAG_ADD_ADDRESS, addresses,
-	    REGISTRY_ADDRESSES_MAX + 1);
-	for (i = 0; i < n; i++)
-		(void)json_array_append_new(list, json_string(addresses[i]));
-	(void)json_object_set_new(operands, "addresses", list);
-	if (next != NULL)
-		(void)json_object_set_new(operands, "next", json_string(next));
+	}
+	(void)json_object_set_new(operands, "capabilities", names);
+	(void)json_object_set_new(operands, "addresses", addresses(c, &j));
 	if (zone != NULL)
 		(void)json_object_set_new(operands, "zone", json_string(zone));
 	if (!set_expiry(c, operands)) {

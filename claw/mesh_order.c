@@ -364,6 +364,33 @@ key_wrong(const struct cmd *c, const char *what)
 }
 
 int
+authority_key_run(const struct cmd *c)
+{
+	const char *key, *fresh;
+	json_t *r;
+	int status;
+
+	r = mesh_ask(c, "registry.authority", NULL, MESH_ORDER_MS, &status);
+	if (r == NULL)
+		return status;
+	if (c->json)
+		return out_json(c, r);
+	key = mesh_text(r, "authority");
+	fresh = mesh_text(r, "fresh");
+	printf("%s\n"
+	       "  authority  %s\n"
+	       "  fresh      %s\n"
+	       "It signs when the authorities that there are have taken it "
+	       "in, on one of their nodes:\n"
+	       "  claw registry:authority:add %s --fresh %s\n",
+	    mesh_true(r, "new") ? "this node has an authority key now" :
+				  "this node's authority key",
+	    key, fresh, key, fresh);
+	json_decref(r);
+	return out_finish(EX_OK);
+}
+
+int
 authority_add_run(const struct cmd *c)
 {
 	const char *fresh = cmd_value(c, FLAG_AUTHORITY_FRESH);
@@ -438,15 +465,6 @@ digest_file(FILE *f, uint8_t out[32])
 	return good;
 }
 
-static void
-hex_of(const uint8_t hash[32], char out[65])
-{
-	size_t i;
-
-	for (i = 0; i < 32; i++)
-		snprintf(out + 2 * i, 3, "%02x", hash[i]);
-}
-
 /* A hash as given, or that of the file. */
 static int
 hash_of(const struct cmd *c, const char *what, char hex[65])
@@ -456,7 +474,7 @@ hash_of(const struct cmd *c, const char *what, char hex[65])
 	FILE *f;
 
 	if (mesh_hash(what, hash)) {
-		hex_of(hash, hex);
+		mesh_hex(hash, hex);
 		return EX_OK;
 	}
 	f = fopen(what, "re");
@@ -466,7 +484,7 @@ hash_of(const struct cmd *c, const char *what, char hex[65])
 	if (!good)
 		return out_error(c, stderr, EX_IOERR, "IoError",
 		    "%s: neither a SHA-256 nor a file that can be read", what);
-	hex_of(hash, hex);
+	mesh_hex(hash, hex);
 	return EX_OK;
 }
 
@@ -501,7 +519,7 @@ binary_revoke_run(const struct cmd *c)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "SHA256 has 64 hexadecimal digits; claw registry:show "
 		    "lists the binaries");
-	hex_of(hash, hex);
+	mesh_hex(hash, hex);
 	return mesh_order(c, "binary-revoke",
 	    json_pack("{s:s, s:s*}", "sha256", hex, "reason",
 		cmd_value(c, FLAG_BINARY_REASON)));
@@ -555,6 +573,6 @@ registry_resolve_run(const struct cmd *c)
 	if (!mesh_hash(c->operands[0], hash))
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "HEAD is a hash; claw registry:show lists the heads");
-	hex_of(hash, hex);
+	mesh_hex(hash, hex);
 	return mesh_order(c, "resolve", json_pack("{s:s}", "chosen", hex));
 }

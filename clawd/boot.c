@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "clawd/account.h"
+#include "clawd/authority.h"
 #include "clawd/kept.h"
 #include "clawd/notify.h"
 #include "clawd/place.h"
@@ -34,14 +35,15 @@
 static void on_hello(struct chan *, struct msg *);
 static void on_checkpoint_noted(struct chan *, struct msg *);
 static void on_registry_noted(struct chan *, struct msg *);
-static void on_authority_wanted(struct chan *, struct msg *);
 
 static const struct chan_handlers handlers[] = {
 	{ MSG_HELLO, on_hello },
 	{ MSG_VIOLATION, supervise_on_report },
 	{ MSG_CHECKPOINT_NOTED, on_checkpoint_noted },
 	{ MSG_REGISTRY_NOTED, on_registry_noted },
-	{ MSG_AUTHORITY_WANTED, on_authority_wanted },
+	{ MSG_AUTHORITY_WANTED, authority_on_wanted },
+	{ MSG_AUTHORITY_FILE, authority_on_file },
+	{ MSG_AUTHORITY_KEEP, authority_on_keep },
 	{ MSG_ROTATE_FILE, rotate_on_file },
 	{ MSG_ROTATE_KEEP, rotate_on_keep },
 	{ MSG_ROTATE_DONE, rotate_on_done },
@@ -371,8 +373,7 @@ config_sftd(struct chan *c, uint32_t id, const struct conf *conf,
 		.max_pending = (uint16_t)conf->mesh_max_pending,
 		.per_address = (uint16_t)conf->mesh_per_address,
 		.handshake_ms = (uint32_t)conf->mesh_handshake_timeout_ms,
-		.pool = 1,
-		.chunk_log2 = log2_of(conf->sft_chunk_size),
+		.pool = 1, .chunk_log2 = log2_of(conf->sft_chunk_size),
 		.streams = (uint8_t)conf->sft_parallel_streams,
 		.verify = conf->sft_verify == CONF_SFT_VERIFY_DISK,
 		.window = (uint64_t)conf->sft_resume_buffer,
@@ -446,12 +447,19 @@ static void
 hand_over_key(struct instance *in)
 {
 	struct msg_CHECKPOINT_KNOWN known;
+	struct msg_REGISTRY_NOTED noted;
+	struct msg_REGISTRY_KNOWN registry;
 	struct msg_KEY_FILE key = { 0 };
 	char path[CONF_TEXT_MAX];
 	int fd;
 
 	if (kept_checkpoint(&known))
 		(void)chan_send_CHECKPOINT_KNOWN(in->chan, 0, -1, &known);
+	if (kept_registry(&noted)) {
+		registry.state = noted.state;
+		registry.state_len = noted.state_len;
+		(void)chan_send_REGISTRY_KNOWN(in->chan, 0, -1, &registry);
+	}
 	recover_finish();
 	rotate_hand_over(in->chan);
 	if (!place_path(&suite.conf, PLACE_NODE_KEY, path, sizeof(path)) ||
@@ -462,30 +470,6 @@ hand_over_key(struct instance *in)
 	}
 	(void)chan_send_KEY_FILE(in->chan,
 	    chan_ask(in->chan, MSG_KEY_FILE, on_key_public, in), fd, &key);
-	close(fd);
-}
-
-/* keyd has a permit to sign with it: this node's authority key, sealed. */
-static void
-on_authority_wanted(struct chan *c, struct msg *m)
-{
-	struct msg_AUTHORITY_HANDED done = { 0 };
-	char path[CONF_TEXT_MAX + 16], folder[CONF_TEXT_MAX];
-	int fd = -1;
-
-	if (place_path(&suite.conf, PLACE_KEYS, folder, sizeof(folder))) {
-		snprintf(path, sizeof(path), "%s/authority.key", folder);
-		fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	if (fd == -1) {
-		chan_refuse(c, m, errno == ENOENT ? ENOENT : EIO, false,
-		    errno == ENOENT ?
-			"this node holds no authority key of the registry; ask "
-			"on a node that does" :
-			"the authority key cannot be read");
-		return;
-	}
-	(void)chan_send_AUTHORITY_HANDED(c, m->id, fd, &done);
 	close(fd);
 }
 

@@ -7,7 +7,6 @@
  * them their names. What is interrupted leaves nothing that looks whole.
  */
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <openssl/evp.h>
 
@@ -20,9 +19,9 @@
 
 #include "clawd/account.h"
 #include "clawd/init.h"
+#include "clawd/keytalk.h"
 #include "clawd/newnode.h"
 #include "clawd/reached.h"
-#include "clawd/spawn.h"
 #include "common/chan.h"
 #include "common/log.h"
 
@@ -31,7 +30,6 @@
 #define LINES_SIZE 4097
 
 static struct {
-	struct event_base *base;
 	struct newnode nn;
 	int node_fd, authority_fd, next_fd;
 	char code[RECOVERY_TEXT_SIZE]; /* wiped when it was shown */
@@ -45,30 +43,21 @@ static void
 give_up(const char *what)
 {
 	log_errorx("no node was made: %s", what);
-	event_base_loopbreak(job.base);
 }
 
 static bool
 refused(const struct msg *m)
 {
 	struct msg_REFUSED no;
-	struct rbuf body;
 
-	if (m != NULL && m->type != MSG_REFUSED)
+	if (!keytalk_refused(m, &no))
 		return false;
-	if (m != NULL) {
-		body = m->body;
-		if (msg_get_REFUSED(&body, &no)) {
-			give_up(no.text);
-			return true;
-		}
-	}
-	give_up("keyd has ended");
+	give_up(no.text);
+	keytalk_end();
 	return true;
 }
 
-/* The conversation with keyd: HELLO, next key, node key, authority key,
- * genesis. */
+/* Next key and node key, authority key, genesis. */
 
 static void
 on_genesis(struct chan *c, struct msg *m, void *arg)
@@ -85,7 +74,7 @@ on_genesis(struct chan *c, struct msg *m, void *arg)
 	memcpy(job.line, g.line, g.line_len);
 	job.line_len = g.line_len;
 	job.done = true;
-	event_base_loopbreak(job.base);
+	keytalk_end();
 }
 
 static void
@@ -104,115 +93,38 @@ on_authority(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
-on_node_key(struct chan *c, struct msg *m, void *arg)
+on_keys(struct chan *c, const struct keytalk_keys *keys, const char *why)
 {
 	struct msg_AUTHORITY_CREATE create = { 0 };
-	struct msg_KEY_PUBLIC pub;
 
-	(void)arg;
-	if (refused(m))
+	if (keys == NULL) {
+		give_up(why);
+		keytalk_end();
 		return;
-	if (!msg_get_KEY_PUBLIC(&m->body, &pub))
-		fatalx("malformed KEY_PUBLIC");
-	memcpy(job.identity, pub.identity, sizeof(job.identity));
+	}
+	memcpy(job.identity, keys->identity, sizeof(job.identity));
+	memcpy(job.code, keys->code, sizeof(job.code));
 	(void)chan_send_AUTHORITY_CREATE(c,
 	    chan_ask(c, MSG_AUTHORITY_CREATE, on_authority, NULL),
 	    job.authority_fd, &create);
 }
 
 static void
-create_key(struct chan *c)
+begin(struct chan *c)
 {
-	struct msg_KEY_CREATE create = { 0 };
-
-	(void)chan_send_KEY_CREATE(c,
-	    chan_ask(c, MSG_KEY_CREATE, on_node_key, NULL), job.node_fd,
-	    &create);
-}
-
-static void
-on_next_key(struct chan *c, struct msg *m, void *arg)
-{
-	struct msg_NEXT_MADE made;
-
-	(void)arg;
-	if (refused(m))
-		return;
-	if (!msg_get_NEXT_MADE(&m->body, &made))
-		fatalx("malformed NEXT_MADE");
-	memcpy(job.code, made.code, sizeof(job.code));
-	explicit_bzero(&made, sizeof(made));
-	create_key(c);
-}
-
-static void
-on_hello(struct chan *c, struct msg *m)
-{
-	struct msg_NEXT_CREATE next = { 0 };
-	struct msg_HELLO hello;
-
-	if (!msg_get_HELLO(&m->body, &hello))
-		fatalx("malformed HELLO");
-	if (hello.schema != msg_schema() || hello.failed != 0) {
-		give_up("keyd is of another version, or its sandbox is open");
-		return;
-	}
-	if (job.nn.opts->no_recovery)
-		create_key(c);
-	else
-		(void)chan_send_NEXT_CREATE(c,
-		    chan_ask(c, MSG_NEXT_CREATE, on_next_key, NULL),
-		    job.next_fd, &next);
-}
-
-static void
-on_closed(struct chan *c)
-{
-	(void)c;
-	give_up("keyd has ended; the log says why");
-}
-
-static void
-on_violation(struct chan *c, uint16_t type, const char *reason)
-{
-	(void)c;
-	(void)type;
-	give_up(reason);
-}
-
-static void
-on_notice(struct chan *c, struct msg *m)
-{
-	(void)c;
-	(void)m;
+	keytalk_make(c, job.nn.opts->no_recovery ? -1 : job.next_fd,
+	    job.node_fd, on_keys);
 }
 
 static bool
 ask_keyd(bool insecure)
 {
-	static const struct chan_handlers handlers[] = { { MSG_HELLO,
-							     on_hello },
-		{ MSG_VIOLATION, on_notice }, { 0, NULL } };
-	static const struct chan_ops ops = { handlers, on_closed,
-		on_violation };
-	struct spawn s = { .conf = &job.nn.conf,
-		.log_fd = STDERR_FILENO,
-		.insecure = insecure };
-	struct chan *c;
-	int channel, page;
-	pid_t pid;
+	const struct keytalk talk = { .conf = &job.nn.conf,
+		.insecure = insecure,
+		.begin = begin,
+		.failed = give_up };
 
-	pid = spawn_start(&s, PROC_KEYD, &channel, &page);
-	if (pid == -1)
-		return false;
-	close(page);
-	c = chan_new(job.base, channel, PROC_CLAWD, PROC_KEYD, &ops, NULL);
-	if (c == NULL)
-		fatalx("out of memory");
-	event_base_dispatch(job.base);
-	chan_free(c); /* keyd ends with its channel */
-	waitpid(pid, NULL, 0);
-	return job.done;
+	return keytalk_run(&talk) && job.done;
 }
 
 /* Files. */
@@ -220,7 +132,7 @@ ask_keyd(bool insecure)
 static bool
 write_registry(void)
 {
-	int fd = newnode_unnamed(&job.nn, PLACE_REGISTRY);
+	int fd = place_unnamed(&job.nn.conf, PLACE_REGISTRY);
 	const char *end;
 	bool ok;
 
@@ -229,7 +141,7 @@ write_registry(void)
 	    (getuid() != 0 ||
 		fchown(fd, account_uid(PROC_ATTESTD),
 		    account_gid(PROC_ATTESTD)) == 0) &&
-	    newnode_name_file(&job.nn, fd, PLACE_REGISTRY, "registry.ndjson",
+	    place_name(&job.nn.conf, fd, PLACE_REGISTRY, "registry.ndjson",
 		0644);
 	if (fd != -1)
 		close(fd);
@@ -257,7 +169,8 @@ init_node(const struct init_opts *opts)
 		return EX_DATA;
 	if (!newnode_make(&job.nn))
 		return EX_CANTCREAT;
-	if (newnode_path(&job.nn, PLACE_KEYS, "node.key", key, sizeof(key)) &&
+	if (place_file(&job.nn.conf, PLACE_KEYS, "node.key", key,
+		sizeof(key)) &&
 	    lstat(key, &st) == 0) {
 		log_errorx("%s is there, and %s is not: an earlier init was "
 			   "interrupted, or the configuration was lost. Bring "
@@ -265,21 +178,18 @@ init_node(const struct init_opts *opts)
 		    key, job.nn.file);
 		return EX_CANTCREAT;
 	}
-	job.base = event_base_new();
-	job.node_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	job.authority_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	job.next_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	if (job.base == NULL || job.node_fd == -1 || job.authority_fd == -1 ||
-	    job.next_fd == -1)
+	job.node_fd = place_unnamed(&job.nn.conf, PLACE_KEYS);
+	job.authority_fd = place_unnamed(&job.nn.conf, PLACE_KEYS);
+	job.next_fd = place_unnamed(&job.nn.conf, PLACE_KEYS);
+	if (job.node_fd == -1 || job.authority_fd == -1 || job.next_fd == -1)
 		return EX_CANTCREAT;
-	spawn_setup();
 	if (!ask_keyd(opts->insecure) || !write_registry() ||
-	    !newnode_name_file(&job.nn, job.authority_fd, PLACE_KEYS,
+	    !place_name(&job.nn.conf, job.authority_fd, PLACE_KEYS,
 		"authority.key", 0600) ||
 	    (!opts->no_recovery &&
-		!newnode_name_file(&job.nn, job.next_fd, PLACE_KEYS, "next.key",
+		!place_name(&job.nn.conf, job.next_fd, PLACE_KEYS, "next.key",
 		    0600)) ||
-	    !newnode_name_file(&job.nn, job.node_fd, PLACE_KEYS, "node.key",
+	    !place_name(&job.nn.conf, job.node_fd, PLACE_KEYS, "node.key",
 		0600) ||
 	    !newnode_write_conf(&job.nn))
 		return EX_CANTCREAT;

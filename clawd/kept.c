@@ -3,7 +3,7 @@
  * kept.c - how far the log and the registry have been, kept where the
  * processes that write them cannot reach.
  *
- * A file is two slots of one block each, written in turn and in place, so that
+ * A file is two slots of the same length, written in turn and in place, so that
  * a torn write leaves the other one and a full disk changes nothing. A slot: a
  * number that grows, the body of the message that brought it, FNV-1a over both.
  */
@@ -16,19 +16,25 @@
 #include "clawd/place.h"
 #include "common/log.h"
 
-#define SLOT_LEN 512
-#define BODY_MAX (SLOT_LEN - 32)
+#define SLOT_MAX 4608
+#define OTHER 32 /* of a slot: what is not the body */
+#define BODY_MAX (SLOT_MAX - OTHER)
 
 struct kept {
 	const char *name;
+	size_t slot; /* its length */
 	int file;
 	uint64_t serial; /* 0: nothing was kept yet */
 	uint8_t body[BODY_MAX];
 	uint16_t len;
 };
 
-static struct kept checkpoint = { .name = "checkpoint", .file = -1 };
-static struct kept registry = { .name = "registry", .file = -1 };
+static struct kept checkpoint = { .name = "checkpoint",
+	.slot = 512,
+	.file = -1 };
+static struct kept registry = { .name = "registry",
+	.slot = SLOT_MAX,
+	.file = -1 };
 
 static uint64_t
 checksum(const uint8_t *p, size_t n)
@@ -43,18 +49,18 @@ checksum(const uint8_t *p, size_t n)
 static void
 read_slot(struct kept *k, off_t at)
 {
-	uint8_t slot[SLOT_LEN];
+	uint8_t slot[SLOT_MAX];
 	struct rbuf r;
 	const uint8_t *p;
 	uint64_t number;
 	uint16_t len;
 
-	if (pread(k->file, slot, sizeof(slot), at) != sizeof(slot))
+	if (pread(k->file, slot, k->slot, at) != (ssize_t)k->slot)
 		return;
-	rbuf_init(&r, slot, sizeof(slot));
+	rbuf_init(&r, slot, k->slot);
 	number = rbuf_u64(&r);
 	p = rbuf_bytes(&r, &len);
-	if (p == NULL || len > BODY_MAX || number <= k->serial ||
+	if (p == NULL || len > k->slot - OTHER || number <= k->serial ||
 	    rbuf_u64(&r) != checksum(slot, 10 + (size_t)len) || r.failed)
 		return;
 	k->serial = number;
@@ -66,7 +72,8 @@ static bool
 open_one(struct kept *k, const char *folder)
 {
 	char name[CONF_TEXT_MAX + 16];
-	uint8_t empty[2 * SLOT_LEN] = { 0 };
+	static const uint8_t empty[2 * SLOT_MAX];
+	size_t size = 2 * k->slot;
 
 	snprintf(name, sizeof(name), "%s/%s", folder, k->name);
 	k->file = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -75,9 +82,9 @@ open_one(struct kept *k, const char *folder)
 		return false;
 	}
 	read_slot(k, 0);
-	read_slot(k, SLOT_LEN);
-	if (lseek(k->file, 0, SEEK_END) < (off_t)sizeof(empty) &&
-	    pwrite(k->file, empty, sizeof(empty), 0) != sizeof(empty)) {
+	read_slot(k, (off_t)k->slot);
+	if (lseek(k->file, 0, SEEK_END) < (off_t)size &&
+	    pwrite(k->file, empty, size, 0) != (ssize_t)size) {
 		log_warn("%s", name);
 		return false;
 	}
@@ -100,16 +107,16 @@ kept_open(const struct conf *conf)
 static void
 put(struct kept *k)
 {
-	uint8_t slot[SLOT_LEN] = { 0 };
+	uint8_t slot[SLOT_MAX] = { 0 };
 	struct wbuf w;
 
 	k->serial++;
-	wbuf_init(&w, slot, sizeof(slot));
+	wbuf_init(&w, slot, k->slot);
 	wbuf_u64(&w, k->serial);
 	wbuf_bytes(&w, k->body, k->len);
 	wbuf_u64(&w, checksum(slot, w.len));
-	if (pwrite(k->file, slot, sizeof(slot),
-		(off_t)(k->serial % 2) * SLOT_LEN) != sizeof(slot))
+	if (pwrite(k->file, slot, k->slot,
+		(off_t)((k->serial % 2) * k->slot)) != (ssize_t)k->slot)
 		log_warn("the copy in keys/%s", k->name);
 }
 

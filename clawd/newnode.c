@@ -121,53 +121,6 @@ newnode_make(struct newnode *n)
 	    lock(n);
 }
 
-bool
-newnode_path(const struct newnode *n, enum place folder, const char *name,
-    char *out, size_t size)
-{
-	char path[CONF_TEXT_MAX];
-
-	return place_path(&n->conf, folder, path, sizeof(path)) &&
-	    (size_t)snprintf(out, size, "%s/%s", path, name) < size;
-}
-
-int
-newnode_unnamed(const struct newnode *n, enum place folder)
-{
-	char path[CONF_TEXT_MAX];
-	int fd;
-
-	if (!place_path(&n->conf, folder, path, sizeof(path)))
-		return -1;
-	fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd == -1)
-		log_warn("%s: no unnamed file can be made there", path);
-	return fd;
-}
-
-bool
-newnode_name_file(const struct newnode *n, int fd, enum place folder,
-    const char *name, mode_t mode)
-{
-	char path[CONF_TEXT_MAX], to[CONF_TEXT_MAX + 64], from[64];
-	int dir;
-	bool ok;
-
-	if (!place_path(&n->conf, folder, path, sizeof(path)))
-		return false;
-	snprintf(to, sizeof(to), "%s/%s", path, name);
-	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = dir != -1 && fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
-	    linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0 &&
-	    fsync(dir) == 0;
-	if (!ok)
-		log_warn("%s", to);
-	if (dir != -1)
-		close(dir);
-	return ok;
-}
-
 /* The folder that a file is in, synced. */
 static bool
 sync_above(const char *file)

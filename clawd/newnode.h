@@ -38,15 +38,6 @@ bool newnode_plan(struct newnode *n);
 /* The folders; and nobody else makes a node there at the same time. */
 bool newnode_make(struct newnode *n);
 
-/* A file in one of them, by name; false: it does not fit. */
-bool newnode_path(const struct newnode *n, enum place folder, const char *name,
-    char *out, size_t size);
-/* -1 after saying why. */
-int newnode_unnamed(const struct newnode *n, enum place folder);
-/* Syncs an unnamed file and gives it its name, which must be free. */
-bool newnode_name_file(const struct newnode *n, int fd, enum place folder,
-    const char *name, mode_t mode);
-
 /* claw.yaml: from here on there is a node. */
 bool newnode_write_conf(const struct newnode *n);
 /* What was made, on standard output. */

@@ -110,10 +110,16 @@ make_one(const char *path, enum place p)
 	if (!make_above(path))
 		return false;
 	snprintf(temp, sizeof(temp), "%s.new", path);
-	if ((mkdir(temp, 0700) == -1 && errno != EEXIST) ||
-	    (fd = open(temp,
-		 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1) {
-		log_warn("cannot make the folder %s", temp);
+	if (places[p].kind == FILE_)
+		fd = open(temp, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+	else if (mkdir(temp, 0700) == -1 && errno != EEXIST)
+		fd = -1;
+	else
+		fd =
+		    open(temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1) {
+		log_warn("cannot make %s", temp);
 		return false;
 	}
 	ok = (geteuid() != 0 || fchown(fd, owner_uid(p), owner_gid(p)) == 0) &&
@@ -131,7 +137,8 @@ place_make(const struct conf *conf, bool init)
 	unsigned int p;
 
 	for (p = 0; p < PLACE_MAX; p++) {
-		if (places[p].kind != DIR || (!init && places[p].when != START))
+		/* Other files than logs are made by who fills them. */
+		if (places[p].when != START && (!init || places[p].kind != DIR))
 			continue;
 		if (!place_path(conf, (enum place)p, path, sizeof(path)) ||
 		    !make_one(path, (enum place)p))
@@ -201,4 +208,58 @@ place_open_dir(const struct conf *conf, enum place p)
 	if (!place_path(conf, p, path, sizeof(path)))
 		return -1;
 	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+bool
+place_file(const struct conf *conf, enum place folder, const char *name,
+    char *out, size_t size)
+{
+	char path[CONF_TEXT_MAX];
+
+	return place_path(conf, folder, path, sizeof(path)) &&
+	    (size_t)snprintf(out, size, "%s/%s", path, name) < size;
+}
+
+int
+place_unnamed(const struct conf *conf, enum place folder)
+{
+	char path[CONF_TEXT_MAX];
+	int fd;
+
+	if (!place_path(conf, folder, path, sizeof(path)))
+		return -1;
+	fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1)
+		log_warn("%s: no unnamed file can be made there", path);
+	return fd;
+}
+
+bool
+place_name(const struct conf *conf, int fd, enum place folder, const char *name,
+    mode_t mode)
+{
+	char to[CONF_TEXT_MAX + 64] = "", from[64];
+	int dir = place_open_dir(conf, folder);
+	bool ok;
+
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	ok = dir != -1 && place_file(conf, folder, name, to, sizeof(to)) &&
+	    fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
+	    linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0 &&
+	    fsync(dir) == 0;
+	if (!ok)
+		log_warn("%s", to);
+	if (dir != -1)
+		close(dir);
+	return ok;
+}
+
+int
+place_open_log(const struct conf *conf, enum place p)
+{
+	char path[CONF_TEXT_MAX];
+
+	if (!place_path(conf, p, path, sizeof(path)))
+		return -1;
+	return open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
 }

@@ -8,6 +8,8 @@
 #ifndef CLAW_CLAWD_PLACE_H
 #define CLAW_CLAWD_PLACE_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,7 +35,23 @@ bool place_make(const struct conf *conf, bool init);
  */
 bool place_check(const struct conf *conf, bool init);
 
+/* A file in a folder of the table, by name; false: it does not fit. */
+bool place_file(const struct conf *conf, enum place folder, const char *name,
+    char *out, size_t size);
+
+/*
+ * A file in it that has no name yet, 0600. -1 after saying why. What a crash
+ * leaves of it is nothing.
+ */
+int place_unnamed(const struct conf *conf, enum place folder);
+/* Syncs it and gives it its name, which must be free; false after saying why
+ * not. The name is durable. */
+bool place_name(const struct conf *conf, int fd, enum place folder,
+    const char *name, mode_t mode);
+
 /* Opens a folder for a child's birth (O_CLOEXEC), or -1 with errno. */
 int place_open_dir(const struct conf *conf, enum place p);
+/* A file that only grows, for appending. */
+int place_open_log(const struct conf *conf, enum place p);
 
 #endif

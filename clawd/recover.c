@@ -12,8 +12,6 @@
  *	node.key		the new keys
  *	next.key		again, and the old one is gone
  */
-#include <sys/wait.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,6 +20,7 @@
 #include <unistd.h>
 
 #include "clawd/account.h"
+#include "clawd/keytalk.h"
 #include "clawd/listen.h"
 #include "clawd/newnode.h"
 #include "clawd/place.h"
@@ -34,8 +33,6 @@
 #define EX_NOPERM 77
 
 static struct {
-	struct event_base *base;
-	struct newnode nn; /* its conf alone */
 	char code[RECOVERY_TEXT_SIZE];
 	int next_fd, new_key_fd, new_next_fd;
 	uint8_t identity[32];
@@ -50,26 +47,20 @@ static void
 give_up(const char *what)
 {
 	log_errorx("not recovered: %s", what);
-	event_base_loopbreak(job.base);
 }
 
 static bool
 refused(const struct msg *m)
 {
 	struct msg_REFUSED no;
-	struct rbuf body;
 
-	if (m != NULL && m->type != MSG_REFUSED)
+	if (!keytalk_refused(m, &no))
 		return false;
-	if (m != NULL) {
-		body = m->body;
-		if (msg_get_REFUSED(&body, &no)) {
-			job.status = no.code == EPERM ? EX_NOPERM : EX_DATA;
-			give_up(no.text);
-			return true;
-		}
-	}
-	give_up("keyd has ended");
+	job.status = no.code == EPERM ? EX_NOPERM :
+	    m != NULL		      ? EX_DATA :
+					EX_CANTCREAT;
+	give_up(no.text);
+	keytalk_end();
 	return true;
 }
 
@@ -81,7 +72,7 @@ on_next(struct chan *c, struct msg *m, void *arg)
 	if (refused(m))
 		return;
 	job.done = true;
-	event_base_loopbreak(job.base);
+	keytalk_end();
 }
 
 static void
@@ -114,17 +105,10 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 }
 
 static void
-on_hello(struct chan *c, struct msg *m)
+begin(struct chan *c)
 {
 	struct msg_RECOVER open = { .code = "" };
-	struct msg_HELLO hello;
 
-	if (!msg_get_HELLO(&m->body, &hello))
-		fatalx("malformed HELLO");
-	if (hello.schema != msg_schema() || hello.failed != 0) {
-		give_up("keyd is of another version, or its sandbox is open");
-		return;
-	}
 	memcpy(open.code, job.code, sizeof(open.code));
 	(void)chan_send_RECOVER(c, chan_ask(c, MSG_RECOVER, on_opened, NULL),
 	    job.next_fd, &open);
@@ -132,54 +116,15 @@ on_hello(struct chan *c, struct msg *m)
 	explicit_bzero(job.code, sizeof(job.code));
 }
 
-static void
-on_closed(struct chan *c)
-{
-	(void)c;
-	give_up("keyd has ended; the log says why");
-}
-
-static void
-on_violation(struct chan *c, uint16_t type, const char *reason)
-{
-	(void)c;
-	(void)type;
-	give_up(reason);
-}
-
-static void
-on_notice(struct chan *c, struct msg *m)
-{
-	(void)c;
-	(void)m;
-}
-
 static bool
 ask_keyd(bool insecure)
 {
-	static const struct chan_handlers handlers[] = { { MSG_HELLO,
-							     on_hello },
-		{ MSG_VIOLATION, on_notice }, { 0, NULL } };
-	static const struct chan_ops ops = { handlers, on_closed,
-		on_violation };
-	struct spawn s = { .conf = &suite.conf,
-		.log_fd = STDERR_FILENO,
-		.insecure = insecure };
-	struct chan *c;
-	int channel, page;
-	pid_t pid;
+	const struct keytalk talk = { .conf = &suite.conf,
+		.insecure = insecure,
+		.begin = begin,
+		.failed = give_up };
 
-	pid = spawn_start(&s, PROC_KEYD, &channel, &page);
-	if (pid == -1)
-		return false;
-	close(page);
-	c = chan_new(job.base, channel, PROC_CLAWD, PROC_KEYD, &ops, NULL);
-	if (c == NULL)
-		fatalx("out of memory");
-	event_base_dispatch(job.base);
-	chan_free(c);
-	waitpid(pid, NULL, 0);
-	return job.done;
+	return keytalk_run(&talk) && job.done;
 }
 
 /* Files. */
@@ -227,9 +172,9 @@ publish(void)
 		close(dir);
 	}
 	return rename_key("node.key", "node.key.lost") &&
-	    newnode_name_file(&job.nn, job.new_next_fd, PLACE_KEYS,
+	    place_name(&suite.conf, job.new_next_fd, PLACE_KEYS,
 		"next.key.recovered", 0600) &&
-	    newnode_name_file(&job.nn, job.new_key_fd, PLACE_KEYS, "node.key",
+	    place_name(&suite.conf, job.new_key_fd, PLACE_KEYS, "node.key",
 		0600) &&
 	    rename_key("next.key.recovered", "next.key");
 }
@@ -239,14 +184,14 @@ open_files(void)
 {
 	char path[CONF_TEXT_MAX + 64];
 
-	job.nn.conf = suite.conf;
-	if (!newnode_path(&job.nn, PLACE_KEYS, "next.key", path, sizeof(path)))
+	if (!place_file(&suite.conf, PLACE_KEYS, "next.key", path,
+		sizeof(path)))
 		return false;
 	job.next_fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (job.next_fd == -1)
 		log_warn("%s", path);
-	job.new_key_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
-	job.new_next_fd = newnode_unnamed(&job.nn, PLACE_KEYS);
+	job.new_key_fd = place_unnamed(&suite.conf, PLACE_KEYS);
+	job.new_next_fd = place_unnamed(&suite.conf, PLACE_KEYS);
 	return job.next_fd != -1 && job.new_key_fd != -1 &&
 	    job.new_next_fd != -1;
 }
@@ -277,10 +222,8 @@ recover_node(bool insecure)
 	    !place_make(&suite.conf, false) || !listen_lock(&suite.conf))
 		return EX_CONFIG;
 	recover_finish();
-	job.base = event_base_new();
-	if (job.base == NULL || !open_files() || !read_code())
+	if (!open_files() || !read_code())
 		return EX_CANTCREAT;
-	spawn_setup();
 	if (!ask_keyd(insecure))
 		return job.status;
 	if (!publish())

@@ -51,16 +51,6 @@ forget(int which)
 }
 
 static int
-open_unnamed(void)
-{
-	char folder[CONF_TEXT_MAX];
-
-	if (!place_path(&suite.conf, PLACE_KEYS, folder, sizeof(folder)))
-		return -1;
-	return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-}
-
-static int
 open_next(void)
 {
 	char path[CONF_TEXT_MAX + 32];
@@ -86,7 +76,8 @@ rotate_on_file(struct chan *c, struct msg *m)
 		forget(NEW_NEXT);
 	}
 	forget(want.which);
-	fd = want.which == NEXT ? open_next() : open_unnamed();
+	fd = want.which == NEXT ? open_next() :
+				  place_unnamed(&suite.conf, PLACE_KEYS);
 	unnamed[want.which] = fd;
 	if (fd != -1)
 		(void)chan_send_ROTATE_FILE_HANDED(c, m->id, fd, &done);

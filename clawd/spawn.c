@@ -114,8 +114,10 @@ open_descriptors(const struct spawn *s, enum proc p, int fds[FDS_MAX])
 		fds[DESC_SFT_SOCKET] = s->listen.sft;
 		fds[DESC_SFT_DIR] = place_open_dir(s->conf, PLACE_SFT);
 		fds[DESC_FILES_DIR] = place_open_dir(s->conf, PLACE_FILES);
-		if (fds[DESC_SFT_DIR] == -1 || fds[DESC_FILES_DIR] == -1) {
-			log_warn("folders of file transfer");
+		fds[DESC_SFT_LOG] = place_open_log(s->conf, PLACE_SFT_LOG);
+		if (fds[DESC_SFT_DIR] == -1 || fds[DESC_FILES_DIR] == -1 ||
+		    fds[DESC_SFT_LOG] == -1) {
+			log_warn("folders of file transfer, or its log");
 			return false;
 		}
 		break;
@@ -191,12 +193,14 @@ is_listener(enum proc p, int number)
 #define LISTEN 1
 #define DIR_RW 0
 #define DIR_RO 0
+#define APPEND 0
 #define DESC(id, proc, number, rights, what) { PROC_##proc, number, rights },
 #include "policy/descriptors.def"
 #undef DESC
 #undef LISTEN
 #undef DIR_RW
 #undef DIR_RO
+#undef APPEND
 	};
 	size_t i;
 

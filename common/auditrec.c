@@ -41,6 +41,19 @@ static const struct {
 
 #define EVENTS (sizeof(events) / sizeof(events[0]))
 
+/* No two events have one number: this would not compile. */
+__attribute__((unused)) static void
+numbers_differ(unsigned int number)
+{
+	switch (number) {
+#define EVENT(id, number, name, senders, what) case number:
+#include "policy/audit_events.def"
+#undef EVENT
+	default:
+		break;
+	}
+}
+
 const char *
 audit_event_name(unsigned int number)
 {

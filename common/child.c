@@ -399,7 +399,12 @@ set_handlers(const struct child *child)
 static size_t
 own_dirs(enum proc self, struct sandbox_dir *dirs, size_t max)
 {
-	enum { DIR_RO = SANDBOX_DIR_RO, DIR_RW = SANDBOX_DIR_RW, LISTEN = -1 };
+	enum {
+		DIR_RO = SANDBOX_DIR_RO,
+		DIR_RW = SANDBOX_DIR_RW,
+		LISTEN = -1,
+		APPEND = -2
+	};
 	static const struct {
 		enum proc proc;
 		int fd;
@@ -412,7 +417,7 @@ own_dirs(enum proc self, struct sandbox_dir *dirs, size_t max)
 	size_t i, n = 0;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]) && n < max; i++)
-		if (table[i].proc == self && table[i].rights != LISTEN)
+		if (table[i].proc == self && table[i].rights >= 0)
 			dirs[n++] = (struct sandbox_dir){ table[i].fd,
 				(enum sandbox_rights)table[i].rights };
 	return n;

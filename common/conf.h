@@ -57,6 +57,7 @@ struct conf_origin {
 #define CONF_FIELD_PERCENT(field, max) uint64_t field;
 #define CONF_FIELD_DURATION(field, max) uint64_t field;
 #define CONF_FIELD_SIZE(field, max) uint64_t field;
+#define CONF_FIELD_POW2(field, max) uint64_t field;
 
 struct conf {
 #define KEY(id, path, field, type, def, min, max, reload, env, desc)           \

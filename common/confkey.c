@@ -71,6 +71,7 @@ units_of(enum conf_type type)
 	case CONF_TYPE_DURATION:
 		return durations;
 	case CONF_TYPE_SIZE:
+	case CONF_TYPE_POW2:
 		return sizes;
 	case CONF_TYPE_PERCENT:
 		return percents;
@@ -106,6 +107,7 @@ unit_advice(const struct confkey *k, const char *digits, size_t n,
 		    (int)n, digits, (int)n, digits);
 		break;
 	case CONF_TYPE_SIZE:
+	case CONF_TYPE_POW2:
 		(void)snprintf(why, len,
 		    "needs one of the units K, M, G (binary): write %.*s%c "
 		    "for %.*s %ciB",
@@ -132,9 +134,20 @@ number_shape(const struct confkey *k, char *why, size_t len)
 		[CONF_TYPE_PERCENT] = "a percentage such as 75%",
 		[CONF_TYPE_DURATION] = "a duration such as 100ms, 30s, 5m, 1h",
 		[CONF_TYPE_SIZE] = "a size such as 512K, 8M, 10G",
+		[CONF_TYPE_POW2] = "a size such as 1M, 8M, 32M",
 	};
 
 	(void)snprintf(why, len, "takes %s", shapes[k->type]);
+}
+
+static uint64_t
+nearest_pow2(uint64_t v)
+{
+	uint64_t p = 1;
+
+	while (p <= v / 2)
+		p *= 2;
+	return v - p <= 2 * p - v ? p : 2 * p;
 }
 
 static int
@@ -172,6 +185,12 @@ read_number(const struct confkey *k, const char *text, uint64_t *v, char *why,
 		return -EINVAL;
 	}
 	*v *= u->factor;
+	if (k->type == CONF_TYPE_POW2 && (*v & (*v - 1)) != 0) {
+		number_text(k->type, nearest_pow2(*v), least, sizeof(least));
+		(void)snprintf(why, len,
+		    "must be a power of two; the nearest is %s", least);
+		return -EINVAL;
+	}
 	return 0;
 }
 

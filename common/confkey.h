@@ -20,7 +20,8 @@ enum conf_type {
 	CONF_TYPE_INT,
 	CONF_TYPE_PERCENT,
 	CONF_TYPE_DURATION,
-	CONF_TYPE_SIZE
+	CONF_TYPE_SIZE,
+	CONF_TYPE_POW2 /* a size that is a power of two */
 };
 
 /* One line of policy/config.def; offset is the field's in struct conf. */

@@ -6,7 +6,6 @@
  * then compared with what would have been written.
  */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +17,14 @@
 #include "common/nodename.h"
 
 static const char label[] = "claw/request/v1"; /* NUL included */
+
+bool
+joinreq_has_next(const struct joinreq *j)
+{
+	static const uint8_t none[32];
+
+	return memcmp(j->next, none, sizeof(none)) != 0;
+}
 
 ssize_t
 joinreq_signed_bytes(const struct joinreq *j, uint8_t *out, size_t size)
@@ -41,13 +48,12 @@ joinreq_signed_bytes(const struct joinreq *j, uint8_t *out, size_t size)
 #define ADDRESSES_SIZE (NETADDR_MAX * (NETADDR_SIZE + 3) + 1)
 
 static void
-next_text(const uint8_t next[32], char out[NEXT_SIZE])
+next_text(bool has_next, const uint8_t next[32], char out[NEXT_SIZE])
 {
-	static const uint8_t none[32];
 	size_t i;
 
 	out[0] = '\0';
-	if (memcmp(next, none, sizeof(none)) == 0)
+	if (!has_next)
 		return;
 	snprintf(out, NEXT_SIZE, "sha256:");
 	for (i = 0; i < 32; i++)
@@ -95,7 +101,7 @@ joinreq_format(const struct joinreq *j, char *out, size_t size)
 	if (!nodename_ok(j->name, strnlen(j->name, sizeof(j->name))))
 		return -EINVAL;
 	identity_text(j->identity, key);
-	next_text(j->next, next);
+	next_text(joinreq_has_next(j), j->next, next);
 	addresses_text(&j->at, at);
 	if (b64url_encode(j->sealing, 32, sealing, sizeof(sealing)) < 0 ||
 	    b64_encode(j->sig, 64, sig, sizeof(sig)) < 0)

@@ -16,6 +16,7 @@
 #ifndef CLAW_COMMON_JOINREQ_H
 #define CLAW_COMMON_JOINREQ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,6 +36,8 @@ struct joinreq {
 	uint8_t next[32]; /* hash of the next identity; 0: there is none */
 	uint8_t sig[64];
 };
+
+bool joinreq_has_next(const struct joinreq *);
 
 /* The bytes that are signed; keyd makes them of typed fields. Length,
  * -EINVAL for a name that no node can have, or -ENOSPC. */

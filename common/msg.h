@@ -81,7 +81,7 @@ const struct msg_rule *msg_rules(size_t *count);
 size_t msg_index(const struct msg_rule *rule);
 
 /* The most messages that the schema may hold. */
-#define MSG_COUNT_MAX 192
+#define MSG_COUNT_MAX 256
 
 /* "AUDIT_APPEND", or "unknown". */
 const char *msg_name(uint16_t type);

@@ -35,10 +35,11 @@ seal_ok(const struct receipt_seal *s)
 	    strcmp(s->sender.name, s->receiver) != 0;
 }
 
+/* Beside its seal. */
 static bool
 receipt_ok(const struct receipt *r)
 {
-	return seal_ok(&r->seal) && signer_ok(&r->receiver) &&
+	return signer_ok(&r->receiver) &&
 	    strcmp(r->seal.receiver, r->receiver.name) == 0;
 }
 
@@ -111,10 +112,10 @@ receipt_signed(const struct receipt *r, uint8_t *out, size_t size)
 	struct wbuf w;
 	ssize_t n;
 
-	if (!receipt_ok(r))
-		return -EINVAL;
 	if ((n = receipt_seal_format(&r->seal, seal, sizeof(seal))) < 0)
 		return n;
+	if (!receipt_ok(r))
+		return -EINVAL;
 	wbuf_init(&w, out, size);
 	wbuf_put(&w, RECEIPT_PREFIX, sizeof(RECEIPT_PREFIX));
 	wbuf_bytes(&w, seal, (size_t)n);
@@ -205,7 +206,7 @@ receipt_parse(const uint8_t *bytes, size_t len, struct receipt *receipt)
 	if (!get_prefix(&r, RECEIPT_PREFIX))
 		return -EBADMSG;
 	seal = rbuf_bytes(&r, &n);
-	if (seal == NULL || receipt_seal_parse(seal, n, &receipt->seal) != 0)
+	if (receipt_seal_parse(seal, n, &receipt->seal) != 0)
 		return -EBADMSG;
 	get_signer(&r, &receipt->receiver);
 	memcpy(receipt->receiver.name, receipt->seal.receiver,

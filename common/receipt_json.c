@@ -108,17 +108,14 @@ receipt_json_write(const struct receipt_file *f, char *out, size_t size)
 	    put_hex("", s->root, sizeof(s->root)), "size", (json_int_t)s->size,
 	    "offer", put_offer(f), "sender", put_signer(&s->sender), "receiver",
 	    put_signer(&f->receipt.receiver));
-	if (root == NULL)
-		return ret;
+	/* It says what it needs, more than there is perhaps; 0: no memory. */
 	n = json_dumpb(root, out, size, JSON_INDENT(2));
-	/* It says what it needs, more than there is perhaps. */
-	if (n > 0) {
+	if (n > 0)
 		ret = -ENOSPC;
-		if (n < size && size - n > 1) {
-			out[n] = '\n';
-			out[n + 1] = '\0';
-			ret = (ssize_t)n + 1;
-		}
+	if (n > 0 && n + 2 <= size) {
+		out[n] = '\n';
+		out[n + 1] = '\0';
+		ret = (ssize_t)n + 1;
 	}
 	json_decref(root);
 	return ret;
@@ -129,9 +126,10 @@ receipt_json_write(const struct receipt_file *f, char *out, size_t size)
 static int
 nibble(char c)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	static const char digits[] = "0123456789abcdef";
+	const char *at = memchr(digits, c, sizeof(digits) - 1);
+
+	return at == NULL ? -1 : (int)(at - digits);
 }
 
 /* What follows the prefix, or NULL. */

@@ -54,13 +54,6 @@ registry_free(struct registry *r)
 	free(r);
 }
 
-int
-registry_genesis_hash(const char *line, size_t len, registry_hash out)
-{
-	return EVP_Digest(line, len, out, NULL, EVP_sha256(), NULL) == 1 ? 0 :
-									   -EIO;
-}
-
 /* --- lines --------------------------------------------------------------- */
 
 struct reg_line *
@@ -470,6 +463,22 @@ registry_line(const struct registry *r, uint64_t seq, size_t *len)
 	return r->lines.line[seq]->text;
 }
 
+int
+registry_update_at(const struct registry *r, uint64_t seq,
+    struct registry_update *u, struct registry_signature *sigs, size_t *n)
+{
+	struct reg_parsed p;
+
+	if (seq >= r->lines.n ||
+	    reg_parse(r->lines.line[seq]->text, r->lines.line[seq]->len, &p) !=
+		NULL)
+		return -ENOENT;
+	*u = p.u;
+	memcpy(sigs, p.sig, p.n * sizeof(*sigs));
+	*n = p.n;
+	return 0;
+}
+
 size_t
 registry_range(const struct registry *r, uint64_t seq, char *out, size_t size,
     uint64_t *next)
@@ -501,6 +510,39 @@ registry_rotation_line(const struct registry *r, size_t i, size_t *len)
 		return NULL;
 	*len = r->turns.line[i]->len;
 	return r->turns.line[i]->text;
+}
+
+/* Canonical JSON has a name in one way only. */
+static bool
+line_names(const struct reg_line *l, const char *name)
+{
+	char member[REGISTRY_NAME_SIZE + 16];
+	int len = snprintf(member, sizeof(member), "\"name\":\"%s\"", name);
+
+	return len > 0 && memmem(l->text, l->len, member, (size_t)len) != NULL;
+}
+
+int
+registry_rotation_after(const struct registry *r, const char *name,
+    uint64_t ksn, const registry_hash prev, struct registry_rotation *out,
+    struct registry_signature sigs[2], size_t *n)
+{
+	struct reg_turn_parsed p;
+	size_t i;
+
+	for (i = 0; i < r->turns.n; i++) {
+		if (!line_names(r->turns.line[i], name) ||
+		    reg_parse_turn(r->turns.line[i]->text,
+			r->turns.line[i]->len, &p) != NULL ||
+		    strcmp(p.r.name, name) != 0 || p.r.ksn != ksn + 1 ||
+		    memcmp(p.r.prev, prev, REGISTRY_HASH_LEN) != 0)
+			continue;
+		*out = p.r;
+		memcpy(sigs, p.sig, p.n * sizeof(*sigs));
+		*n = p.n;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 void

@@ -163,6 +163,9 @@ const uint8_t *registry_genesis(const struct registry *); /* the pin */
 const uint8_t *registry_hash_at(const struct registry *, uint64_t seq);
 /* A line of the chain, without newline; NULL: there is none. */
 const char *registry_line(const struct registry *, uint64_t seq, size_t *len);
+/* The same, taken apart; sigs has room for REGISTRY_SIGS_MAX. 0, -ENOENT. */
+int registry_update_at(const struct registry *, uint64_t seq,
+    struct registry_update *, struct registry_signature *sigs, size_t *n);
 /*
  * Lines from seq on, each with a newline, as many whole ones as fit in size.
  * Bytes written; *next gets the number of the first line that is not there.
@@ -173,6 +176,11 @@ size_t registry_range(const struct registry *, uint64_t seq, char *out,
 size_t registry_rotations(const struct registry *);
 const char *
 registry_rotation_line(const struct registry *, size_t i, size_t *len);
+/* The rotation of that node that comes after number ksn, whose hash is prev,
+ * with its one or two signatures. 0, -ENOENT. */
+int registry_rotation_after(const struct registry *, const char *name,
+    uint64_t ksn, const registry_hash prev, struct registry_rotation *,
+    struct registry_signature sigs[2], size_t *n);
 /* Running hash of the first n rotations (n 0: all 0). */
 void
 registry_rotations_hash(const struct registry *, size_t n, registry_hash out);

@@ -4,7 +4,8 @@
  *
  * registry_parse.c	lines into structs; their one form
  * registry_state.c	what an update does to the state
- * registry_sign.c	who signed, and whether that is enough
+ * registry_sign.c	whose signatures an update needs that follows a state
+ * registry_votes.c	who signed, and whether that is enough (keyd's, too)
  * registry_rotate.c	a node's own rotations
  * registry_fork.c	branches, forks, `resolve`
  * registry.c		the chain, and what others ask
@@ -147,6 +148,12 @@ const char *reg_votes(const struct reg_parsed *, const struct registry_set *set,
 bool reg_enough(const struct registry_update *, const struct reg_votes *);
 /* How many of the signers are in this set; nothing is verified. */
 uint32_t reg_members(const struct reg_parsed *, const struct registry_set *set);
+/* A rotation: signed by the key that it reveals, and by the old one if it
+ * signed at all. NULL, or what is wrong. */
+const char *
+reg_turn_signers(const struct reg_turn_parsed *, const registry_key old);
+/* Whether a key is the one that was committed to. */
+bool reg_committed(const registry_key, const registry_hash next);
 /* Verify and count for an update that follows this state. */
 const char *reg_count(const struct reg_parsed *, const struct reg_state *,
     struct reg_votes *);

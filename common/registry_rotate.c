@@ -11,35 +11,6 @@
 
 #include "common/registry_int.h"
 
-/* Signed by the key revealed, and by the old one if it signed at all. */
-static const char *
-check_signers(const struct reg_turn_parsed *p, const registry_key old)
-{
-	uint8_t msg[REGUPDATE_SIGNED_MAX];
-	ssize_t len;
-	size_t i;
-
-	if (p->n == 0 ||
-	    memcmp(p->sig[0].kid, p->r.identity, REGISTRY_KEY_LEN) != 0)
-		return "not signed by the key that it reveals";
-	if (p->n == 2 && memcmp(p->sig[1].kid, old, REGISTRY_KEY_LEN) != 0)
-		return "signed by a key that is not the old one";
-	len = regupdate_rotation_signed_bytes(&p->r, msg, sizeof(msg));
-	for (i = 0; i < p->n && len > 0; i++)
-		if (regupdate_verify(&p->sig[i], msg, (size_t)len) != 0)
-			return "a signature that is wrong";
-	return len > 0 ? NULL : "not a rotation";
-}
-
-static bool
-committed(const registry_key key, const registry_hash next)
-{
-	registry_hash hash;
-
-	return regupdate_next_hash(key, hash) == 0 &&
-	    memcmp(hash, next, sizeof(hash)) == 0;
-}
-
 /* A number that we have. */
 static enum registry_turn
 again(struct reg_node *n, const struct reg_turn_parsed *p, const char **why)
@@ -55,10 +26,10 @@ again(struct reg_node *n, const struct reg_turn_parsed *p, const char **why)
 		return REGISTRY_TURN_KNOWN;
 	if (memcmp(t->prev, p->r.prev, REGISTRY_HASH_LEN) != 0)
 		*why = "it does not follow the rotation before it";
-	else if (!committed(p->r.identity, t->next))
+	else if (!reg_committed(p->r.identity, t->next))
 		*why = "a key that was not committed to";
 	else
-		*why = check_signers(p, t->identity);
+		*why = reg_turn_signers(p, t->identity);
 	if (*why != NULL)
 		return REGISTRY_TURN_BAD;
 	n->n.suspended = true;
@@ -73,13 +44,13 @@ check_turn(const struct reg_state *s, const struct reg_node *n,
 		return "a node that is suspended";
 	if (memcmp(n->n.rotation, p->r.prev, REGISTRY_HASH_LEN) != 0)
 		return "it does not follow the rotation before it";
-	if (!n->n.has_next || !committed(p->r.identity, n->n.next))
+	if (!n->n.has_next || !reg_committed(p->r.identity, n->n.next))
 		return "a key that was not committed to";
 	if (reg_held(s, p->r.identity) != NULL)
 		return "a key that somebody has or had";
 	if (n->turns >= REGISTRY_UNANCHORED_MAX)
 		return "64 rotations that no authority has taken into the chain";
-	return check_signers(p, n->n.identity);
+	return reg_turn_signers(p, n->n.identity);
 }
 
 enum registry_turn

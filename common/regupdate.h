@@ -38,7 +38,11 @@
 
 #define REGUPDATE_JSON_MAX 6144	 /* of `u` or `r`, with a NUL */
 #define REGUPDATE_BYTES_MAX 4096 /* of the binary form */
-#define REGISTRY_LINE_MAX 16384	 /* of a line, without its newline */
+/* The same with its length and signatures. */
+#define REGUPDATE_SIGNED_BYTES_MAX                                             \
+	(3 + REGUPDATE_BYTES_MAX +                                             \
+	    REGISTRY_SIGS_MAX * (REGISTRY_KEY_LEN + REGISTRY_SIG_LEN))
+#define REGISTRY_LINE_MAX 16384 /* of a line, without its newline */
 /* What is signed: prefix, NUL, JSON. */
 #define REGUPDATE_SIGNED_MAX (32 + REGUPDATE_JSON_MAX)
 
@@ -207,6 +211,22 @@ ssize_t regupdate_rotation_put(const struct registry_rotation *, void *out,
 int regupdate_get(struct registry_update *, const void *data, size_t len);
 int regupdate_rotation_get(struct registry_rotation *, const void *data,
     size_t len);
+
+/*
+ * With its signatures, for one message that carries many. put: its length, or
+ * -ENOSPC. get takes one off the front of r: 0, or -EBADMSG for what put would
+ * not have made; of an update the signatures are in the order of their keys,
+ * and sigs has room for REGISTRY_SIGS_MAX, of a rotation for 2.
+ */
+struct rbuf;
+ssize_t regupdate_signed_put(const struct registry_update *,
+    const struct registry_signature *sigs, size_t n, void *out, size_t size);
+ssize_t regupdate_rotation_signed_put(const struct registry_rotation *,
+    const struct registry_signature *sigs, size_t n, void *out, size_t size);
+int regupdate_signed_get(struct registry_update *,
+    struct registry_signature *sigs, size_t *n, struct rbuf *r);
+int regupdate_rotation_signed_get(struct registry_rotation *,
+    struct registry_signature sigs[2], size_t *n, struct rbuf *r);
 
 /*
  * A line, without newline, NUL behind it: {"sigs":[...],"u":...}. The

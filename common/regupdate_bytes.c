@@ -356,3 +356,91 @@ regupdate_rotation_get(struct registry_rotation *o, const void *data,
 	return rbuf_done(&r) && regupdate_check_rotation(o) == NULL ? 0 :
 								      -EBADMSG;
 }
+
+/* u16 length, the update; u8 how many, the signatures. */
+static ssize_t
+put_signed(const void *bytes, ssize_t len,
+    const struct registry_signature *sigs, size_t n, void *out, size_t size)
+{
+	struct wbuf w;
+	size_t i;
+
+	if (len < 0)
+		return len;
+	wbuf_init(&w, out, size);
+	wbuf_bytes(&w, bytes, (size_t)len);
+	wbuf_u8(&w, (uint8_t)n);
+	for (i = 0; i < n; i++) {
+		wbuf_put(&w, sigs[i].kid, sizeof(sigs[i].kid));
+		wbuf_put(&w, sigs[i].sig, sizeof(sigs[i].sig));
+	}
+	return w.failed ? -ENOSPC : (ssize_t)w.len;
+}
+
+static size_t
+get_signatures(struct rbuf *r, struct registry_signature *sigs, uint32_t max)
+{
+	size_t n = get_count(r, max), i;
+
+	for (i = 0; i < n; i++) {
+		get_fix(r, sigs[i].kid, sizeof(sigs[i].kid));
+		get_fix(r, sigs[i].sig, sizeof(sigs[i].sig));
+	}
+	return n;
+}
+
+ssize_t
+regupdate_signed_put(const struct registry_update *u,
+    const struct registry_signature *sigs, size_t n, void *out, size_t size)
+{
+	uint8_t bytes[REGUPDATE_BYTES_MAX];
+
+	if (n > REGISTRY_SIGS_MAX)
+		return -EINVAL;
+	return put_signed(bytes, regupdate_put(u, bytes, sizeof(bytes)), sigs,
+	    n, out, size);
+}
+
+ssize_t
+regupdate_rotation_signed_put(const struct registry_rotation *o,
+    const struct registry_signature *sigs, size_t n, void *out, size_t size)
+{
+	uint8_t bytes[REGUPDATE_BYTES_MAX];
+
+	if (n > 2)
+		return -EINVAL;
+	return put_signed(bytes,
+	    regupdate_rotation_put(o, bytes, sizeof(bytes)), sigs, n, out,
+	    size);
+}
+
+int
+regupdate_signed_get(struct registry_update *u, struct registry_signature *sigs,
+    size_t *n, struct rbuf *r)
+{
+	uint16_t len;
+	const uint8_t *bytes = rbuf_bytes(r, &len);
+	size_t i;
+
+	*n = get_signatures(r, sigs, REGISTRY_SIGS_MAX);
+	if (r->failed || regupdate_get(u, bytes, len) != 0)
+		return -EBADMSG;
+	/* So that nobody is there twice. */
+	for (i = 1; i < *n; i++)
+		if (memcmp(sigs[i - 1].kid, sigs[i].kid, REGISTRY_KEY_LEN) >= 0)
+			return -EBADMSG;
+	return 0;
+}
+
+int
+regupdate_rotation_signed_get(struct registry_rotation *o,
+    struct registry_signature sigs[2], size_t *n, struct rbuf *r)
+{
+	uint16_t len;
+	const uint8_t *bytes = rbuf_bytes(r, &len);
+
+	*n = get_signatures(r, sigs, 2);
+	if (r->failed || regupdate_rotation_get(o, bytes, len) != 0)
+		return -EBADMSG;
+	return 0;
+}

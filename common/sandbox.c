@@ -243,17 +243,19 @@ attr_size(int abi)
 	    offsetof(struct ll_ruleset_attr, handled_access_net);
 }
 
+/* What this ruleset handles, of what each directory was given for. */
 static int
-add_dirs(struct entering *in, int ruleset)
+add_dirs(struct entering *in, int ruleset, uint64_t handled)
 {
 	struct ll_path_beneath_attr rule;
 	size_t i;
 
 	for (i = 0; i < in->ndirs; i++) {
 		rule.parent_fd = in->dirs[i].fd;
-		rule.allowed_access = dir_rights(in->dirs[i].rights) &
-		    fs_rights(in->rep->landlock_abi);
-		if (ll_add_path(ruleset, &rule) == -1)
+		rule.allowed_access =
+		    dir_rights(in->dirs[i].rights) & handled;
+		if (rule.allowed_access != 0 &&
+		    ll_add_path(ruleset, &rule) == -1)
 			return -errno;
 	}
 	return 0;
@@ -278,7 +280,7 @@ lay_landlock(struct entering *in)
 	if (abi < 0 || (fd = ll_create_ruleset(&attr, attr_size(abi), 0)) == -1)
 		return abi < 0 ? abi : -errno;
 	in->detail = "directories";
-	if ((rv = add_dirs(in, fd)) == 0) {
+	if ((rv = add_dirs(in, fd, attr.handled_access_fs)) == 0) {
 		in->detail = "restrict";
 		rv = ll_restrict_self(fd) == -1 ? -errno : 0;
 	}
@@ -292,6 +294,9 @@ lay_scope(struct entering *in)
 	int abi = in->rep->landlock_abi, fd, rv;
 	struct ll_ruleset_attr attr = {
 		.scoped = LL_SCOPE_SIGNAL | LL_SCOPE_ABSTRACT_UNIX_SOCKET,
+		/* Moving a file to another directory is denied by every
+		 * ruleset that does not allow it, also by this one. */
+		.handled_access_fs = LL_FS_REFER,
 	};
 
 	if (abi >= 0 && abi < LL_ABI_SCOPE)
@@ -299,8 +304,11 @@ lay_scope(struct entering *in)
 	in->detail = "ruleset";
 	if (abi < 0 || (fd = ll_create_ruleset(&attr, sizeof(attr), 0)) == -1)
 		return abi < 0 ? abi : -errno;
-	in->detail = "restrict";
-	rv = ll_restrict_self(fd) == -1 ? -errno : 0;
+	in->detail = "directories";
+	if ((rv = add_dirs(in, fd, attr.handled_access_fs)) == 0) {
+		in->detail = "restrict";
+		rv = ll_restrict_self(fd) == -1 ? -errno : 0;
+	}
 	close(fd);
 	return rv;
 }

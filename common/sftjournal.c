@@ -186,7 +186,7 @@ get_zero(struct rbuf *r, size_t n)
 	return p != NULL && seen == 0;
 }
 
-/* A name, and zeros up to the end of its field. */
+/* A name, and zeros up to the end of its field; without, it is too long. */
 static bool
 get_name(struct rbuf *r, char out[NAME_LEN])
 {
@@ -196,7 +196,7 @@ get_name(struct rbuf *r, char out[NAME_LEN])
 	get_fixed(r, out, NAME_LEN);
 	n = strnlen(out, NAME_LEN);
 	rbuf_init(&rest, out + n, NAME_LEN - n);
-	return n < NAME_LEN && get_zero(&rest, NAME_LEN - n);
+	return get_zero(&rest, NAME_LEN - n);
 }
 
 static int

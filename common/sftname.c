@@ -142,15 +142,15 @@ sftname_why(enum sftname_verdict v)
 static size_t
 shown(const uint8_t *s, size_t len, char out[5], size_t *eaten)
 {
-	uint32_t cp;
+	uint32_t cp = 0; /* stays where these bytes are not UTF-8 */
 	size_t n = utf8_next(s, len, &cp);
 
 	*eaten = 1;
-	if (n == 1 && cp == '\\') {
+	if (cp == '\\') {
 		memcpy(out, "\\\\", 3);
 		return 2;
 	}
-	if (n > 0 && character(cp) == SFTNAME_OK) {
+	if (character(cp) == SFTNAME_OK) {
 		memcpy(out, s, n);
 		*eaten = n;
 		return n;

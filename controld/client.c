@@ -332,6 +332,43 @@ client_refuse(struct request *r, const struct rpc_error *e)
 	look_again(c);
 }
 
+int
+client_hand_over(struct request *r, json_t *result)
+{
+	struct client *c = r->client;
+	struct rpc_error e;
+	char *line = NULL;
+	int fd = -1;
+
+	if (c != NULL &&
+	    (c->closing || c->in_flight != 1 ||
+		evbuffer_get_length(bufferevent_get_input(c->bev)) > 0 ||
+		evbuffer_get_length(bufferevent_get_output(c->bev)) > 0)) {
+		json_decref(result);
+		rpc_fail(&e, RPC_INVALID_REQUEST, false,
+		    "this method takes the connection: ask nothing else on "
+		    "it, and wait for the answer");
+		client_refuse(r, &e);
+		return -1;
+	}
+	line = rpc_result(r->rpc.id, result);
+	if (c != NULL && line != NULL)
+		fd = fcntl(bufferevent_getfd(c->bev), F_DUPFD_CLOEXEC, 0);
+	forget(r);
+	if (c != NULL) {
+		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+		client_free(c);
+	}
+	if (fd != -1 &&
+	    send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+		(ssize_t)strlen(line)) {
+		close(fd);
+		fd = -1;
+	}
+	free(line);
+	return fd;
+}
+
 static bool
 hex_bytes(const char *hex, uint8_t out[32])
 {

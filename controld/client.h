@@ -54,6 +54,13 @@ void client_drain(void (*idle)(void));
 void client_answer(struct request *r, json_t *result);
 void client_refuse(struct request *r, const struct rpc_error *e);
 
+/*
+ * The answer, and with it the connection is not controld's any more: its
+ * descriptor, which is the caller's. -1 if the client has gone, or if there is
+ * something else under way on the connection (then it is refused).
+ */
+int client_hand_over(struct request *r, json_t *result);
+
 /* The cookie was right: this connection may do all. */
 bool client_authenticate(struct client *c, const char *cookie_hex);
 

@@ -351,9 +351,16 @@ methods_request(struct request *r)
 		[RPC_INVITE_OPEN] = invites_open,
 		[RPC_INVITE_LIST] = invites_list,
 		[RPC_INVITE_ANSWER] = invites_answer,
+		[RPC_REGISTRY_AUTHORITY] = authority_show,
 		[RPC_NODE_ROTATE] = rotation_order,
 		[RPC_TOKEN_MINT] = tokens_mint,
 		[RPC_TOKEN_CHECK] = tokens_check,
+		[RPC_FILE_SEND] = files_send,
+		[RPC_FILE_LIST] = files_list,
+		[RPC_FILE_PAUSE] = files_order,
+		[RPC_FILE_RESUME] = files_order,
+		[RPC_FILE_CANCEL] = files_order,
+		[RPC_FILE_RECEIPT] = files_receipt,
 	};
 
 	if (pass_begin(r))

@@ -40,8 +40,15 @@ void clock_reset(struct request *r);
 void invites_open(struct request *r);
 void invites_list(struct request *r);
 void invites_answer(struct request *r);
+/* authority.c */
+void authority_show(struct request *r);
 /* rotation.c */
 void rotation_order(struct request *r);
+/* files.c */
+void files_send(struct request *r);
+void files_list(struct request *r);
+void files_order(struct request *r);
+void files_receipt(struct request *r);
 /* tokens.c */
 void tokens_mint(struct request *r);
 void tokens_check(struct request *r);

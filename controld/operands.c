@@ -122,7 +122,7 @@ take_hash(const json_t *v, uint8_t *out)
 		s += 7;
 	if (strlen(s) != 64 || strspn(s, "0123456789abcdef") != 64)
 		return false;
-	pass_bytes(s, out);
+	pass_bytes(s, out, 32);
 	return true;
 }
 

@@ -259,11 +259,11 @@ digit(char c)
 }
 
 void
-pass_bytes(const char *hex, uint8_t out[32])
+pass_bytes(const char *hex, uint8_t *out, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < 32; i++)
+	for (i = 0; i < len; i++)
 		out[i] =
 		    (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
 }

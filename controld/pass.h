@@ -60,7 +60,7 @@ json_t *pass_text(const uint8_t *text, size_t len);
 
 /* The mask of a list of names. False: r has been told which one is wrong. */
 bool pass_capabilities(struct request *r, const char *param, uint64_t *mask);
-/* 32 bytes of 64 digits that are known to be there. */
-void pass_bytes(const char *hex, uint8_t out[32]);
+/* len bytes of twice as many digits that are known to be there. */
+void pass_bytes(const char *hex, uint8_t *out, size_t len);
 
 #endif

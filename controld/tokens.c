@@ -41,7 +41,7 @@ on_recorded(struct chan *c, struct msg *m, void *arg)
 	if (!pass_capabilities(r, "capabilities", &want.capabilities))
 		return;
 	(void)rpc_key(&r->rpc, "audience", want.audience);
-	pass_bytes(rpc_text(&r->rpc, "leaf"), want.leaf);
+	pass_bytes(rpc_text(&r->rpc, "leaf"), want.leaf, sizeof(want.leaf));
 	want.seconds = (uint32_t)rpc_number(&r->rpc, "seconds", 0);
 	id = pass_ask(r, PROC_ATTESTD, MSG_TOKEN_MINT, on_token, r);
 	if (id != 0)
@@ -99,7 +99,7 @@ tokens_check(struct request *r)
 		pass_fail(r, RPC_INVALID_PARAMS, "token: that is none");
 		return;
 	}
-	pass_bytes(rpc_text(&r->rpc, "leaf"), want.leaf);
+	pass_bytes(rpc_text(&r->rpc, "leaf"), want.leaf, sizeof(want.leaf));
 	id = pass_ask(r, PROC_ATTESTD, MSG_TOKEN_CHECK, on_checked, r);
 	if (id == 0)
 		return;

@@ -138,7 +138,7 @@ pull_up(struct conn *c)
 
 static void pull_down(struct conn *);
 
-static const struct conn_user pull_user = { pull_up, pull_down };
+static const struct conn_user pull_user = { NULL, pull_up, pull_down };
 
 static bool
 dial_pull(struct pull *p)

@@ -103,7 +103,7 @@ on_pong(struct chan *c, struct msg *m, void *arg)
 static void trial_up(struct conn *);
 static void trial_down(struct conn *);
 
-static const struct conn_user trial_user = { trial_up, trial_down };
+static const struct conn_user trial_user = { NULL, trial_up, trial_down };
 
 static bool
 dial_trial(struct trial *t)

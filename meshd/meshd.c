@@ -7,9 +7,9 @@
  * attestd know its session. What meshd decides is how many there are, who is
  * dialled when, and which link ends.
  *
- *	accept.c	connections that come in, and how many
- *	conn.c		one connection: from the socket to its linkd's end
- *	pool.c		linkds that wait for one
+ *	door/		connections that come in and go out, how many, and
+ *			linkds that wait for one
+ *	links.c		what linkds say
  *	peers.c		who is to be linked with, and the links there are
  *	errand_pull.c	the registry is pulled from who knows a newer one
  *	errand_try.c	a peer is tried for an operator
@@ -20,10 +20,11 @@
 
 #include "common/child.h"
 #include "common/log.h"
-#include "meshd/accept.h"
+#include "door/accept.h"
+#include "door/pool.h"
 #include "meshd/errand.h"
+#include "meshd/links.h"
 #include "meshd/peers.h"
-#include "meshd/pool.h"
 
 /* Before the time is up, links are told to end. */
 #define DRAIN_MARGIN_MS 2500
@@ -53,13 +54,29 @@ end_links(evutil_socket_t fd, short what, void *arg)
 		conn_close(c, "this node stops");
 }
 
+static const struct door door_of_links = {
+	.worker = PROC_LINKD,
+	.listening = DESC_MESH_SOCKET,
+	.ends_in = 2,
+	.up = COUNTER_MESH_LINKS,
+	.pending = COUNTER_MESH_PENDING,
+	.accepted = COUNTER_MESH_ACCEPTED,
+	.dialled = COUNTER_MESH_DIALLED,
+	.turned_away = COUNTER_MESH_TURNED_AWAY,
+	.accepts = &peers_user,
+	.changed = on_changed,
+	.expected = peers_expected,
+	.serve = links_serve,
+	.stop = links_stop,
+};
+
 static void
 prepare(void)
 {
-	conn_prepare(on_changed);
-	pool_prepare(conn_advance);
+	conn_prepare(&door_of_links);
+	pool_prepare(PROC_LINKD, conn_advance);
 	peers_prepare();
-	accept_prepare(&peers_user);
+	accept_prepare();
 	drain_due = evtimer_new(child_base(), end_links, NULL);
 	if (drain_due == NULL)
 		fatalx("out of memory");
@@ -158,8 +175,8 @@ static const struct chan_handlers from_clawd[] = {
 };
 
 static const struct chan_handlers from_siblings[] = {
-	{ MSG_LINK_UP, conn_on_link_up },
-	{ MSG_LINK_DOWN, conn_on_link_down },
+	{ MSG_LINK_UP, links_on_up },
+	{ MSG_LINK_DOWN, links_on_down },
 	{ MSG_SESSION_ATTESTED, conn_on_attested },
 	{ MSG_PEER_ADDRESS, peers_on_address },
 	{ MSG_PULL_WANTED, errand_on_pull_wanted },

@@ -25,8 +25,7 @@
 #include "meshd/peers.h"
 
 #define PEERS_MAX 4096
-#define DIALS_MAX 32	/* at a time */
-#define CALLERS_MAX 512 /* addresses remembered */
+#define DIALS_MAX 32 /* at a time */
 #define BACKOFF_MS 200
 #define BACKOFF_MAX_MS 60000
 /* A link that held for so long was a good one. */
@@ -53,8 +52,6 @@ static struct {
 	unsigned int count;
 	struct event *settle;
 	bool started, ended;
-	uint8_t caller[CALLERS_MAX][ADDRESS_KEY_LEN];
-	unsigned int next_caller;
 } known = { .all = TAILQ_HEAD_INITIALIZER(known.all) };
 
 static void dial(evutil_socket_t, short, void *);
@@ -124,35 +121,10 @@ is_at(const struct route *r, const uint8_t key[ADDRESS_KEY_LEN])
 	return false;
 }
 
-/*
- * Most who dial have no address in the registry. What is remembered of them
- * gives them room before others and nothing else, so that it needs no end.
- */
-static void
-remember(const struct conn *c)
-{
-	unsigned int i;
-
-	if (c->role != EVIDENCE_SERVER)
-		return;
-	for (i = 0; i < CALLERS_MAX; i++)
-		if (memcmp(known.caller[i], c->address.key, ADDRESS_KEY_LEN) ==
-		    0)
-			return;
-	memcpy(known.caller[known.next_caller], c->address.key,
-	    ADDRESS_KEY_LEN);
-	known.next_caller = (known.next_caller + 1) % CALLERS_MAX;
-}
-
 bool
 peers_expected(const uint8_t key[ADDRESS_KEY_LEN])
 {
 	const struct peer *p;
-	unsigned int i;
-
-	for (i = 0; i < CALLERS_MAX; i++)
-		if (memcmp(known.caller[i], key, ADDRESS_KEY_LEN) == 0)
-			return true;
 
 	TAILQ_FOREACH(p, &known.all, entry)
 		if (p->name[0] != '\0' && is_at(&p->route, key))
@@ -325,7 +297,6 @@ link_up(struct conn *c)
 	struct peer *p = c->arg;
 	struct conn_counts n;
 
-	remember(c);
 	conn_count(&n, NULL);
 	if (n.up > known.max_links) {
 		conn_close(c, "there are mesh.max_links links already");
@@ -397,7 +368,7 @@ link_down(struct conn *c)
 		miss(c->peer);
 }
 
-const struct conn_user peers_user = { link_up, link_down };
+const struct conn_user peers_user = { NULL, link_up, link_down };
 
 /* Who there is. */
 

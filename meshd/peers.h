@@ -5,7 +5,7 @@
 #ifndef CLAW_MESHD_PEERS_H
 #define CLAW_MESHD_PEERS_H
 
-#include "meshd/conn.h"
+#include "door/conn.h"
 
 /* Whom accepted connections are for. */
 extern const struct conn_user peers_user;
@@ -26,10 +26,7 @@ struct conn *peers_link(const char *name);
  * met; false: neither is known.
  */
 bool peers_route(const char *name, struct route *out);
-/*
- * Whether a peer may be expected from there: the registry has a node at that
- * address, or one was attested that came from it. Whatever its port.
- */
+/* Whether the registry has a node at that address, whatever its port. */
 bool peers_expected(const uint8_t key[ADDRESS_KEY_LEN]);
 /* Whether that is this node itself. */
 bool peers_is_self(const char *name);

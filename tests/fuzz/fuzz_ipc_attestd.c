@@ -6,7 +6,7 @@
  * Whatever it is told, attestd lets in nobody but the one node that the
  * registry has, for no leaf but one that this node signed over a challenge of
  * that session, and for each challenge once; tells meshd of nobody else; and
- * never tells keyd of an older registry than before.
+ * brings keyd nothing that has not the form of an update.
  */
 #define main attestd_main
 int attestd_main(int, char **);
@@ -33,6 +33,19 @@ int attestd_main(int, char **);
 
 #include <fcntl.h>
 
+#define my tell_my
+#define say tell_say
+#define step tell_step
+#define begin tell_begin
+#define have tell_have
+#include "attestd/tell_keyd.c"
+#undef my
+#undef say
+#undef step
+#undef begin
+#undef have
+
+#include "attestd/follow.h"
 #include "common/atls.h"
 #include "common/capability.h"
 #include "common/evidence.h"
@@ -51,12 +64,13 @@ static char line[LINES][REGISTRY_LINE_MAX + 1];
 static size_t line_len[LINES];
 static registry_hash genesis, head;
 
+static struct follow keyd; /* that attestd brings the registry */
+
 static struct {
 	uint8_t nonce[32]; /* the challenge given last */
 	bool has_nonce;
 	unsigned int right; /* leaves that may be believed */
 	unsigned int accepted;
-	uint64_t seq;		       /* that keyd heard of */
 	struct registry_update update; /* that keyd was asked to sign */
 	bool has_update;
 } seen;
@@ -216,6 +230,8 @@ ipc_begin(void)
 	memset(&attestd, 0, sizeof(attestd));
 	memset(&staged, 0, sizeof(staged));
 	memset(&seen, 0, sizeof(seen));
+	memset(&tell_my, 0, sizeof(tell_my));
+	follow_begin(&keyd, "node1", genesis);
 	memset(&minute, 0, sizeof(minute));
 	memset(places, 0, sizeof(places));
 	look = NULL;
@@ -557,6 +573,51 @@ note_update(struct rbuf r)
 	seen.has_update = true;
 }
 
+/* An honest keyd; the fuzzer may have answered for it before. */
+static void
+follow_it(const struct msg *m)
+{
+	static struct registry_signature sigs[REGISTRY_SIGS_MAX];
+	static struct registry_update u;
+	const struct follow_state *at;
+	struct msg_REFUSED no = { .code = EPERM };
+	struct registry_rotation turned;
+	struct msg_FOLLOWED done = { 0 };
+	struct msg_FOLLOW want;
+	const char *why = NULL;
+	struct rbuf r = m->body;
+	size_t n;
+
+	must(msg_get_FOLLOW(&r, &want));
+	if (want.whole != 0)
+		follow_walk(&keyd);
+	rbuf_init(&r, want.lines, want.lines_len);
+	while (r.len > 0 && why == NULL)
+		if (want.rotations != 0) {
+			must(regupdate_rotation_signed_get(&turned, sigs, &n,
+				 &r) == 0);
+			why = follow_rotation(&keyd, &turned, sigs, n);
+		} else {
+			must(regupdate_signed_get(&u, sigs, &n, &r) == 0);
+			why = follow_update(&keyd, &u, sigs, n);
+		}
+	if (why == NULL && want.end != 0)
+		why = follow_end(&keyd);
+	if (why != NULL) {
+		SAY_AS(PROC_KEYD, REFUSED, m->id, &no);
+		return;
+	}
+	at = follow_where(&keyd);
+	done.begun = at->begun;
+	done.seq = at->seq;
+	done.base_seq = at->base_seq;
+	done.ksn = at->self.ksn;
+	memcpy(done.head, at->head, sizeof(done.head));
+	memcpy(done.base, at->base, sizeof(done.base));
+	memcpy(done.rotation, at->self.rotation, sizeof(done.rotation));
+	SAY_AS(PROC_KEYD, FOLLOWED, m->id, &done);
+}
+
 static void
 note_nonce(const struct msg *m)
 {
@@ -578,7 +639,6 @@ static void
 ipc_reply(enum proc peer, const struct msg *m)
 {
 	struct msg_SESSION_ATTESTED attested;
-	struct msg_KEYD_HEAD known;
 	struct rbuf r = m->body;
 
 	(void)peer;
@@ -590,9 +650,8 @@ ipc_reply(enum proc peer, const struct msg *m)
 		must(msg_get_SESSION_ATTESTED(&r, &attested) &&
 		    strcmp(attested.peer, "peer") == 0);
 		break;
-	case MSG_KEYD_HEAD:
-		must(msg_get_KEYD_HEAD(&r, &known) && known.seq >= seen.seq);
-		seen.seq = known.seq;
+	case MSG_FOLLOW:
+		follow_it(m);
 		break;
 	case MSG_SESSION_OPENED:
 	case MSG_NONCE:

@@ -11,7 +11,10 @@
  *	makes no leaf but of the session of the channel that it was asked on,
  *	in the role that meshd named, for a purpose of that role, and no more
  *	of them than a session may have
- *	gives no token more than the registry gave this node
+ *	stands nowhere in the registry but on a line that its authorities have
+ *	signed, and gives no token more than this node may do there
+ *	signs one rotation for each order with the recovery code, and reveals
+ *	no key that the registry does not wait for
  *	signs no JOIN for a node that exists
  */
 #define main keyd_main
@@ -30,36 +33,205 @@ int keyd_main(int, char **);
 #define refused permit_refused
 #include "attestd/permit.c"
 #undef refused
-#define keyd_on_head head_is
-void head_is(struct chan *, struct msg *);
 #include "attestd/keyd_registry.c"
-#undef keyd_on_head
+#define my follow_my
+#define answer follow_answer
+#include "attestd/keyd_follow.c"
+#undef my
+#undef answer
+#define my rotate_my
+#define refused rotate_refused
+#define end rotate_end
+#include "attestd/keyd_rotate.c"
+#undef my
+#undef refused
+#undef end
 
 #include <sys/mman.h>
 
+#include "common/capability.h"
+#include "common/registry_int.h"
 #include "common/shardname.h"
 #include "tests/fuzz/ipc.h"
+
+#define CHAIN 8
+#define SELF "node1"
 
 static struct {
 	uint64_t order, size;
 	uint8_t root[32];
-	uint64_t capabilities; /* all that it was ever told of */
 	unsigned int updates;
+	unsigned int orders, rotations;
 	uint32_t session;
 	unsigned int leaves; /* of that session */
 } seen;
 
-static int authority_file;
+static int authority_file, key_file, next_file;
+static char code[RECOVERY_TEXT_SIZE];
 
-void
-keyd_on_head(struct chan *c, struct msg *m)
+/* What the authorities have signed; the harness alone has their key. */
+static struct reg_parsed chain[CHAIN];
+static uint64_t may[CHAIN]; /* what this node may do after it */
+static struct registry_rotation turned;
+static struct registry_signature turned_by;
+static uint8_t known[FOLLOW_BYTES_MAX];
+static size_t known_len;
+
+static void
+must(bool what)
 {
-	head_is(c, m);
-	seen.capabilities |= keyd.capabilities;
+	if (!what)
+		abort();
+}
+
+static void
+sign_by(uint8_t who, const void *text, ssize_t len,
+    struct registry_signature *out)
+{
+	size_t pub = sizeof(out->kid), sig = sizeof(out->sig);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t seed[32];
+	EVP_PKEY *key;
+
+	memset(seed, who, sizeof(seed));
+	key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
+	    sizeof(seed));
+	must(len > 0 && EVP_PKEY_get_raw_public_key(key, out->kid, &pub) == 1 &&
+	    EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
+	    EVP_DigestSign(ctx, out->sig, &sig, text, (size_t)len) == 1);
+	EVP_PKEY_free(key);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* The i-th line, after another one. */
+static void
+chain_line(size_t i, size_t before, enum registry_op op,
+    const struct registry_update *with)
+{
+	static char line[REGISTRY_LINE_MAX + 1];
+	uint8_t text[REGUPDATE_SIGNED_MAX];
+	struct reg_parsed *p = &chain[i];
+	ssize_t len;
+
+	p->u = *with;
+	p->u.v = REGISTRY_VERSION;
+	p->u.op = op;
+	p->u.time_s = 1795270000 + i;
+	if (i > 0) {
+		p->u.seq = chain[before].u.seq + 1;
+		memcpy(p->u.prev, chain[before].hash, sizeof(p->u.prev));
+	}
+	len = regupdate_signed_bytes(&p->u, text, sizeof(text));
+	sign_by(op == REGISTRY_FRESH ? 2 : 1, text, len, &p->sig[0]);
+	p->n = 1;
+	if (i > 0) {
+		must(regupdate_hash(&p->u, p->hash) == 0);
+		return;
+	}
+	len = regupdate_line(&p->u, p->sig, p->n, line, sizeof(line));
+	must(len > 0 && registry_genesis_hash(line, (size_t)len, p->hash) == 0);
+}
+
+/* By a key that was committed to, and which keyd has never had. */
+static void
+make_turn(void)
+{
+	uint8_t text[REGUPDATE_SIGNED_MAX];
+	ssize_t len;
+
+	turned.v = REGISTRY_VERSION;
+	turned.ksn = 1;
+	turned.time_s = 1795270000;
+	snprintf(turned.name, sizeof(turned.name), SELF);
+	memcpy(turned.prev, chain[1].hash, sizeof(turned.prev));
+	sign_by(3, "x", 1, &turned_by);
+	memcpy(turned.identity, turned_by.kid, sizeof(turned.identity));
+	memset(turned.sealing, 0x55, sizeof(turned.sealing));
+	len = regupdate_rotation_signed_bytes(&turned, text, sizeof(text));
+	sign_by(3, text, len, &turned_by);
+}
+
+/* Genesis, this node, two that say nothing new, a guest, this node's end, and
+ * two that follow other lines than the last. */
+static void
+make_chain(void)
+{
+	static const struct registry_update none;
+	struct registry_update u = none;
+	struct registry_signature s;
+
+	u.windows.soft_s = u.windows.hard_s = 86400;
+	u.set.count = u.set.threshold = 1;
+	u.set.has_fresh = true;
+	sign_by(1, "x", 1, &s);
+	memcpy(u.set.authority[0], s.kid, 32);
+	sign_by(2, "x", 1, &s);
+	memcpy(u.set.fresh[0], s.kid, 32);
+	chain_line(0, 0, REGISTRY_GENESIS, &u);
+	u = none;
+	snprintf(u.node.name, sizeof(u.node.name), SELF);
+	must(keystore_public(KEY_IDENTITY, u.node.identity) == 0 &&
+	    keystore_public(KEY_SEALING, u.node.sealing) == 0);
+	sign_by(3, "x", 1, &s);
+	u.node.has_next = true;
+	must(regupdate_next_hash(s.kid, u.node.next) == 0);
+	u.node.capabilities = 5;
+	chain_line(1, 0, REGISTRY_NODE_ADD, &u);
+	make_turn();
+	chain_line(2, 1, REGISTRY_FRESH, &none);
+	chain_line(3, 2, REGISTRY_FRESH, &none);
+	u.node.has_next = false;
+	snprintf(u.node.name, sizeof(u.node.name), "guest");
+	memcpy(u.node.identity, turned.identity, 32);
+	u.node.capabilities = capability_all();
+	chain_line(4, 1, REGISTRY_NODE_ADD, &u);
+	u = none;
+	snprintf(u.node.name, sizeof(u.node.name), SELF);
+	chain_line(5, 4, REGISTRY_NODE_REVOKE, &u);
+	chain_line(6, 1, REGISTRY_FRESH, &none);
+	snprintf(u.node.name, sizeof(u.node.name), "guest");
+	chain_line(7, 5, REGISTRY_NODE_REVOKE, &u);
+	may[1] = may[2] = may[3] = may[4] = may[6] = 5;
+}
+
+/* As a keyd before would have had it noted. */
+static void
+make_known(void)
+{
+	static struct follow f;
+	ssize_t n;
+
+	follow_begin(&f, SELF, chain[0].hash);
+	must(follow_update(&f, &chain[0].u, chain[0].sig, 1) == NULL &&
+	    follow_update(&f, &chain[1].u, chain[1].sig, 1) == NULL);
+	n = follow_put(&f, known, sizeof(known));
+	must(n > 0);
+	known_len = (size_t)n;
 }
 
 static int
-key_file(const char *name, int (*create)(int))
+create_next(int fd)
+{
+	return keystore_create_next(fd, code);
+}
+
+/* Where keyd stands is where somebody has signed that it can. */
+static uint64_t
+check_place(void)
+{
+	size_t i;
+
+	if (!keyd.follow.now.begun)
+		return 0;
+	for (i = 0; i < CHAIN; i++)
+		if (memcmp(chain[i].hash, keyd.follow.now.head, 32) == 0 &&
+		    chain[i].u.seq == keyd.follow.now.seq)
+			return may[i];
+	abort();
+}
+
+static int
+make_file(const char *name, int (*create)(int))
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
 
@@ -75,12 +247,23 @@ ipc_begin(void)
 
 	if (!made) {
 		prepare();
-		close(key_file("keys", keystore_create));
+		key_file = make_file("keys", keystore_create);
 		authority_file =
-		    key_file("authority", keystore_create_authority);
+		    make_file("authority", keystore_create_authority);
+		next_file = make_file("next", create_next);
+		make_chain();
+		make_known();
 		made = true;
 	}
+	/* A rotation may have changed them. */
+	keystore_rotate_end();
+	keystore_forget(KEY_REVEALED);
+	keystore_forget(KEY_NEW_SEALING);
+	must(lseek(key_file, 0, SEEK_SET) == 0 &&
+	    keystore_load(dup(key_file)) == 0);
 	keystore_forget(KEY_AUTHORITY);
+	memset(&follow_my, 0, sizeof(follow_my));
+	memset(&rotate_my, 0, sizeof(rotate_my));
 	memset(&keyd, 0, sizeof(keyd));
 	memset(&seen, 0, sizeof(seen));
 	memset(&join_my, 0, sizeof(join_my));
@@ -95,12 +278,54 @@ ipc_begin(void)
 }
 
 static void
+clawd_hands(uint16_t type, int file)
+{
+	struct wbuf none;
+	uint8_t body[1];
+
+	wbuf_init(&none, body, sizeof(body));
+	must(lseek(file, 0, SEEK_SET) == 0);
+	clawd_says(type, 0, &none, file);
+}
+
+/* What clawd says before START; the last byte of the input says how much. */
+static void
+clawd_begins(uint8_t how)
+{
+	struct msg_REGISTRY_KNOWN registry = { .state = known,
+		.state_len = (uint16_t)known_len };
+	struct msg_REQUEST_SIGN request = { .node = SELF };
+	uint8_t body[FOLLOW_BYTES_MAX + 16];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	if ((how & 3) != 0) {
+		/* A file that is damaged is possible, too. */
+		if ((how & 3) == 2)
+			registry.state_len /= 2;
+		msg_put_REGISTRY_KNOWN(&w, &registry);
+		clawd_says(MSG_REGISTRY_KNOWN, 0, &w, -1);
+	}
+	if ((how & 4) != 0)
+		clawd_hands(MSG_NEXT_FILE, next_file);
+	if ((how & 8) != 0)
+		clawd_hands(MSG_ROTATING_FILE, key_file);
+	if ((how & 16) != 0) {
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_REQUEST_SIGN(&w, &request);
+		clawd_says(MSG_REQUEST_SIGN, 1, &w, -1);
+	}
+}
+
+static void
 ipc_config(struct wbuf *w)
 {
-	static const struct msg_CONFIG_KEYD config = { .generation = 1,
+	struct msg_CONFIG_KEYD config = { .generation = 1,
 		.log_level = 0,
-		.node = "node1" };
+		.node = SELF };
 
+	memcpy(config.genesis, chain[0].hash, sizeof(config.genesis));
+	clawd_begins(ipc.len > 0 ? ipc.data[ipc.len - 1] : 0);
 	msg_put_CONFIG_KEYD(w, &config);
 }
 
@@ -261,22 +486,98 @@ say_leaf(uint8_t purpose)
 }
 
 static void
+follow_with(const void *lines, size_t len, bool rotations, uint8_t how)
+{
+	struct msg_FOLLOW m = { .rotations = rotations,
+		.whole = how & 1,
+		.end = how >> 1 & 1,
+		.lines = lines,
+		.lines_len = (uint16_t)len };
+
+	SAY(PROC_ATTESTD, FOLLOW, &m);
+}
+
+/* A line of the chain, mostly the right one, now and then a false one. */
+static void
+say_follow(uint8_t what)
+{
+	uint8_t line[REGUPDATE_SIGNED_BYTES_MAX];
+	struct reg_parsed p = chain[what & 7];
+	struct registry_rotation r = turned;
+	uint8_t false_ = what >> 3 & 7;
+	ssize_t n;
+
+	if (false_ == 7) {
+		r.ksn += take() & 1;
+		r.prev[take() % 32] ^= take();
+		n = regupdate_rotation_signed_put(&r, &turned_by, 1, line,
+		    sizeof(line));
+		if (n > 0)
+			follow_with(line, (size_t)n, true, what >> 6);
+		return;
+	}
+	if (false_ == 1)
+		p.n = 0;
+	else if (false_ == 2)
+		p.u.seq += take();
+	else if (false_ == 3)
+		p.u.node.capabilities = 15;
+	else if (false_ == 4)
+		memcpy(p.u.prev, chain[take() & 7].hash, 32);
+	else if (false_ == 5)
+		p.sig[0].sig[take() % 64] ^= take();
+	n = regupdate_signed_put(&p.u, p.sig, p.n, line, sizeof(line));
+	if (n > 0)
+		follow_with(line, (size_t)n, false, what >> 6);
+}
+
+/* Many at once: from the genesis on, up to the one that is asked for. */
+static void
+say_walk(uint8_t what)
+{
+	uint8_t lines[8 * 1024];
+	size_t i, len = 0;
+	ssize_t n;
+
+	for (i = 0; i <= (what & 7); i++) {
+		/* 4 takes the place of 2 and 3; 6 of all after 1. */
+		if (i == 6 || ((i == 2 || i == 3) && (what & 7) > 3))
+			continue;
+		n = regupdate_signed_put(&chain[i].u, chain[i].sig, 1,
+		    lines + len, sizeof(lines) - len);
+		must(n > 0);
+		len += (size_t)n;
+	}
+	follow_with(lines, len, false, what >> 6 | (what >> 3 & 1));
+}
+
+static void
+say_rotate(uint8_t how)
+{
+	struct msg_ROTATE m = { .ksn = 1 };
+
+	memcpy(m.prev, chain[1].hash, sizeof(m.prev));
+	snprintf(m.code, sizeof(m.code), "%s", (how & 3) == 3 ? "no" : code);
+	seen.orders++;
+	SAY(PROC_CONTROLD, ROTATE, &m);
+}
+
+static void
 say_other(uint8_t which)
 {
-	struct msg_KEYD_HEAD head = { .seq = keyd.seq + 1 };
 	struct msg_TOKEN_SIGN token = { .seconds = 60 };
 	struct msg_SESSION_PEER peer = { .session = ipc.session };
 	struct msg_PERMIT_END end = { .permit = last_id };
 	struct msg_JOIN_SIGN join = { .own_leaf = { 1 } };
+	struct msg_REVEAL reveal = { .ksn = keyd.follow.now.self.ksn + 1 };
 
+	memcpy(reveal.prev, keyd.follow.now.self.rotation, 32);
 	switch (which) {
 	case 0:
-		head.capabilities = take() & 15;
-		SAY(PROC_ATTESTD, KEYD_HEAD, &head);
+		say_follow(take());
 		break;
 	case 1:
 		token.capabilities = take();
-		token.registry = keyd.seq;
 		(void)keystore_public(KEY_IDENTITY, token.audience);
 		SAY(PROC_ATTESTD, TOKEN_SIGN, &token);
 		break;
@@ -287,8 +588,17 @@ say_other(uint8_t which)
 	case 3:
 		SAY(PROC_CONTROLD, PERMIT_END, &end);
 		break;
+	case 4:
+		if ((take() & 1) == 0)
+			SAY(PROC_LINKD, JOIN_SIGN, &join);
+		else
+			SAY(PROC_ATTESTD, REVEAL, &reveal);
+		break;
+	case 5:
+		say_rotate(take());
+		break;
 	default:
-		SAY(PROC_LINKD, JOIN_SIGN, &join);
+		say_walk(take());
 		break;
 	}
 }
@@ -369,10 +679,44 @@ check_token(struct rbuf r)
 	struct msg_TOKEN_SIGNED m;
 	struct token token;
 
+	/* It may have moved on since; this node's end is no earlier. */
+	(void)check_place();
 	if (!msg_get_TOKEN_SIGNED(&r, &m) ||
 	    token_parse(m.token, strlen(m.token), &token) != TOKEN_OK ||
-	    (token.claims.cap & ~seen.capabilities) != 0)
+	    token.claims.cap == 0 || (token.claims.cap & ~may[1]) != 0 ||
+	    token.claims.reg == 0 || token.claims.reg > 3)
 		abort();
+}
+
+/* Of a rotation: the true next.key, and two files that are to be written. */
+static void
+hand_over_file(uint32_t id, struct rbuf r)
+{
+	struct msg_ROTATE_FILE m;
+	struct wbuf none;
+	uint8_t body[1];
+	int fd;
+
+	must(msg_get_ROTATE_FILE(&r, &m) && m.which < 3);
+	wbuf_init(&none, body, sizeof(body));
+	must(lseek(next_file, 0, SEEK_SET) == 0);
+	fd = m.which == 0 ? next_file : memfd_create("new", MFD_CLOEXEC);
+	clawd_says(MSG_ROTATE_FILE_HANDED, id, &none, fd);
+	if (m.which != 0)
+		close(fd);
+}
+
+static void
+check_rotated(struct rbuf r)
+{
+	struct reg_turn_parsed p;
+	struct msg_ROTATED m;
+	uint8_t pub[KEY_PUBLIC_LEN];
+
+	must(++seen.rotations <= seen.orders && msg_get_ROTATED(&r, &m) &&
+	    reg_parse_turn((const char *)m.line, m.line_len, &p) == NULL &&
+	    keystore_public(KEY_IDENTITY, pub) == 0 &&
+	    reg_turn_signers(&p, pub) == NULL && strcmp(p.r.name, SELF) == 0);
 }
 
 static void
@@ -388,8 +732,25 @@ hand_over_authority(uint32_t id)
 static void
 ipc_reply(enum proc peer, const struct msg *m)
 {
+	struct wbuf none;
+	uint8_t body[1];
+
 	(void)peer;
+	wbuf_init(&none, body, sizeof(body));
 	switch (m->type) {
+	case MSG_FOLLOWED:
+	case MSG_REGISTRY_NOTED:
+		(void)check_place();
+		break;
+	case MSG_ROTATE_FILE:
+		hand_over_file(m->id, m->body);
+		break;
+	case MSG_ROTATE_KEEP:
+		clawd_says(MSG_ROTATE_KEPT, m->id, &none, -1);
+		break;
+	case MSG_ROTATED:
+		check_rotated(m->body);
+		break;
 	case MSG_CHECKPOINT_NOTED:
 		check_noted(m->body);
 		break;
@@ -408,6 +769,7 @@ ipc_reply(enum proc peer, const struct msg *m)
 		check_token(m->body);
 		break;
 	case MSG_JOIN_SIGNED:
+	case MSG_REVEALED: /* the registry commits to another key */
 		abort();
 	default:
 		break;
@@ -417,6 +779,10 @@ ipc_reply(enum proc peer, const struct msg *m)
 static void
 ipc_end(void)
 {
+	if (follow_my.wait != NULL)
+		event_free(follow_my.wait);
+	if (rotate_my.spread != NULL)
+		event_free(rotate_my.spread);
 	keystore_forget(KEY_LOG);
 	keystore_forget(KEY_AUTHORITY);
 }

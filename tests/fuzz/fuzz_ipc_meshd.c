@@ -15,15 +15,16 @@ static int fuzz_connect(int fd);
 #define connect(fd, address, len) fuzz_connect(fd)
 /* Rooms in one, and names that more than one of them uses. */
 #define take door_take
-#include "meshd/accept.c"
+#include "door/accept.c"
 #undef take
-#include "meshd/address.c"
+#include "door/address.c"
 #define end conn_end
-#include "meshd/conn.c"
+#include "door/conn.c"
 #undef end
 #undef connect
 #undef socket
-#include "meshd/pool.c"
+#include "door/pool.c"
+#include "meshd/links.c"
 #define add peers_add
 #undef BACKOFF_MS
 #undef BACKOFF_MAX_MS
@@ -109,7 +110,7 @@ somebody_connects(uint8_t how)
 	struct address from = { .text = "192.0.2.1:7946", .key = { 4, how } };
 
 	if (conn_can_attest() && !door.ended)
-		conn_accepted(fuzz_socket(), &from, how % 2 != 0, &peers_user);
+		conn_accepted(fuzz_socket(), &from, how % 2 != 0);
 }
 
 static void

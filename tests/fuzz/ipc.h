@@ -427,16 +427,16 @@ begin(const struct child *who)
 	    &parent_ops, NULL);
 	wbuf_init(&w, body, sizeof(body));
 	ipc_config(&w);
-	clawd_says(who->config, 1, &w, -1);
+	clawd_says(who->config, 11, &w, -1);
 	wbuf_init(&w, generation, sizeof(generation));
 	w.len = 4;
-	clawd_says(MSG_CONFIG_COMMIT, 2, &w, -1);
+	clawd_says(MSG_CONFIG_COMMIT, 12, &w, -1);
 	for (i = 0; i < n; i++)
 		connect_peer(peers[i]);
 	/* Some say their first words too early. */
 	while (ipc.len > 0 && (*ipc.data & 7) == 3)
 		step();
-	clawd_says(MSG_START, 3, NULL, -1);
+	clawd_says(MSG_START, 13, NULL, -1);
 	listen_to_all();
 }
 

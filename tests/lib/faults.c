@@ -4,7 +4,9 @@
  * tests (faults.h). Built as a library of its own and loaded with LD_PRELOAD.
  */
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,12 +40,61 @@ map_page(void)
 		faults = page;
 }
 
+/* One that others will see is about to be made. Once: who takes the place of
+ * this process goes on. */
+static void
+trace(void)
+{
+	if (faults == NULL || ++faults->traces != faults->cut_at)
+		return;
+	faults->cut_at = 0;
+	__builtin_trap();
+}
+
+ssize_t
+sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	trace();
+	return syscall(SYS_sendmsg, fd, m, flags);
+}
+
+ssize_t
+send(int fd, const void *data, size_t len, int flags)
+{
+	trace();
+	return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
+}
+
+ssize_t
+write(int fd, const void *data, size_t len)
+{
+	if (fd > STDERR_FILENO)
+		trace();
+	return syscall(SYS_write, fd, data, len);
+}
+
+ssize_t
+writev(int fd, const struct iovec *v, int n)
+{
+	if (fd > STDERR_FILENO)
+		trace();
+	return syscall(SYS_writev, fd, v, n);
+}
+
+int
+unlinkat(int dir, const char *path, int flags)
+{
+	trace();
+	return (int)syscall(SYS_unlinkat, dir, path, flags);
+}
+
 /* What is to happen to this call: 0 nothing, an errno, or FAULT_SHORT. */
 static int64_t
 fate(enum fault_call c)
 {
 	uint64_t n;
 
+	trace();
 	if (faults == NULL)
 		return 0;
 	n = ++faults->call[c].seen;

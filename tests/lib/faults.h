@@ -4,8 +4,8 @@
  *
  * faults.so, loaded before the C library into the real keyd or auditd, maps
  * the file that $FAULTS names before the sandbox closes. What stands in it at
- * the moment of a call decides: by how much a clock is wrong, and which call
- * fails from when on.
+ * the moment of a call decides: by how much a clock is wrong, which call
+ * fails from when on, and before which call the process ends.
  */
 #ifndef TESTS_FAULTS_H
 #define TESTS_FAULTS_H
@@ -33,6 +33,9 @@ struct faults {
 		uint64_t last;	/* the last one that fails */
 		int64_t error;	/* errno, or FAULT_SHORT */
 	} call[FAULT_CALLS];
+	/* What leaves a trace, on the disk or in another process. */
+	uint64_t traces; /* so far */
+	uint64_t cut_at; /* its end comes just before this one; 0: it goes on */
 };
 
 #endif

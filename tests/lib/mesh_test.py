@@ -30,12 +30,18 @@ def free_port():
 
 
 class Peer(Node):
-    """A node that listens on loopback; config: {"mesh.pool": 4}."""
+    """A node that listens on loopback; config: {"mesh.pool": 4}.
 
-    def __init__(self, name="alpha", as_user=not ROOT, config=None, init=True):
+    at: (Link, end): it lives at that end of a link (link_test.py) instead.
+    """
+
+    def __init__(self, name="alpha", as_user=not ROOT, config=None, init=True,
+                 at=None):
         super().__init__(name, as_user, init=False)
+        self.at = at
         self.port = free_port()
-        self.address = "127.0.0.1:%d" % self.port
+        host = "127.0.0.1" if at is None else at[0].address[at[1]]
+        self.address = "%s:%d" % (host, self.port)
         if init:
             made = self.run("claw", "init", "--dir", self.dir, "--name", name,
                             "--listen", self.address)
@@ -44,6 +50,12 @@ class Peer(Node):
                     made.returncode, made.stdout, made.stderr))
             self.code = code_of(made.stdout)
             self.configure(config or {})
+
+    def start(self, *args, **keywords):
+        if self.at is None:
+            return super().start(*args, **keywords)
+        with self.at[0].inside(self.at[1]):
+            return super().start(*args, **keywords)
 
     def configure(self, config):
         """Append sections to claw.yaml: one key each."""
@@ -212,11 +224,11 @@ def hex_of(text):
     return text.partition(":")[2]
 
 
-def member(first, name, config=None, address=True, **keywords):
+def member(first, name, config=None, address=True, at=None, **keywords):
     """A node, not started yet, that a running authority has added and whose
     registry is the authority's as it is now. address: True, one, or a list;
     in a list True is the node's own."""
-    node = Peer(name, first.as_user, config)
+    node = Peer(name, first.as_user, config, at=at)
     identity, sealing = node.keys()
     if isinstance(address, list):
         address = [node.address if one is True else one for one in address]

@@ -19,6 +19,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -34,7 +37,7 @@
 #include "common/child.h"
 #include "common/evidence.h"
 #include "common/msg.h"
-#include "common/regupdate.h"
+#include "common/registry_file.h"
 #include "common/sandbox.h"
 #include "common/shardname.h"
 
@@ -186,6 +189,24 @@ answer(enum proc p, const struct msg_rule *rule, uint32_t id, struct rbuf *body)
 		(void)put(p, reply, id, zero, shortest(msg_rule(reply)));
 }
 
+/* Of the session that a linkd has: its leaf, and that somebody was let in. */
+static uint8_t own_leaf[32];
+
+static void
+note_answer(const struct msg_rule *rule, const struct rbuf *body)
+{
+	struct rbuf r = *body;
+	struct msg_LEAF_ISSUED leaf;
+	struct msg_VERDICT v;
+
+	if (rule->type == MSG_LEAF_ISSUED && msg_get_LEAF_ISSUED(&r, &leaf))
+		(void)EVP_Digest(leaf.leaf, leaf.leaf_len, own_leaf, NULL,
+		    EVP_sha256(), NULL);
+	if (rule->type == MSG_VERDICT && msg_get_VERDICT(&r, &v) &&
+	    v.alert == 0)
+		say("gets somebody let in");
+}
+
 static bool started; /* START has come and is not answered */
 static uint32_t start_id;
 
@@ -205,6 +226,11 @@ take_message(enum proc p, const uint8_t *packet, size_t len, int fd)
 		return;
 	if (attacking && p == target && rule->type != MSG_PING)
 		say("gets %s", rule->name);
+	note_answer(rule, &r);
+	if (rule->type == MSG_WORKER_STARTED) {
+		chans[PROC_LINKD] = fd;
+		return;
+	}
 	if (rule->type == MSG_PEER) {
 		who = rbuf_u8(&r);
 		if (who < PROC_MAX) {
@@ -649,6 +675,160 @@ lie_about_update(void)
 	ask_for(MSG_UPDATE_SIGN, &w);
 }
 
+/* The node's own registry, which attestd may read: its updates are real. */
+static struct registry *
+real_registry(void)
+{
+	static struct registry_file file;
+	struct registry *r;
+	char line[REGISTRY_LINE_MAX + 2];
+	registry_hash pin;
+	FILE *f;
+	int fd;
+
+	fd = openat(DESC_REGISTRY_DIR, "registry.ndjson", O_RDONLY | O_CLOEXEC);
+	f = fd == -1 ? NULL : fdopen(fd, "r");
+	if (f == NULL || fgets(line, sizeof(line), f) == NULL ||
+	    registry_genesis_hash(line, strcspn(line, "\n"), pin) != 0 ||
+	    (r = registry_new(pin)) == NULL ||
+	    registry_file_load(&file, DESC_REGISTRY_DIR, false, r) != NULL) {
+		say("no registry");
+		_exit(64);
+	}
+	fclose(f);
+	return r;
+}
+
+/* By a key that is nobody's: what an attestd could sign. */
+static void
+forge(const struct registry_update *u, struct registry_signature *out)
+{
+	static const uint8_t seed[32] = { 1 };
+	uint8_t text[REGUPDATE_SIGNED_MAX];
+	ssize_t len = regupdate_signed_bytes(u, text, sizeof(text));
+	size_t key = sizeof(out->kid), sig = sizeof(out->sig);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
+	    sizeof(seed));
+
+	if (len < 0 || EVP_PKEY_get_raw_public_key(k, out->kid, &key) != 1 ||
+	    EVP_DigestSignInit(ctx, NULL, NULL, NULL, k) != 1 ||
+	    EVP_DigestSign(ctx, out->sig, &sig, text, (size_t)len) != 1)
+		_exit(64);
+}
+
+static void
+bring(const struct registry_update *u, const struct registry_signature *sigs,
+    size_t n, bool whole)
+{
+	static uint8_t body[MSG_MAX_LEN], line[REGUPDATE_SIGNED_BYTES_MAX];
+	struct msg_FOLLOW m = { .whole = whole, .lines = line, .end = 1 };
+	ssize_t len = regupdate_signed_put(u, sigs, n, line, sizeof(line));
+	struct wbuf w;
+
+	if (len < 0)
+		_exit(64);
+	m.lines_len = (uint16_t)len;
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_FOLLOW(&w, &m);
+	ask_for(MSG_FOLLOW, &w);
+	serve(300);
+}
+
+/* A rotation of this node's keys that it never made. */
+static void
+bring_rotation(const struct registry *r)
+{
+	static uint8_t body[8192], line[REGUPDATE_SIGNED_BYTES_MAX];
+	struct msg_FOLLOW m = { .rotations = 1, .lines = line, .end = 1 };
+	struct registry_rotation turn = { .v = REGISTRY_VERSION, .ksn = 1 };
+	const struct registry_node *node = registry_node_at(r, 0);
+	static const uint8_t seed[32] = { 1 };
+	struct registry_signature sig;
+	size_t key = 32;
+	EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
+	    sizeof(seed));
+	struct wbuf w;
+	ssize_t len;
+
+	snprintf(turn.name, sizeof(turn.name), "%s", node->name);
+	memcpy(turn.prev, node->rotation, sizeof(turn.prev));
+	memcpy(turn.sealing, node->sealing, sizeof(turn.sealing));
+	(void)EVP_PKEY_get_raw_public_key(k, turn.identity, &key);
+	turn.time_s = (uint64_t)time(NULL);
+	memcpy(sig.kid, turn.identity, sizeof(sig.kid));
+	memset(sig.sig, 7, sizeof(sig.sig));
+	len = regupdate_rotation_signed_put(&turn, &sig, 1, line, sizeof(line));
+	if (len < 0)
+		_exit(64);
+	m.lines_len = (uint16_t)len;
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_FOLLOW(&w, &m);
+	ask_for(MSG_FOLLOW, &w);
+}
+
+/* The registry as it is not: none of it is signed by those who must. */
+static void
+lie_about_registry(void)
+{
+	static struct registry_signature sigs[REGISTRY_SIGS_MAX];
+	static struct registry_update u;
+	struct registry *r = real_registry();
+	uint64_t last = registry_seq(r);
+	struct msg_REVEAL reveal = { .ksn = 1 };
+	uint8_t body[64];
+	struct wbuf w;
+	size_t n = 0;
+
+	(void)registry_update_at(r, arg[0] == 6 ? 0 : last, &u, sigs, &n);
+	switch (arg[0]) {
+	case 0: /* what it knows, again */
+		break;
+	case 1: /* the next one, signed by nobody */
+	case 2: /* the same, by a key that is nobody's */
+	case 3: /* the same, with what the last one was signed with */
+		u.seq = last + 1;
+		memcpy(u.prev, registry_head(r), sizeof(u.prev));
+		u.op = REGISTRY_NODE_REVOKE;
+		break;
+	case 4: /* far ahead, over many that are left out */
+		u.seq = 1000000;
+		memcpy(u.prev, registry_head(r), sizeof(u.prev));
+		break;
+	case 5: /* real, but for what this node may do */
+		u.node.capabilities ^= 1;
+		break;
+	case 6: /* from another genesis on */
+		u.time_s++;
+		break;
+	case 7: /* other authorities */
+		u.op = REGISTRY_AUTHORITIES;
+		u.seq = last + 1;
+		memcpy(u.prev, registry_head(r), sizeof(u.prev));
+		u.set = *registry_set(r);
+		break;
+	case 8: /* that there is no more than the beginning of it */
+		(void)registry_update_at(r, 0, &u, sigs, &n);
+		break;
+	case 9:
+		bring_rotation(r);
+		return;
+	default: /* a rotation to be signed that nobody has ordered */
+		memcpy(reveal.prev, registry_node_at(r, 0)->rotation, 32);
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_REVEAL(&w, &reveal);
+		ask_for(MSG_REVEAL, &w);
+		return;
+	}
+	if (arg[0] == 1)
+		n = 0;
+	if (arg[0] == 2 || arg[0] == 7) {
+		forge(&u, sigs);
+		n = 1;
+	}
+	bring(&u, sigs, n, arg[0] == 6 || arg[0] == 8);
+}
+
 /* Permits that no operator can order. */
 static void
 lie_about_permit(void)
@@ -742,6 +922,90 @@ lie_about_leaf(void)
 	}
 	msg_put_LEAF(&w, &leaf);
 	ask_for(MSG_LEAF, &w);
+}
+
+static void
+ask_leaf(uint8_t purpose)
+{
+	struct msg_LEAF leaf = { .purpose = purpose };
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	uint8_t body[512], *p = leaf.spki;
+	struct wbuf w;
+
+	if (key == NULL || i2d_PUBKEY(key, &p) != (int)sizeof(leaf.spki))
+		_exit(64);
+	EVP_PKEY_free(key);
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_LEAF(&w, &leaf);
+	ask_for(MSG_LEAF, &w);
+	serve(50);
+}
+
+/* That leaf is no answer to any challenge. */
+static void
+ask_verdict(void)
+{
+	static const uint8_t junk[400] = { 0x30, 0x82, 0x01, 0x8c };
+	struct msg_JUDGE judge = { .purpose = EVIDENCE_MESH,
+		.leaf = junk,
+		.leaf_len = sizeof(junk) };
+	uint8_t body[1024];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_JUDGE(&w, &judge);
+	ask_for(MSG_JUDGE, &w);
+	serve(100);
+}
+
+/*
+ * A linkd whose session has its role, since somebody is connected: more than
+ * its one leaf, leaves for something else, a JOIN, a second verdict, a fresh
+ * challenge after it was refused, to be let in as a joiner.
+ */
+static void
+ask_more(void)
+{
+	struct msg_JOIN_SIGN sign = { 0 };
+	struct msg_JOIN_ASK join = { 0 };
+	struct msg_RENONCE again = { 0 };
+	uint8_t body[512], purpose;
+	struct wbuf w;
+	int i;
+
+	wbuf_init(&w, body, sizeof(body));
+	switch (arg[0]) {
+	case 0:
+		for (i = 0; i < 20; i++)
+			ask_leaf(EVIDENCE_MESH);
+		break;
+	case 1:
+		ask_leaf(EVIDENCE_REGISTRY);
+		for (purpose = 0; purpose < 8; purpose++)
+			ask_leaf(purpose);
+		break;
+	case 2:
+		ask_leaf(EVIDENCE_MESH);
+		memcpy(sign.own_leaf, own_leaf, sizeof(sign.own_leaf));
+		msg_put_JOIN_SIGN(&w, &sign);
+		ask_for(MSG_JOIN_SIGN, &w);
+		break;
+	case 3:
+		ask_verdict();
+		ask_verdict();
+		msg_put_RENONCE(&w, &again);
+		ask_for(MSG_RENONCE, &w);
+		serve(100);
+		ask_verdict();
+		break;
+	case 4: /* a joiner's leaf, while nobody is invited */
+		ask_leaf(EVIDENCE_JOIN);
+		break;
+	default:
+		msg_put_JOIN_ASK(&w, &join);
+		ask_for(MSG_JOIN_ASK, &w);
+		break;
+	}
 }
 
 /* The honest key of the open shard, asked for and turned against its log. */
@@ -890,13 +1154,33 @@ static const struct {
 	{ "keyd", lie_to_keyd },
 	{ "key", lie_with_key },
 	{ "update", lie_about_update },
+	{ "registry", lie_about_registry },
 	{ "permit", lie_about_permit },
 	{ "role", lie_about_role },
 	{ "leaf", lie_about_leaf },
+	{ "more", ask_more },
 	{ "auditd", lie_to_auditd },
 	{ "unread", never_read },
 	{ "accuse", accuse },
 };
+
+/* meshd's workers come when it asks for them. */
+static void
+hire(void)
+{
+	static const struct msg_WORKER_START want = { .proc = PROC_LINKD };
+	uint64_t end = now_ms() + AFTER_MS;
+	uint8_t body[8];
+	struct wbuf w;
+
+	if (self != PROC_MESHD)
+		return;
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_WORKER_START(&w, &want);
+	(void)put(PROC_CLAWD, MSG_WORKER_START, ++ids[PROC_CLAWD], body, w.len);
+	while (chans[PROC_LINKD] == -1 && now_ms() < end)
+		serve(50);
+}
 
 static void
 strike(void)
@@ -905,6 +1189,8 @@ strike(void)
 
 	attacking = true;
 	say("attacks %s: %s %ld %ld", channel, attack, arg[0], arg[1]);
+	if (target == PROC_LINKD && chans[target] == -1)
+		hire();
 	if (chans[target] == -1) {
 		say("no channel to %s", channel);
 		_exit(64);
@@ -1003,7 +1289,12 @@ become_honest(char **argv)
 static void
 enter_sandbox(const char *text, struct sandbox_report *rep)
 {
-	enum { DIR_RO = SANDBOX_DIR_RO, DIR_RW = SANDBOX_DIR_RW, LISTEN = -1 };
+	enum {
+		DIR_RO = SANDBOX_DIR_RO,
+		DIR_RW = SANDBOX_DIR_RW,
+		LISTEN = -1,
+		APPEND = -2
+	};
 	static const struct {
 		enum proc proc;
 		int fd, rights;
@@ -1017,7 +1308,7 @@ enter_sandbox(const char *text, struct sandbox_report *rep)
 	size_t i, n = 0;
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].proc == self && table[i].rights != LISTEN)
+		if (table[i].proc == self && table[i].rights >= 0)
 			dirs[n++] = (struct sandbox_dir){ table[i].fd,
 				(enum sandbox_rights)table[i].rights };
 	if (sandbox_given_parse(text, &given) != 0 ||

@@ -4,6 +4,9 @@
  *
  *	keyscan DATA PID|FILE...
  *		the memory of these processes, the contents of these files
+ *	keyscan -x CODE TICKET DATA PID|FILE...
+ *		the same, and also for the recovery code, the next identity
+ *		key that it opens, the ticket's secret and the key made of it
  *	keyscan -i DATA UID COMMAND...
  *		runs COMMAND (clawd --init) as UID and looks at it and its
  *		child after every system call once the keys have been made
@@ -48,9 +51,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/recovery.h"
+#include "common/ticket.h"
+
 #define SEED 32
 #define NODE_KEY_LEN 136 /* magic, identity, sealing, wrapping, SHA-256 */
 #define SEALED_LEN 61	 /* version, nonce, seed, tag */
+#define NEXT_LEN 149	 /* magic, hash, salt, sealed, SHA-256 */
 #define HALF 16
 #define NEEDLES_MAX 2048
 #define BLOCK (1 << 20)
@@ -219,37 +226,48 @@ read_file(const char *path, uint8_t *out, size_t len)
 }
 
 static void
-derive(const uint8_t wrap[SEED], const char *label, uint8_t out[SEED])
+derive_from(const uint8_t *secret, size_t len, const uint8_t *salt,
+    size_t salt_len, const char *label, uint8_t out[SEED])
 {
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
 	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
 	char sha[] = "SHA256", info[64];
-	uint8_t key[SEED];
-	OSSL_PARAM p[4];
+	uint8_t key[SEED], with[SEED] = { 0 };
+	OSSL_PARAM p[5];
 
 	snprintf(info, sizeof(info), "%s", label);
-	memcpy(key, wrap, SEED);
+	memcpy(key, secret, len);
+	memcpy(with, salt, salt_len);
 	p[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha, 0);
-	p[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, SEED);
+	p[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, len);
 	p[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info,
 	    strlen(info));
-	p[3] = OSSL_PARAM_construct_end();
+	p[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, with,
+	    salt_len);
+	p[4] = OSSL_PARAM_construct_end();
+	if (salt_len == 0)
+		p[3] = OSSL_PARAM_construct_end();
 	if (ctx == NULL || EVP_KDF_derive(ctx, out, SEED, p) != 1)
 		die("HKDF");
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
 }
 
+static void
+derive(const uint8_t wrap[SEED], const char *label, uint8_t out[SEED])
+{
+	derive_from(wrap, SEED, wrap, 0, label, out);
+}
+
 /* A sealed seed: version, nonce, seed, tag; the name goes with it. */
 static void
-add_sealed(const char *key, const uint8_t *wrap, const char *label,
-    const char *name, const uint8_t *sealed)
+add_unsealed(const char *key, const uint8_t k[SEED], const char *name,
+    const uint8_t *sealed)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	uint8_t k[SEED], seed[SEED], tag[16];
+	uint8_t seed[SEED], tag[16];
 	int n;
 
-	derive(wrap, label, k);
 	memcpy(tag, sealed + 13 + SEED, sizeof(tag));
 	if (ctx == NULL ||
 	    EVP_DecryptInit_ex(ctx, EVP_chacha20_poly1305(), NULL, k,
@@ -263,6 +281,60 @@ add_sealed(const char *key, const uint8_t *wrap, const char *label,
 	EVP_CIPHER_CTX_free(ctx);
 	add_ed25519(key, seed);
 	add(key, "sealing-key", k, SEED);
+}
+
+static void
+add_sealed(const char *key, const uint8_t *wrap, const char *label,
+    const char *name, const uint8_t *sealed)
+{
+	uint8_t k[SEED];
+
+	derive(wrap, label, k);
+	add_unsealed(key, k, name, sealed);
+}
+
+/* As bytes, digits and words. */
+static void
+add_code(const char *words, const char *next)
+{
+	uint8_t code[RECOVERY_LEN], file[NEXT_LEN], k[SEED];
+	char hex[2 * RECOVERY_LEN + 1];
+	unsigned int i;
+
+	if (recovery_parse(words, code, &i) != 0)
+		die("that is no recovery code");
+	add("code", "bytes", code, sizeof(code));
+	for (i = 0; i < sizeof(code); i++)
+		snprintf(hex + 2 * i, 3, "%02x", code[i]);
+	add("code", "hex", (const uint8_t *)hex, sizeof(hex) - 1);
+	add("code", "words", (const uint8_t *)words, strlen(words));
+	if (!read_file(next, file, sizeof(file)) ||
+	    memcmp(file, "clawnxt1", 8) != 0)
+		die("%s is no next key", next);
+	derive_from(code, sizeof(code), file + 40, 16, "claw/next-key/v1", k);
+	add_unsealed("next", k, "claw/next-key/v1", file + 56);
+}
+
+static void
+add_ticket(const char *text)
+{
+	uint8_t key[SEED];
+	struct ticket t;
+	const char *why;
+	size_t len = strlen(text), i;
+	char hex[2 * TICKET_SEED_LEN + 1];
+
+	if (ticket_parse(text, len, &t, &why) != 0)
+		die("%s", why);
+	add("ticket", "seed", t.seed, sizeof(t.seed));
+	for (i = 0; i < sizeof(t.seed); i++)
+		snprintf(hex + 2 * i, 3, "%02x", t.seed[i]);
+	add("ticket", "hex", (const uint8_t *)hex, sizeof(hex) - 1);
+	/* Of its last 20 bytes, the seed and the checksum. */
+	add("ticket", "text", (const uint8_t *)text + len - 24, HALF);
+	derive_from(t.seed, sizeof(t.seed), t.genesis, sizeof(t.genesis),
+	    "claw/ticket/v1", key);
+	add_ed25519("ticket-key", key);
 }
 
 static void
@@ -324,8 +396,12 @@ load_keys(const char *data)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/keys/node.key", data);
-	if (!add_node_keys(path, &wrap))
-		die("%s is no key file", path);
+	if (!add_node_keys(path, &wrap)) {
+		/* Of a node that joins. */
+		snprintf(path, sizeof(path), "%s/keys/node.key.joining", data);
+		if (!add_node_keys(path, &wrap))
+			die("%s is no key file", path);
+	}
 	snprintf(path, sizeof(path), "%s/keys/authority.key", data);
 	add_authority(path, wrap);
 	add_log_keys(data, wrap);
@@ -463,6 +539,22 @@ look(int argc, char **argv)
 		else if (!search_process((pid_t)atoi(argv[i])))
 			die("process %s cannot be read", argv[i]);
 	return 0;
+}
+
+static int
+look_for_more(int argc, char **argv)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/keys/next.key", argv[2]);
+	if (access(path, F_OK) != 0)
+		snprintf(path, sizeof(path), "%s/keys/next.key.joining",
+		    argv[2]);
+	if (strcmp(argv[0], "-") != 0)
+		add_code(argv[0], path);
+	if (strcmp(argv[1], "-") != 0)
+		add_ticket(argv[1]);
+	return look(argc - 2, argv + 2);
 }
 
 /* While keys are made. */
@@ -788,6 +880,8 @@ main(int argc, char **argv)
 
 	if (argc > 3 && strcmp(argv[1], "-i") == 0)
 		r = watch_init(argc - 2, argv + 2);
+	else if (argc > 5 && strcmp(argv[1], "-x") == 0)
+		r = look_for_more(argc - 2, argv + 2);
 	else if (argc > 3 && strcmp(argv[1], "-r") == 0)
 		r = race(argc - 2, argv + 2);
 	else if (argc > 2)

@@ -14,11 +14,14 @@ tries them all against the gate). All is done as one normal user for everybody;
 as root every sixth attack (with CLAW_LONG each) once more with a user for each.
 """
 
+import base64
+import collections
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -75,12 +78,12 @@ def read_schema(program):
 
 
 def neighbours(process):
-    """Whom it can attack. Nobody needs to attack a linkd: whoever has a
-    channel to one stands above it."""
+    """Whom it can attack. A linkd that keyd attacks is in fuzz_ipc_linkd: here
+    there is none while keyd answers nobody."""
     return ["clawd"] + [b if a == process else a
                         for a, b in CHANNELS + MESH_CHANNELS
                         if process in (a, b) and
-                        (b if a == process else a) != "linkd"]
+                        (process, a) != ("keyd", "linkd")]
 
 
 # Attacks: (line, class, what has to come of it)
@@ -89,8 +92,17 @@ def neighbours(process):
 #             that is ended, and the audit log names whom it accused
 #   dead      clawd ends it without a word having passed the gate
 #   refused   each request is answered with no, or not at all
+#   bounded   each request is answered as ALLOWED says, and no more
+#   no        it is answered with no
 #   believed  as above, since the accused stands below the attacker
 #   allowed   an order is an order
+
+
+# What a linkd with a session gets at most: its one leaf, a verdict that lets
+# nobody in.
+ALLOWED = {"keyd more 0": {"LEAF_ISSUED": 1}, "keyd more 1": {"LEAF_ISSUED": 1},
+           "keyd more 2": {"LEAF_ISSUED": 1}, "attestd more 3": {"VERDICT": 1},
+           "keyd more 4": {}, "attestd more 5": {}}
 
 
 def outcome(process, channel):
@@ -176,6 +188,13 @@ def special(process, messages, events):
         for how in range(lies[process][1]):
             yield ("run keyd %s %d" % (lies[process][0], how),
                    "lies to keyd", "refused")
+    if process == "linkd":
+        for attack in ALLOWED:
+            yield "run " + attack, "more than its session may have", "bounded"
+    if process == "attestd":
+        for how in range(11):
+            yield ("run keyd registry %d" % how, "lies about the registry",
+                   "no")
     if process == "auditd":
         for how in range(9):
             yield "run keyd keyd %d" % how, "lies to keyd", "refused"
@@ -222,6 +241,8 @@ class Campaign(threading.Thread):
         self.metrics = ""
         self.verify = None
         self.vkey = ""
+        self.callers = []
+        self.goes_on = None
 
     def run(self):
         try:
@@ -249,15 +270,42 @@ class Campaign(threading.Thread):
         for pid in (node.workers(self.process) if self.process in WORKERS
                     else [self.before[self.process]]):
             os.kill(pid, signal.SIGKILL)
-        wait_for(self.over, 30 + 9 * len(self.attacks),
+        knocks = any(end == "bounded" for _, _, end in self.attacks)
+        wait_for(lambda: self.over() or (knocks and self.knock()), 30 + 9 * len(self.attacks),
                  "the end of %s's attacks" % self.process)
         time.sleep(1)
         self.after = node.children()
+        if self.process == "attestd":
+            self.goes_on = self.follows()
         self.metrics = node.claw("metrics:print").stdout
         equal(node.stop(), 0, "clawd's exit status")
         self.records = self.read_log()
         self.verify = node.claw("audit:verify", "--vkey", self.vkey,
                                 timeout=120)
+
+    def knock(self):
+        """Somebody connects, so that the session of a linkd has a role."""
+        self.callers = self.callers[-8:]
+        try:
+            host, port = self.node.listen.rsplit(":", 1)
+            self.callers.append(socket.create_connection((host, int(port)), 1))
+        except OSError:
+            pass  # meshd is not there yet
+        return False
+
+    def follows(self):
+        """(the registry's last update, the last that a token names)"""
+        node = self.node
+        identity = json.loads(node.claw("node:show", "--json",
+                                        check=True).stdout)["identity"]
+        node.claw("binary:allow", "test", "1.0", "5" * 64, check=True)
+        seq = json.loads(node.claw("registry:show", "--json",
+                                   check=True).stdout)["seq"]
+        token = node.claw("token:mint", "--audience", identity, "--leaf",
+                          "5" * 64, check=True).stdout.strip()
+        claims = token.split(".")[1]
+        claims += "=" * (-len(claims) % 4)
+        return seq, json.loads(base64.urlsafe_b64decode(claims))["reg"]
 
     def metric(self, name):
         match = re.search(r"^%s (\d+)" % name, self.metrics, re.M)
@@ -338,6 +386,20 @@ class Campaign(threading.Thread):
                    and text not in ("gets REFUSED", "gets LOGKEY_OPENED")]
             if bad:
                 return "it got more than a refusal: %s" % said
+        elif end == "bounded":
+            most = ALLOWED[line.split(" ", 2)[2]]
+            got = collections.Counter(text.split()[1] for text in said
+                                      if text.startswith("gets "))
+            if not got["REFUSED"] and "VERDICT" not in most:
+                return "it was refused nothing: %s" % said
+            del got["REFUSED"]
+            if any(got[name] > most.get(name, 0) for name in got) or \
+                    any(got[name] == 0 for name in most):
+                return "it got %r: %s" % (dict(got), said)
+        elif end == "no":
+            if [text for text in said if text.startswith("gets ")] != [
+                    "gets REFUSED"]:
+                return "it was not told no: %s" % said
         return None
 
 
@@ -370,7 +432,11 @@ def play(as_user, step):
     for process in ATTACKERS:
         attacks = attacks_of(process, messages, events)[::step]
         count = max(1, (len(attacks) + PER_NODE - 1) // PER_NODE)
-        lists[process] = [attacks[i::count] for i in range(count)]
+        # Those with somebody connected have a node of their own.
+        served = [a for a in attacks if a[2] == "bounded"]
+        others = [a for a in attacks if a[2] != "bounded"]
+        lists[process] = [others[i::count] for i in range(count)]
+        lists[process] += [served] if served else []
     waves = [(process, part) for process in ATTACKERS
              for part in lists[process]]
     running = []
@@ -435,6 +501,10 @@ for name in ATTACKERS:
              "false accusations", "floods"]
     if name not in ("keyd", "metricd"):
         kinds += ["lies to keyd"]
+    if name == "linkd":
+        kinds += ["more than its session may have"]
+    if name == "attestd":
+        kinds += ["lies about the registry"]
     if name in ("attestd", "controld"):
         kinds += ["records not its own", "outcomes not its own"]
     if name == "controld":
@@ -500,7 +570,15 @@ def signed():
                   % (process, campaign.verify.stdout, campaign.verify.stderr))
             shards = sum(r["event"] == "shard.open" for r in campaign.records)
             signatures = campaign.metric("claw_keyd_signatures_total")
+            leaves = campaign.metric("claw_keyd_leaves_total")
+            ok(leaves <= sum("LEAF_ISSUED" in ALLOWED.get(
+                line.split(" ", 2)[2], {}) for line, _, _ in campaign.attacks),
+                "%s: %d leaves" % (process, leaves))
+            signatures -= leaves
             published = campaign.metric("claw_audit_checkpoints_total")
+            # At the end: an update and a token that are in order.
+            if process == "attestd":
+                signatures -= 2
             # One more may have been lost with the auditd that was killed.
             ok(0 <= signatures - published - shards <= 1,
                "%s: %d signatures, %d checkpoints, %d shards" % (
@@ -510,6 +588,16 @@ def signed():
     lies = sum(1 for c in campaigns["auditd"] for line, kind, _ in c.attacks
                if kind == "lies to keyd")
     ok(refused >= lies, "%d lies to keyd, %d refusals" % (lies, refused))
+
+
+@test("what attestd made up of the registry is forgotten, the real one goes on")
+def registry_goes_on():
+    for campaign in campaigns["attestd"]:
+        ok(campaign.goes_on and campaign.goes_on[0] > 1, "nothing was added")
+        equal(campaign.goes_on[1], campaign.goes_on[0],
+              "the update that a token names")
+        ok(not re.search("keyd does not (take|follow)", campaign.node.log()),
+           "the honest attestd was not believed")
 
 
 @test("no process is left behind")

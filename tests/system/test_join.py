@@ -55,6 +55,8 @@ def new_joiner(name="beta"):
 
 
 def join(node, ticket, *flags, stdin=None, name=None):
+    if "--listen" not in flags:  # where nobody else does
+        flags += ("--listen", node.listen)
     return node.run("claw", "init", "--dir", node.dir, "--name",
                     name or node.name, "--join", ticket, *flags, input=stdin)
 
@@ -467,7 +469,8 @@ def cut(node, number, ticket):
     done = subprocess.run(
         [reachable(os.path.join(BUILD, "tests", "system", "cutoff")),
          str(number), binary("clawd"), "--init", "--dir", node.dir, "--name",
-         node.name, "--join", "-"], input=ticket + "\n", text=True,
+         node.name, "--join", "-", "--listen", node.listen],
+        input=ticket + "\n", text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         env=node.env)
     last = done.stderr.split()[-1:] or ["0"]
@@ -518,6 +521,43 @@ def cut_joiner():
             c.stop()
         c.discard()
     equal(records(a, "ticket-reuse"), [], "ticket-reuse")
+
+
+@test("who was added and cut off before he knew, and whose ticket is over: the "
+      "registry by file makes the node, with the same keys")
+def added_and_late():
+    need_root()
+    a, b = new_inviter(), new_joiner()
+    born, point = time.time(), 30
+    ticket = invite(a, "beta", "--expires", "20s")
+    while not added(a):
+        ok(cut(b, point, ticket)[0] == 99, "cut %d" % point)
+        point += 1
+    no_node(b)
+    with open(path(b, "data", "keys", "node.key.joining"), "rb") as f:
+        keys = f.read()
+    for name in ("registry.ndjson", "registry.ndjson.joining"):
+        if os.path.exists(path(b, "data", "registry", name)):
+            os.unlink(path(b, "data", "registry", name))
+    time.sleep(max(0, born + 21 - time.time()))
+    done = join(b, ticket)
+    equal(done.returncode, 77, done.stderr)
+    contains(done.stderr, "expired", "a ticket that is over")
+    exported = os.path.join(b.top, "registry")
+    with open(exported, "w") as f:
+        f.write(a.claw("registry:export", "-", check=True).stdout)
+    os.chmod(exported, 0o644)
+    genesis = json.loads(a.claw("registry:show", "--json",
+                                check=True).stdout)["genesis"]
+    done = b.run("claw", "init", "--dir", b.dir, "--name", "beta",
+                 "--complete", exported, "--genesis", genesis)
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    with open(path(b, "data", "keys", "node.key"), "rb") as f:
+        equal(f.read(), keys, "keys")
+    equal(len(added(a)), 1, "node-add")
+    b.start()
+    done = b.claw("node:ping", a.address)
+    equal(done.returncode, 0, done.stdout + done.stderr)
 
 
 def hold(pid):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """What a node that joined can do, with no configuration but what claw init
-wrote: it is reached by its name.
+wrote: it is reached by its name, and it becomes an authority of the registry.
 
 Real nodes on this machine, with users of their own where the test runs as
 root.
@@ -11,11 +11,12 @@ import json
 import os
 import subprocess
 
-from claw_test import (Node, binary, contains, equal, free_port, main, ok,
+from claw_test import (binary, contains, equal, free_port, main, ok,
                        test, wait_for)
-from mesh_test import Peer
+from mesh_test import SEALING, Peer
 
 PREFIX = "claw-join-1:"
+KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 
 
 def invite(node, name, *flags):
@@ -39,9 +40,7 @@ def new_inviter(name="alpha"):
 
 
 def new_joiner(name):
-    node = Node(name, init=False)
-    node.address = "127.0.0.1:%d" % free_port()
-    return node
+    return Peer(name, init=False)
 
 
 def updates(node):
@@ -147,6 +146,177 @@ def confirm():
     out = process.communicate(timeout=90)[0]
     equal(process.returncode, 0, out)
     equal(addresses(a, "beta"), [b.address], "the registry's word")
+
+
+# By file
+
+
+def carry(text, name, node):
+    """A file on a node's machine, brought there by somebody."""
+    path = os.path.join(node.top, name)
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path
+
+
+@test("the whole join by files: request, node:add --request, export, complete; "
+      "then each pings the other by name")
+def offline():
+    a, b = new_inviter(), new_joiner("beta")
+    request = os.path.join(b.top, "request")
+    os.chown(b.top, b.uid, -1)
+    out = made(b, "--listen", b.address, "--request", request).stderr
+    with open(request) as f:
+        text = f.read()
+    want = json.loads(text)
+    equal(want["addresses"], [b.address], "its addresses")
+    contains(out, want["identity"], "what the joiner shows")
+
+    # Changed on the way, of another name or key, or no request at all.
+    for wrong, flags, why in (
+            (text.replace("beta", "bet0"), (), "changed on the way"),
+            (text.replace(b.address, "127.0.0.1:1"), (), "changed on the way"),
+            (text, ("gamma",), "of beta, not of gamma"),
+            (text, ("beta", KEY), "of another key"),
+            (text * 2, (), "no request"), ("{}", (), "no request"),
+            ("x" * 5000, (), "longer than")):
+        done = a.claw("node:add", "--request", carry(wrong, "wrong", a),
+                      *flags)
+        equal(done.returncode, 65, done.stdout + done.stderr)
+        contains(done.stderr, why, flags)
+    for flags in (("--sealing", SEALING), ("--next", "0" * 64)):
+        done = a.claw("node:add", "--request", request, *flags)
+        equal(done.returncode, 64, done.stdout + done.stderr)
+    equal([u["op"] for u in updates(a)].count("node-add"), 1, "node-add")
+
+    done = a.claw("node:add", "--request", carry(text, "request", a),
+                  "--capabilities", "sft.send", "beta", check=True)
+    contains(done.stderr, want["identity"], "what the authority shows")
+    added = updates(a)[-1]
+    for key in ("identity", "name", "sealing", "addresses"):
+        equal(added[key], want[key], key)
+    ok(want["next"].endswith(added["next"].rpartition(":")[2]), "next")
+
+    exported = carry(a.claw("registry:export", "-", check=True).stdout,
+                     "registry", b)
+    genesis = json.loads(a.claw("registry:show", "--json",
+                                check=True).stdout)["genesis"]
+    made(b, "--listen", b.address, "--complete", exported, "--genesis",
+         genesis)
+    b.start()
+    both_ping(a, b)
+
+
+# It becomes an authority
+
+
+def authority_key(node):
+    return json.loads(node.claw("registry:authority:key", "--json",
+                                check=True).stdout)
+
+
+def authorities(node):
+    shown = json.loads(node.claw("registry:show", "--json",
+                                 check=True).stdout)
+    return [a["key"] for a in shown["authorities"]], shown["threshold"]
+
+
+def proposal(node, *args):
+    """An order that others have to sign, too: its line."""
+    done = node.claw(*args)
+    equal(done.returncode, 1, "%s: %s%s" % (args, done.stdout, done.stderr))
+    return done.stdout
+
+
+def sign(node, line):
+    done = node.claw("registry:sign", "-", input=line)
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    return done.stdout
+
+
+def same_head(*nodes):
+    def one():
+        return len({json.loads(n.claw("registry:show", "--json").stdout)
+                    ["head"] for n in nodes}) == 1
+    wait_for(one, what="one registry")
+
+
+def joined(a, name):
+    b = new_joiner(name)
+    made(b, "--listen", b.address, "--join", "-",
+         stdin=invite(a, name) + "\n")
+    return b.start()
+
+
+@test("two nodes that joined by ticket become, with the first, two of three "
+      "authorities; each signs on its own machine")
+def two_of_three():
+    a = new_inviter()
+    b, c = joined(a, "beta"), joined(a, "gamma")
+    key_file = os.path.join(b.dir, "data", "keys", "authority.key")
+    ok(not os.path.exists(key_file), "a node that joined has a key already")
+    done = b.claw("node:add", "delta", authority_key(a)["authority"],
+                  "--sealing", SEALING)
+    ok(done.returncode != 0, "who is no authority signed")
+    shown = [authority_key(n) for n in (a, b, c)]
+    keys = [s["authority"] for s in shown]
+    equal([s["new"] for s in shown], [False, True, True], "which are new")
+    equal(len(set(keys + [s["fresh"] for s in shown])), 6, "keys")
+    equal(os.stat(key_file).st_mode & 0o7777, 0o600, "mode of the key")
+    # Asked again, it is the same; and so it is after a start.
+    equal(authority_key(b), dict(shown[1], new=False), "beta's, again")
+    b.stop()
+    b.start()
+    equal(authority_key(b), dict(shown[1], new=False), "after a start")
+    equal(authorities(a), ([keys[0]], 1), "nobody has taken it in yet")
+    ok("registry.authority" in [act["method"] for act in
+                                b.events("api.order")], "it is on record")
+
+    # Beta signs that it is one, too: two of two.
+    line = proposal(a, "registry:authority:add", keys[1], "--fresh",
+                    shown[1]["fresh"])
+    contains(sign(b, line), '"op":"authorities"', "what beta has signed")
+    wait_for(lambda: authorities(a) == (keys[:2], 2), what="two of two")
+    same_head(a, b, c)
+    # The third needs both.
+    line = proposal(b, "registry:authority:add", keys[2], "--fresh",
+                    shown[2]["fresh"])
+    sign(a, line)
+    for node in (a, b, c):
+        wait_for(lambda: authorities(node) == (keys, 2), what="2 of 3")
+    same_head(a, b, c)
+
+    # Without the first one: two that joined admit and revoke.
+    a.stop()
+    line = proposal(b, "node:add", "delta", KEY, "--sealing", SEALING)
+    sign(c, line)
+    equal(addresses(c, "delta"), [], "delta is there")
+    same_head(b, c)
+    sign(b, proposal(c, "node:revoke", "delta"))
+    same_head(b, c)
+    a.start()
+    same_head(a, b, c)
+    equal([u["op"] for u in updates(a)][-2:], ["node-add", "node-revoke"],
+          "what alpha has missed")
+
+
+@test("an authority key of other keys of the node is not taken for its own")
+def foreign_key():
+    a = new_inviter()
+    b, c = joined(a, "beta"), joined(a, "gamma")
+    for node in (b, c):
+        authority_key(node)
+    files = [os.path.join(n.dir, "data", "keys", "authority.key")
+             for n in (b, c)]
+    with open(files[0], "rb") as f, open(files[1], "wb") as g:
+        g.write(f.read())
+    done = c.claw("registry:authority:key")
+    equal(done.returncode, 1, done.stdout + done.stderr)
+    contains(done.stderr, "was not sealed by this node", "what it says")
+    # Lost, and moved away: another one.
+    os.unlink(files[1])
+    ok(authority_key(c)["new"], "a new key")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import time
 from claw_test import (LONG, NOBODYS_UID, POOL, PROCESSES, ROOT, WORKERS,
                        Failure, Node, account_uid, binary, diag, equal, main,
                        need_root, ok, reachable, skip, test, wait_for)
+from mesh_test import Peer, code_of
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 RACES = 50 if LONG else 3
@@ -329,6 +330,103 @@ def files(node):
                       if not n.endswith(".sock")]
     paths.remove(os.path.join(data(node), "keys", "node.key"))
     equal(found(keyscan(data(node), *paths)), [], "files")
+
+
+# What is a secret and no key of keyd's at rest
+
+
+def keyscan_more(node, code, ticket, *what):
+    return found(keyscan("-x", code or "-", ticket or "-", data(node), *what))
+
+
+MORE = ("code", "next", "ticket", "ticket-key")
+
+
+def finds_more(node, code, ticket):
+    """It does find them, where they are."""
+    path = os.path.join(node.top, "secrets")
+    with open(path, "w") as f:
+        f.write("x" + code + "y" + ticket + "z")
+    hits = {hit[1] for hit in keyscan_more(node, code, ticket, path)}
+    equal(hits, {"code", "ticket"}, "what keyscan finds in a file")
+    os.unlink(path)
+
+
+@test("the next identity key, its recovery code and a ticket's secret are in no "
+      "process of a node that runs and invites, and in no file")
+def more():
+    need_root()
+    for as_user in (False, True):
+        node = Peer("alpha", as_user).start()
+        made = node.claw("node:invite", "--name", "guest", check=True).stdout
+        ticket = next(w for w in made.split() if w.startswith("claw-join-1:"))
+        finds_more(node, node.code, ticket)
+        use(node)
+        hits = keyscan_more(node, node.code, ticket,
+                            *everybody(node).values())
+        ok(any(hit[1] == "authority" for hit in hits), "the invite is not open")
+        for process, key, form, flags, mapping in hits:
+            ok(key not in MORE, "%s's %s in %s" % (key, form, process))
+            ok(process == "keyd" and flags == "lo+dd", "%s's %s in %s %s %s" % (
+                key, form, process, mapping, flags))
+        paths = [os.path.join(folder, name)
+                 for folder, _, names in os.walk(node.top) for name in names
+                 if not name.endswith(".sock") and not name.endswith(".key")
+                 and os.path.isfile(os.path.join(folder, name))]
+        equal(keyscan_more(node, node.code, ticket, *paths), [], "files")
+        node.discard()
+
+
+@test("while a node joins, its ticket's secret is in its keyd alone, in locked "
+      "memory, and its code is gone once it was shown")
+def joining():
+    need_root()
+    for as_user in (False, True):
+        alpha = Peer("alpha", as_user).start()
+        made = alpha.claw("node:invite", "--name", "beta", "--confirm",
+                          check=True).stdout
+        ticket = next(w for w in made.split() if w.startswith("claw-join-1:"))
+        beta = Peer("beta", as_user, init=False)
+        said = os.path.join(beta.top, "said")
+        with open(said, "w") as f:
+            process = subprocess.Popen(
+                [binary("clawd"), "--init", "--dir", beta.dir, "--name",
+                 "beta", "--join", "-"], stdin=subprocess.PIPE, stdout=f,
+                stderr=subprocess.STDOUT, text=True, env=beta.env,
+                **beta.credentials())
+            process.stdin.write(ticket + "\n")
+            process.stdin.flush()
+            wait_for(lambda: "waiting" in alpha.claw("invite:list").stdout,
+                     what="the joiner")
+        with open(said) as f:
+            code = code_of(f.read())
+        pids = [process.pid] + [
+            int(pid) for pid in os.listdir("/proc") if pid.isdigit()
+            and parent_of(pid) == process.pid]
+        equal(len(pids), 4, "clawd, keyd, attestd and linkd")
+        hits = keyscan_more(beta, code, ticket, *pids)
+        ok(any(hit[1] == "ticket" for hit in hits), "no ticket in keyd")
+        for who, key, form, flags, mapping in hits:
+            ok(who == "keyd" and flags == "lo+dd" and
+               key not in ("code", "next"), "%s's %s in %s %s %s" % (
+                   key, form, who, mapping, flags))
+        hits = [hit for hit in keyscan_more(
+            beta, code, ticket, *everybody(alpha).values())
+            if hit[1] in MORE + ("identity", "sealing", "wrapping")]
+        equal(hits, [], "in the inviter")
+        alpha.claw("invite:confirm", "beta", check=True)
+        process.communicate(timeout=60)
+        equal(process.returncode, 0, "the joiner's status")
+        beta.discard()
+        alpha.discard()
+
+
+def parent_of(pid):
+    try:
+        with open("/proc/%s/stat" % pid) as f:
+            return int(f.read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
 
 
 # Attacks by processes of the same user

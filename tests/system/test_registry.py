@@ -92,6 +92,19 @@ def position(node):
     return answer["seq"], answer["head"]
 
 
+def followed(node):
+    """keyd, too, is at the registry's last update: a token names it."""
+    def there():
+        token = node.claw("token:mint", "--audience", identity(node),
+                          "--leaf", LEAF, check=True).stdout
+        claims = token.split(".")[1]
+        claims += "=" * (-len(claims) % 4)
+        return json.loads(base64.urlsafe_b64decode(claims))["reg"] == \
+            position(node)[0]
+
+    wait_for(there, 10, "keyd to follow the registry")
+
+
 def names(node, standing=None):
     """Whom the registry names, besides the node that made it."""
     return [n["name"] for n in show(node)["nodes"]
@@ -620,9 +633,17 @@ def fork():
     answer = show(one)
     equal(answer["fork"], None, "resolved")
     equal(sorted(names(one, "ok")), ["nara"], "the chosen history")
+    # keyd stood on the branch that is over, and found to the other one.
+    followed(one)
+    one.stop()
+    one.start()
+    followed(one)
     two.claw("registry:import", "-", check=True,
              input=one.claw("registry:export", check=True).stdout)
     equal(position(two), position(one), "the same registry")
+    followed(two)
+    for node in (one, two):
+        ok("does not follow" not in node.log(), "keyd has followed")
 
 
 # Other nodes
@@ -747,7 +768,8 @@ def tokens():
     answer = json.loads(done.stdout)
     equal((answer["good"], answer["issuer"], answer["capabilities"]),
           (True, "osaka", ["sft.send"]), "what it grants")
-    for text, leaf in ((token, "00" * 32), (token[:-2] + "AA", LEAF),
+    other = token[:-9] + ("B" if token[-9] == "A" else "A") + token[-8:]
+    for text, leaf in ((token, "00" * 32), (other, LEAF),
                        (token[:-1], LEAF), ("x", LEAF)):
         done = first.claw("token:check", "--leaf", leaf, input=text)
         equal(done.returncode, 1, "a wrong one: " + done.stdout)

@@ -276,7 +276,7 @@ def two():
     beta.stop()
     # An old copy of the node comes back, alone, and rotates as well.
     data = os.path.join(beta.dir, "data")
-    for name in ("keys/node.key", "keys/next.key"):
+    for name in ("keys/node.key", "keys/next.key", "keys/registry"):
         with open(os.path.join(copy, name), "rb") as f:
             old = f.read()
         with open(os.path.join(data, name), "wb") as f:

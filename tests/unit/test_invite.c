@@ -697,6 +697,27 @@ what_is_no_invite(void **state)
 	assert_true(refused); /* there is a node of that name */
 }
 
+/* Added, and the answer was lost with the node's end: invited again, the same
+ * keys get it, and no others. */
+static void
+crash_after_the_update(void **state)
+{
+	(void)state;
+	open_invite("beta", TICKET, false, NULL);
+	assert_int_equal(join(JOINER), 0);
+	open_invite("beta", TICKET_2, false, NULL);
+	assert_true(refused); /* nothing was lost */
+	start_again();
+	assert_int_equal(join(JOINER), 0);
+	open_invite("beta", TICKET_2, false, NULL);
+	assert_false(refused);
+	assert_int_equal(join_as("beta", OTHER, TICKET_2, RIGHT), 2);
+	assert_int_equal(last_event, AUDIT_TICKET_REUSE);
+	assert_int_equal(join_as("beta", JOINER, TICKET_2, RIGHT), 0);
+	assert_string_equal(steps, "");
+	assert_memory_equal(beta()->identity, pub[JOINER], 32);
+}
+
 /* Who has been added needs no place when others are invited. */
 static void
 full(void **state)
@@ -787,6 +808,7 @@ main(void)
 		CASE(expired),
 		CASE(authorities),
 		CASE(what_is_no_invite),
+		CASE(crash_after_the_update),
 		CASE(full),
 		CASE(damaged),
 	};

@@ -31,7 +31,7 @@ role(uint32_t id, uint8_t r, uint8_t purpose, const char *peer)
 		.purpose = purpose };
 
 	snprintf(m.peer, sizeof(m.peer), "%s", peer);
-	return session_role(&m);
+	return session_role(&m, PROC_MESHD);
 }
 
 static uint32_t
@@ -293,7 +293,7 @@ test_end(void **state)
 	/* meshd goes: a session with a worker outlives it. */
 	id = client("peer");
 	issued(claimed, EVIDENCE_MESH, NOW, EVIDENCE_SERVER, "");
-	session_end_unclaimed();
+	session_end_unclaimed(PROC_MESHD);
 	refused(id, EVIDENCE_MESH, NOW, "without a role");
 	refused(claimed, EVIDENCE_MESH, NOW, "no peer");
 	session_end(claimed);

@@ -2,10 +2,10 @@
 /*
  * accept.h - connections that come in, and how many.
  */
-#ifndef CLAW_MESHD_ACCEPT_H
-#define CLAW_MESHD_ACCEPT_H
+#ifndef CLAW_DOOR_ACCEPT_H
+#define CLAW_DOOR_ACCEPT_H
 
-#include "meshd/conn.h"
+#include "door/conn.h"
 
 struct accept_limits {
 	unsigned int links;	  /* attested */
@@ -13,8 +13,8 @@ struct accept_limits {
 	unsigned int per_address; /* of those */
 };
 
-/* Before the sandbox: is there a socket to listen on? */
-void accept_prepare(const struct conn_user *user);
+/* Before the sandbox, after conn_prepare(): is there a socket to listen on? */
+void accept_prepare(void);
 void accept_configure(const struct accept_limits *limits);
 /* Something that decides about accepting may have changed. */
 void accept_update(void);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conn.c - a connection: from the socket to the end of the linkd that has it.
+ * conn.c - a connection: from the socket to the end of the worker that has it.
  *
- * Not one byte of it is read here. When a worker is idle, keyd and attestd
- * are asked side by side to open its session; when both have, the worker gets
- * the socket and meshd forgets it. Who the peer is says attestd, never the
- * worker; that the link works says the worker. A connection is up when both
- * have spoken.
+ * Not one byte of it is read here, but for a route where the door has them.
+ * When a worker is idle, keyd and attestd are asked side by side to open its
+ * session; when both have, the worker gets the socket and the broker forgets
+ * it. Who the peer is says attestd, never the worker; that it works says the
+ * worker. A connection is up when both have spoken.
  */
 #include <sys/socket.h>
 
@@ -21,27 +21,29 @@
 #include <unistd.h>
 
 #include "common/child.h"
-#include "common/counters.h"
 #include "common/evidence.h"
 #include "common/log.h"
-#include "meshd/conn.h"
-#include "meshd/pool.h"
+#include "door/conn.h"
+#include "door/pool.h"
 
 /* A connection that no worker takes, or whose session nobody opens. */
 #define WAITING_S 10
-/* linkd ends by itself; one that does not is cut off. */
-#define CLOSING_S 2
 /* More than clawd ever gives workers. */
 #define CONNS_MAX 1024
 /* Sessions being opened at a time; the gates of keyd and attestd take 512. */
 #define OPENING_MAX 256
+#define CALLERS_MAX 512 /* addresses remembered */
+/* The first byte of a TLS connection, and of no route. */
+#define TLS_HANDSHAKE 0x16
 
 static struct {
 	struct conn_list all;
 	unsigned int opening;
 	uint32_t handshake_ms;
-	void (*changed)(void);
+	const struct door *door;
 	struct event *ended; /* somebody may be waiting for the room */
+	uint8_t caller[CALLERS_MAX][ADDRESS_KEY_LEN];
+	unsigned int next_caller;
 } conns = { .all = TAILQ_HEAD_INITIALIZER(conns.all) };
 
 uint64_t
@@ -79,7 +81,7 @@ conn_of(uint32_t session)
 	return NULL;
 }
 
-static struct conn *
+struct conn *
 conn_with(const struct chan *worker)
 {
 	struct conn *c;
@@ -120,8 +122,48 @@ count(void)
 	struct conn_counts n;
 
 	conn_count(&n, NULL);
-	counter_set(COUNTER_MESH_LINKS, n.up);
-	counter_set(COUNTER_MESH_PENDING, n.pending_in + n.dialled);
+	if (conns.door->up != COUNTER_MAX)
+		counter_set(conns.door->up, n.up);
+	if (conns.door->pending != COUNTER_MAX)
+		counter_set(conns.door->pending, n.pending_in + n.dialled);
+}
+
+static void
+count_one(enum counter c)
+{
+	if (c != COUNTER_MAX)
+		counter_add(c, 1);
+}
+
+/*
+ * Most who dial have no address in the registry. What is remembered of them
+ * gives them room before others and nothing else, so that it needs no end.
+ */
+static void
+remember(const struct conn *c)
+{
+	unsigned int i;
+
+	if (c->role != EVIDENCE_SERVER)
+		return;
+	for (i = 0; i < CALLERS_MAX; i++)
+		if (memcmp(conns.caller[i], c->address.key, ADDRESS_KEY_LEN) ==
+		    0)
+			return;
+	memcpy(conns.caller[conns.next_caller], c->address.key,
+	    ADDRESS_KEY_LEN);
+	conns.next_caller = (conns.next_caller + 1) % CALLERS_MAX;
+}
+
+bool
+conn_expected(const uint8_t key[ADDRESS_KEY_LEN])
+{
+	unsigned int i;
+
+	for (i = 0; i < CALLERS_MAX; i++)
+		if (memcmp(conns.caller[i], key, ADDRESS_KEY_LEN) == 0)
+			return true;
+	return conns.door->expected != NULL && conns.door->expected(key);
 }
 
 /* The end. */
@@ -171,7 +213,7 @@ on_ended(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	conn_advance();
-	conns.changed();
+	conns.door->changed();
 }
 
 static void
@@ -182,7 +224,9 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	give_reason(c, "%s",
-	    c->state == CONN_WAITING ?
+	    c->state == CONN_KNOCKING ?
+		"nothing came in time" :
+		c->state == CONN_WAITING ?
 		"no process was free for it in time" :
 		c->state == CONN_OPENING ?
 		"keyd or attestd did not open it in time" :
@@ -191,9 +235,9 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 }
 
 static bool
-limit_wait(struct conn *c, time_t seconds)
+limit_wait(struct conn *c, unsigned int seconds)
 {
-	struct timeval tv = { seconds, 0 };
+	struct timeval tv = { (time_t)seconds, 0 };
 
 	if (c->event != NULL)
 		event_free(c->event);
@@ -204,7 +248,6 @@ limit_wait(struct conn *c, time_t seconds)
 void
 conn_close(struct conn *c, const char *reason)
 {
-	struct msg_LINK_CLOSE order = { 0 };
 	struct timeval now = { 0, 0 };
 	bool has_worker = c->state == CONN_HANDSHAKE || c->state == CONN_UP;
 
@@ -212,12 +255,12 @@ conn_close(struct conn *c, const char *reason)
 		return;
 	give_reason(c, "%s", reason);
 	if (has_worker && c->worker != NULL)
-		(void)chan_send_LINK_CLOSE(c->worker, 0, -1, &order);
+		conns.door->stop(c);
 	if (c->state == CONN_OPENING)
 		conns.opening--;
 	c->state = CONN_CLOSING;
 	count();
-	if (!limit_wait(c, CLOSING_S))
+	if (!limit_wait(c, conns.door->ends_in))
 		fatalx("out of memory");
 	if (!has_worker)
 		evtimer_add(c->event, &now); /* never from in here */
@@ -246,7 +289,8 @@ conn_on_worker_ended(struct chan *clawd, struct msg *m)
 	if (!msg_get_WORKER_ENDED(&m->body, &ended))
 		fatalx("malformed WORKER_ENDED");
 	if (ended.how[0] != '\0')
-		log_warnx("linkd[%u] %s", ended.pid, ended.how);
+		log_warnx("%s[%u] %s", proc_name(conns.door->worker), ended.pid,
+		    ended.how);
 	/* Its last words may still be in its channel, which ends by itself. */
 	c = conn_of(ended.session);
 	if (c != NULL && c->worker == NULL)
@@ -258,19 +302,12 @@ conn_on_worker_ended(struct chan *clawd, struct msg *m)
 static void
 serve(struct conn *c)
 {
-	struct msg_LINK_SERVE order = { .role = c->role,
-		.purpose = c->role == EVIDENCE_CLIENT ? c->purpose : 0,
-		.joins = c->role == EVIDENCE_SERVER ? c->joins : 0,
-		.handshake_ms = conns.handshake_ms };
-
-	memcpy(order.nonce, c->nonce, sizeof(order.nonce));
-	snprintf(order.address, sizeof(order.address), "%s", c->address.text);
 	conns.opening--;
 	c->state = CONN_HANDSHAKE;
 	event_free(c->event);
 	c->event = NULL;
 	c->start_us = conn_now_us();
-	(void)chan_send_LINK_SERVE(c->worker, 0, c->fd, &order);
+	conns.door->serve(c, conns.handshake_ms);
 	close(c->fd);
 	c->fd = -1;
 }
@@ -429,24 +466,19 @@ advance_up(struct conn *c)
 	c->up_us = conn_now_us();
 	c->since_ms = wall_ms();
 	count();
-	conns.changed();
+	remember(c);
+	conns.door->changed();
 	c->user->up(c);
 }
 
-void
-conn_on_link_up(struct chan *worker, struct msg *m)
+bool
+conn_worker_up(struct conn *c)
 {
-	struct conn *c = conn_with(worker);
-
-	if (c == NULL ||
-	    (c->state != CONN_HANDSHAKE && c->state != CONN_CLOSING)) {
-		child_violation(worker, m, "up without a connection");
-		return;
-	}
-	if (!msg_get_LINK_UP(&m->body, &c->link))
-		fatalx("malformed LINK_UP");
+	if (c->state != CONN_HANDSHAKE && c->state != CONN_CLOSING)
+		return false;
 	c->linked = true;
 	advance_up(c);
+	return true;
 }
 
 void
@@ -459,8 +491,17 @@ conn_on_attested(struct chan *attestd, struct msg *m)
 	if (!msg_get_SESSION_ATTESTED(&m->body, &who))
 		fatalx("malformed SESSION_ATTESTED");
 	c = conn_of(who.session);
-	/* A link that attests again is the same; who has gone is nobody. */
-	if (c == NULL || c->state != CONN_HANDSHAKE)
+	if (c == NULL || (c->state != CONN_HANDSHAKE && c->state != CONN_UP))
+		return; /* who has gone is nobody */
+	/* Who attests again is the same: attestd sees to it. */
+	if (c->attested && strcmp(c->peer, who.peer) != 0)
+		return;
+	memcpy(c->key, who.key, sizeof(c->key));
+	memcpy(c->head, who.head, sizeof(c->head));
+	c->capabilities = who.capabilities;
+	c->own = who.own;
+	c->seq = who.seq;
+	if (c->state == CONN_UP)
 		return;
 	c->attested = true;
 	c->purpose = who.purpose;
@@ -468,23 +509,13 @@ conn_on_attested(struct chan *attestd, struct msg *m)
 	advance_up(c);
 }
 
-void
-conn_on_link_down(struct chan *worker, struct msg *m)
+bool
+conn_worker_down(struct conn *c, const char *reason)
 {
-	struct conn *c = conn_with(worker);
-	struct msg_LINK_DOWN down;
-
-	if (c == NULL ||
-	    (c->state != CONN_HANDSHAKE && c->state != CONN_UP &&
-		c->state != CONN_CLOSING)) {
-		child_violation(worker, m, "down without a connection");
-		return;
-	}
-	if (!msg_get_LINK_DOWN(&m->body, &down))
-		fatalx("malformed LINK_DOWN");
-	c->alert = down.alert;
-	c->by_peer = down.by_peer;
-	give_reason(c, "%s", down.reason);
+	if (c->state != CONN_HANDSHAKE && c->state != CONN_UP &&
+	    c->state != CONN_CLOSING)
+		return false;
+	give_reason(c, "%s", reason);
 	/*
 	 * Its process says goodbye to the peer and ends; its channel is let
 	 * go of when it does, or when it takes too long.
@@ -492,9 +523,10 @@ conn_on_link_down(struct chan *worker, struct msg *m)
 	if (c->state != CONN_CLOSING) {
 		c->state = CONN_CLOSING;
 		count();
-		if (!limit_wait(c, CLOSING_S))
+		if (!limit_wait(c, conns.door->ends_in))
 			fatalx("out of memory");
 	}
+	return true;
 }
 
 /* The beginning. */
@@ -524,24 +556,84 @@ set_socket(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
-void
-conn_accepted(int fd, const struct address *from, bool known,
-    const struct conn_user *user)
+/* It is for a worker. */
+static void
+wait_for_worker(struct conn *c)
 {
-	struct conn *c = add(fd, from, EVIDENCE_SERVER, user);
-
-	if (c == NULL) {
-		close(fd);
-		return;
-	}
-	counter_add(COUNTER_MESH_ACCEPTED, 1);
-	c->known = known;
-	set_socket(fd);
 	c->state = CONN_WAITING;
 	if (!limit_wait(c, WAITING_S))
 		fatalx("out of memory");
 	count();
 	conn_advance();
+}
+
+static void
+low_water(int fd, int bytes)
+{
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+}
+
+/*
+ * The first bytes are there, or the time is up. A ClientHello is far longer
+ * than a route, so that both are there whole or are worth nothing.
+ */
+static void
+on_knock(evutil_socket_t fd, short what, void *arg)
+{
+	uint8_t first[CONN_ROUTE_LEN];
+	struct conn *c = arg;
+
+	if ((what & EV_TIMEOUT) != 0) {
+		on_overdue(fd, what, c);
+		return;
+	}
+	if (recv(fd, first, sizeof(first), MSG_PEEK) != sizeof(first)) {
+		give_reason(c, "%s", "it was closed before anything came");
+		end(c);
+		return;
+	}
+	low_water(fd, 1);
+	if (first[0] == TLS_HANDSHAKE) {
+		wait_for_worker(c);
+		return;
+	}
+	if (recv(fd, first, sizeof(first), 0) == sizeof(first))
+		conns.door->routed(c, first);
+	give_reason(c, "%s",
+	    c->fd != -1 ? "its route leads nowhere" : "it is a stream");
+	end(c);
+}
+
+static void
+listen_for_knock(struct conn *c)
+{
+	struct timeval within = { conns.handshake_ms / 1000,
+		(suseconds_t)(conns.handshake_ms % 1000) * 1000 };
+
+	c->state = CONN_KNOCKING;
+	low_water(c->fd, CONN_ROUTE_LEN);
+	c->event = event_new(child_base(), c->fd, EV_READ, on_knock, c);
+	if (c->event == NULL || event_add(c->event, &within) == -1)
+		fatalx("out of memory");
+	count();
+}
+
+void
+conn_accepted(int fd, const struct address *from, bool known)
+{
+	struct conn *c = add(fd, from, EVIDENCE_SERVER, conns.door->accepts);
+
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	count_one(conns.door->accepted);
+	c->known = known;
+	set_socket(fd);
+	if (conns.door->routed != NULL)
+		listen_for_knock(c);
+	else
+		wait_for_worker(c);
 }
 
 /* It has connected, has not, or has not in time. */
@@ -562,10 +654,13 @@ on_connected(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	c->connect_us = (uint32_t)(conn_now_us() - c->start_us);
-	c->state = CONN_WAITING;
-	if (!limit_wait(c, WAITING_S))
-		fatalx("out of memory");
-	conn_advance();
+	c->connected = true;
+	if (c->user->connected != NULL)
+		c->user->connected(c);
+	if (c->fd != -1)
+		wait_for_worker(c);
+	else
+		end(c);
 }
 
 struct conn *
@@ -591,7 +686,7 @@ conn_dial(const struct address *to, unsigned int seconds, uint8_t purpose,
 	c->arg = arg;
 	c->purpose = purpose;
 	snprintf(c->peer, sizeof(c->peer), "%s", peer);
-	counter_add(COUNTER_MESH_DIALLED, 1);
+	count_one(conns.door->dialled);
 	set_socket(fd);
 	c->state = CONN_DIALLING;
 	count();
@@ -607,10 +702,16 @@ conn_dial(const struct address *to, unsigned int seconds, uint8_t purpose,
 	return c;
 }
 
-void
-conn_prepare(void (*changed)(void))
+const struct door *
+conn_door(void)
 {
-	conns.changed = changed;
+	return conns.door;
+}
+
+void
+conn_prepare(const struct door *door)
+{
+	conns.door = door;
 	conns.ended = event_new(child_base(), -1, 0, on_ended, NULL);
 	if (conns.ended == NULL)
 		fatalx("out of memory");

@@ -2,16 +2,16 @@
 /*
  * pool.h - workers that wait for a connection.
  */
-#ifndef CLAW_MESHD_POOL_H
-#define CLAW_MESHD_POOL_H
+#ifndef CLAW_DOOR_POOL_H
+#define CLAW_DOOR_POOL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/chan.h"
 
-/* ready: called when one more is idle. */
-void pool_prepare(void (*ready)(void));
+/* worker: what is started. ready: called when one more is idle. */
+void pool_prepare(enum proc worker, void (*ready)(void));
 /* How many wait when nobody needs one; at most UINT8_MAX. */
 void pool_configure(unsigned int idle);
 /* So many connections wait for one: more are started. */

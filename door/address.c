@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/netaddr.h"
-#include "meshd/address.h"
+#include "door/address.h"
 
 #define CONNECT_LAST_S 5
 #define CONNECT_NEXT_S 2

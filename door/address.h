@@ -2,8 +2,8 @@
 /*
  * address.h - where a connection comes from or goes to.
  */
-#ifndef CLAW_MESHD_ADDRESS_H
-#define CLAW_MESHD_ADDRESS_H
+#ifndef CLAW_DOOR_ADDRESS_H
+#define CLAW_DOOR_ADDRESS_H
 
 #include <sys/socket.h>
 

@@ -2,16 +2,16 @@
 /*
  * pool.c - workers that wait for a connection.
  *
- * A linkd takes longer to start than a handshake takes, so some are started
+ * A worker takes longer to start than a handshake takes, so some are started
  * ahead. One that is taken is replaced at once if another connection waits or
  * it was the last, else a moment later: a start and a handshake at a time would
  * only hold each other up. clawd may refuse (there are too many, or the node is
- * starting): then it is asked again later, and each time later. A linkd that
+ * starting): then it is asked again later, and each time later. One that
  * ends before it was used counts as a refusal.
  */
 #include "common/child.h"
 #include "common/log.h"
-#include "meshd/pool.h"
+#include "door/pool.h"
 
 #define IDLE_MAX 255
 #define STARTING_MAX 8 /* at a time; clawd's gate takes 16 */
@@ -20,6 +20,7 @@
 #define BACKOFF_MAX_MS 10000
 
 static struct {
+	enum proc worker;
 	void (*ready)(void);
 	unsigned int idle_wanted, waiting, starting;
 	struct {
@@ -62,9 +63,9 @@ on_started(struct chan *clawd, struct msg *m, void *arg)
 		return;
 	}
 	if (!msg_get_WORKER_STARTED(&m->body, &done) ||
-	    done.proc != PROC_LINKD || done.session == 0)
+	    done.proc != (uint8_t)pool.worker || done.session == 0)
 		fatalx("clawd started what it was not asked for");
-	c = child_worker(PROC_LINKD, done.session, m->fd);
+	c = child_worker(pool.worker, done.session, m->fd);
 	m->fd = -1;
 	if (c == NULL || pool.draining || pool.idles == IDLE_MAX) {
 		child_worker_end(c);
@@ -79,7 +80,7 @@ on_started(struct chan *clawd, struct msg *m, void *arg)
 static void
 start_some(void)
 {
-	struct msg_WORKER_START want = { .proc = PROC_LINKD };
+	struct msg_WORKER_START want = { .proc = (uint8_t)pool.worker };
 	struct chan *clawd = child_parent();
 
 	while (!pool.draining && pool.starting < STARTING_MAX &&
@@ -102,8 +103,9 @@ on_later(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-pool_prepare(void (*ready)(void))
+pool_prepare(enum proc worker, void (*ready)(void))
 {
+	pool.worker = worker;
 	pool.ready = ready;
 	pool.later = evtimer_new(child_base(), on_later, NULL);
 	pool.replace = evtimer_new(child_base(), on_later, NULL);

@@ -17,8 +17,7 @@
 #include "common/child.h"
 #include "common/counters.h"
 #include "common/log.h"
-#include "meshd/accept.h"
-#include "meshd/peers.h"
+#include "door/accept.h"
 
 /* Others get their turn after so many. */
 #define AT_ONCE 16
@@ -26,9 +25,8 @@
 #define PAUSE_S 1
 
 static struct {
-	const struct conn_user *user;
 	struct accept_limits limits;
-	struct event *readable; /* NULL: node.listen is empty */
+	struct event *readable; /* NULL: nothing to listen on */
 	struct event *pause;
 	bool on, ended;
 } door;
@@ -36,7 +34,8 @@ static struct {
 static void
 turn_away(int fd)
 {
-	counter_add(COUNTER_MESH_TURNED_AWAY, 1);
+	if (conn_door()->turned_away != COUNTER_MAX)
+		counter_add(conn_door()->turned_away, 1);
 	close(fd);
 }
 
@@ -52,7 +51,7 @@ take(int fd, const struct sockaddr_storage *ss, socklen_t len)
 		turn_away(fd);
 		return;
 	}
-	known = peers_expected(from.key);
+	known = conn_expected(from.key);
 	conn_count(&n, from.key);
 	waiting = known ? n.known : n.pending_in - n.known;
 	if (waiting >= door.limits.pending ||
@@ -63,7 +62,7 @@ take(int fd, const struct sockaddr_storage *ss, socklen_t len)
 		turn_away(fd);
 		return;
 	}
-	conn_accepted(fd, &from, known, door.user);
+	conn_accepted(fd, &from, known);
 }
 
 static bool
@@ -141,18 +140,17 @@ accept_configure(const struct accept_limits *limits)
 }
 
 void
-accept_prepare(const struct conn_user *user)
+accept_prepare(void)
 {
+	int fd = conn_door()->listening;
 	socklen_t len = sizeof(int);
 	int listens = 0;
 
-	door.user = user;
-	if (getsockopt(DESC_MESH_SOCKET, SOL_SOCKET, SO_ACCEPTCONN, &listens,
-		&len) == -1 ||
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == -1 ||
 	    !listens)
 		return;
-	door.readable = event_new(child_base(), DESC_MESH_SOCKET,
-	    EV_READ | EV_PERSIST, on_connection, NULL);
+	door.readable = event_new(child_base(), fd, EV_READ | EV_PERSIST,
+	    on_connection, NULL);
 	door.pause = evtimer_new(child_base(), on_pause_over, NULL);
 	if (door.readable == NULL || door.pause == NULL)
 		fatalx("out of memory");

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * file_follow.c - how a transfer goes, as sftd tells it line by line.
+ *
+ * With --json the lines are passed on as they are (claw-file(1) has their
+ * schema). On a terminal one line is drawn over and over; elsewhere only what
+ * happens is said, not how far it is.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "claw/file.h"
+#include "claw/mesh.h"
+#include "claw/out.h"
+#include "common/sftframe.h"
+#include "common/sftname.h"
+
+/* sftd says something at least every second. */
+#define SILENCE_MS 60000
+#define BAR 10
+
+struct view {
+	const struct cmd *c;
+	bool terminal;
+	bool drawn; /* a line stands there and is drawn over */
+};
+
+/* Exit statuses of claw-file(1), by the code of an error. */
+static int
+status_of(long long code)
+{
+	static const int statuses[] = {
+		[SFT_DENIED] = EX_NOPERM,
+		[SFT_TOO_LARGE] = EX_NOPERM,
+		[SFT_NO_SPACE] = EX_CANTCREAT,
+		[SFT_BAD_NAME] = EX_DATAERR,
+		[SFT_EXISTS] = EX_CANTCREAT,
+		[SFT_SOURCE_CHANGED] = EX_DATAERR,
+		[SFT_HASH_MISMATCH] = EX_DATAERR,
+		[SFT_PROTOCOL] = EX_PROTOCOL,
+		[SFT_IO] = EX_IOERR,
+		[SFT_CANCELLED] = EXIT_NEGATIVE,
+		[SFT_PAUSED] = EX_TEMPFAIL,
+		[SFT_STOPPING] = EX_TEMPFAIL,
+		[SFT_BUSY] = EX_TEMPFAIL,
+		[SFT_ATTESTATION] = EX_NOPERM,
+		[SFT_TIMEOUT] = EX_TEMPFAIL,
+		[SFT_EPOCH] = EX_TEMPFAIL,
+	};
+
+	if (code <= 0 ||
+	    code >= (long long)(sizeof(statuses) / sizeof(statuses[0])))
+		return EX_UNAVAILABLE; /* the peer was not reached */
+	return statuses[code];
+}
+
+const char *
+file_shown(const char *text, char out[FILE_SHOWN_SIZE])
+{
+	(void)sftname_show((const uint8_t *)text, strlen(text), out,
+	    FILE_SHOWN_SIZE);
+	return out;
+}
+
+const char *
+file_size_text(uint64_t bytes, char out[FILE_SIZE_TEXT])
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB",
+		"PB" };
+	double v = (double)bytes;
+	size_t u = 0;
+
+	while (v >= 999.5 && u + 1 < sizeof(units) / sizeof(units[0])) {
+		v /= 1000;
+		u++;
+	}
+	snprintf(out, FILE_SIZE_TEXT,
+	    u == 0 || v >= 99.95 ? "%.0f %s" :
+		v >= 9.995	 ? "%.1f %s" :
+				   "%.2f %s",
+	    v, units[u]);
+	return out;
+}
+
+static void
+clear(struct view *v)
+{
+	if (v->drawn)
+		fputs("\r\033[K", stdout);
+	v->drawn = false;
+}
+
+static void
+draw(struct view *v, const json_t *e)
+{
+	char durable[FILE_SIZE_TEXT], size[FILE_SIZE_TEXT],
+	    rate[FILE_SIZE_TEXT];
+	uint64_t d = (uint64_t)mesh_number(e, "durable");
+	uint64_t s = (uint64_t)mesh_number(e, "size");
+	uint64_t r = (uint64_t)mesh_number(e, "rate"), eta;
+	const char *limit = mesh_text(e, "limit");
+	unsigned int i, full = s == 0 ? BAR : (unsigned int)(d * BAR / s);
+
+	if (!v->terminal)
+		return;
+	clear(v);
+	for (i = 0; i < BAR; i++)
+		fputs(i < full ? "#" : ".", stdout);
+	printf(" %3u%%  %s of %s durable  %s/s",
+	    s == 0 ? 100 : (unsigned int)(d * 100 / s),
+	    file_size_text(d, durable), file_size_text(s, size),
+	    file_size_text(r, rate));
+	if (r > 0 && d < s) {
+		eta = (s - d) / r;
+		printf("  %llu:%02llu left", (unsigned long long)eta / 60,
+		    (unsigned long long)eta % 60);
+	}
+	if (limit[0] != '\0' && limit[0] != '?')
+		printf("  limited by the %s", limit);
+	fflush(stdout);
+	v->drawn = true;
+}
+
+/* What happened, for people. */
+static void
+say(struct view *v, const char *what, const json_t *e)
+{
+	char a[FILE_SIZE_TEXT], shown[FILE_SHOWN_SIZE];
+
+	clear(v);
+	if (strcmp(what, "attested") == 0)
+		printf("%s at %s is attested, registry at update %lld\n",
+		    mesh_text(e, "peer"), mesh_text(e, "address"),
+		    mesh_number(e, "seq"));
+	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "resumed"))
+		printf("resumes transfer %s: %s are there already\n",
+		    mesh_text(e, "id"),
+		    file_size_text((uint64_t)mesh_number(e, "have"), a));
+	else if (strcmp(what, "accepted") == 0)
+		printf("transfer %s\n", mesh_text(e, "id"));
+	else if (strcmp(what, "dry-run") == 0)
+		printf("it would be taken\n");
+	else if (strcmp(what, "again") == 0)
+		printf("chunk %lld is sent again: %s\n",
+		    mesh_number(e, "chunk"),
+		    file_shown(mesh_text(e, "text"), shown));
+	else if (strcmp(what, "receipt") == 0)
+		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
+		    (double)mesh_number(e, "ms") / 1000, mesh_text(e, "blake3"),
+		    mesh_text(e, "id"), mesh_text(e, "peer"));
+}
+
+/* One line: whether it was the last, with the exit status. */
+static bool
+take(struct view *v, const json_t *e, int *status)
+{
+	const char *what = mesh_text(e, "event");
+	bool error = strcmp(what, "error") == 0;
+	char shown[FILE_SHOWN_SIZE];
+
+	if (v->c->json) {
+		(void)json_dumpf(e, stdout, JSON_COMPACT);
+		putchar('\n');
+		fflush(stdout);
+	} else if (strcmp(what, "progress") == 0)
+		draw(v, e);
+	else if (!error)
+		say(v, what, e);
+	if (error) {
+		*status = status_of(mesh_number(e, "code"));
+		clear(v);
+		if (!v->c->json)
+			(void)out_error(v->c, stderr, *status, "TransferError",
+			    "%s", file_shown(mesh_text(e, "text"), shown));
+		return true;
+	}
+	if (strcmp(what, "receipt") != 0 && strcmp(what, "detached") != 0 &&
+	    strcmp(what, "dry-run") != 0)
+		return false;
+	*status = EX_OK;
+	return true;
+}
+
+int
+file_follow(const struct cmd *c, struct api *api)
+{
+	struct view v = { .c = c,
+		.terminal = !c->json && isatty(STDOUT_FILENO) == 1 };
+	struct api_error e;
+	int status = EX_OK;
+	json_t *event;
+	bool over = false;
+
+	while (!over) {
+		event = api_next(api, SILENCE_MS, &e);
+		if (event == NULL) {
+			clear(&v);
+			snprintf(e.text, sizeof(e.text), "%s",
+			    "sftd says no more: the transfer has stopped and "
+			    "goes on when the same command is given again");
+			e.status = EX_TEMPFAIL;
+			return api_report(c, &e);
+		}
+		over = take(&v, event, &status);
+		json_decref(event);
+	}
+	return out_finish(status);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * files.c - file transfers: begun, shown, paused, cancelled, their receipts.
+ *
+ * file.send is answered with the transfer's number, and then the connection is
+ * no longer ours: sftd has it, takes the source's descriptor from it and tells
+ * there how it goes. Not a byte of a file comes by here.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/log.h"
+#include "common/regupdate.h"
+#include "controld/methods.h"
+#include "controld/pass.h"
+
+#define FILES_MAX 4096 /* in a list */
+
+enum order { ORDER_PAUSE = 1, ORDER_RESUME, ORDER_CANCEL };
+
+/* file.send */
+
+static void
+on_taken(struct chan *sftd, struct msg *m, void *arg)
+{
+	struct msg_FILE_CLIENT client;
+	struct msg_FILE_TAKEN taken;
+	struct request *r = arg;
+	int fd;
+
+	if (!pass_good(r, m, "sftd"))
+		return;
+	if (!msg_get_FILE_TAKEN(&m->body, &taken))
+		fatalx("malformed FILE_TAKEN");
+	/* Nobody to bring the source: sftd gives up waiting for it. */
+	fd = client_hand_over(r,
+	    json_pack("{s:I}", "transfer", (json_int_t)taken.transfer));
+	if (fd == -1)
+		return;
+	client.transfer = taken.transfer;
+	(void)chan_send_FILE_CLIENT(sftd, 0, fd, &client);
+	close(fd);
+}
+
+static uint8_t
+log2_of(uint64_t size)
+{
+	uint8_t n = 0;
+
+	while (n < 63 && (UINT64_C(1) << n) < size)
+		n++;
+	return (UINT64_C(1) << n) == size ? n : 0;
+}
+
+static bool
+take_chunk_size(struct request *r, struct msg_FILE_SEND *want)
+{
+	uint64_t size = rpc_number(&r->rpc, "chunk_size", 0);
+
+	if (size == 0)
+		return true;
+	want->chunk_log2 = log2_of(size);
+	if (want->chunk_log2 >= 20 && want->chunk_log2 <= 25)
+		return true;
+	pass_fail(r, RPC_INVALID_PARAMS,
+	    "chunk_size: 1, 2, 4, 8, 16 or 32 MiB");
+	return false;
+}
+
+static void
+on_send_recorded(struct chan *c, struct msg *m, void *arg)
+{
+	struct request *r = arg;
+	struct msg_FILE_SEND want = { 0 };
+	const char *name;
+	uint32_t id;
+
+	(void)c;
+	if (!pass_good(r, m, "auditd"))
+		return;
+	name = rpc_text(&r->rpc, "name");
+	if (!take_chunk_size(r, &want))
+		return;
+	snprintf(want.peer, sizeof(want.peer), "%s", rpc_text(&r->rpc, "peer"));
+	want.name = (const uint8_t *)name;
+	want.name_len = (uint16_t)strlen(name);
+	want.streams = (uint8_t)rpc_number(&r->rpc, "streams", 0);
+	want.rate = (uint64_t)rpc_number(&r->rpc, "rate", 0);
+	want.replace = rpc_flag(&r->rpc, "replace", false);
+	want.detach = rpc_flag(&r->rpc, "detach", false);
+	want.dry = rpc_flag(&r->rpc, "dry_run", false);
+	id = pass_ask(r, PROC_SFTD, MSG_FILE_SEND, on_taken, r);
+	if (id != 0)
+		(void)chan_send_FILE_SEND(child_peer(PROC_SFTD), id, -1, &want);
+}
+
+void
+files_send(struct request *r)
+{
+	static struct auditrec rec;
+
+	if (!regupdate_name_ok(rpc_text(&r->rpc, "peer"))) {
+		pass_fail(r, RPC_INVALID_PARAMS,
+		    "peer: no node can be called that");
+		return;
+	}
+	pass_order(r, &rec);
+	auditrec_text(&rec, AUDIT_ATTR_PEER, rpc_text(&r->rpc, "peer"));
+	auditrec_text(&rec, AUDIT_ATTR_FILE, rpc_text(&r->rpc, "name"));
+	(void)pass_record(r, &rec, on_send_recorded, r);
+}
+
+/* file.list, asked for one by one. They come and go meanwhile. */
+
+/* Of enum transfer_state in sftd/transfer.h, in its order. */
+static const char *const states[] = { "unknown", "waiting", "connecting", "offered",
+	"moving", "finishing", "paused", "done", "failed", "refused",
+	"cancelled" };
+
+struct files {
+	struct request *request;
+	json_t *list;
+	struct msg_FILE_SHOW want;
+};
+
+static void
+hex_of(const uint8_t *bytes, size_t len, char *out)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static json_t *
+file_json(const struct msg_FILE *f)
+{
+	static const uint8_t none[32];
+	char id[2 * sizeof(f->id) + 1], root[2 * sizeof(f->root) + 1];
+
+	hex_of(f->id, sizeof(f->id), id);
+	hex_of(f->root, sizeof(f->root), root);
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, "
+			 "s:o, s:s}",
+	    "id", id, "direction", f->receives != 0 ? "in" : "out", "state",
+	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
+							    "unknown",
+	    "peer", f->peer, "name", pass_text(f->name, f->name_len), "size",
+	    (json_int_t)f->size, "durable", (json_int_t)f->durable, "resent",
+	    (json_int_t)f->resent, "started_ms", (json_int_t)f->started_ms,
+	    "ended_ms", (json_int_t)f->ended_ms, "blake3",
+	    memcmp(f->root, none, sizeof(none)) == 0 ? json_null() :
+						       json_string(root),
+	    "text", f->text);
+}
+
+static void
+finish(struct files *l)
+{
+	pass_answer(l->request, json_pack("{s:O}", "transfers", l->list));
+	json_decref(l->list);
+	free(l);
+}
+
+static void
+on_file(struct chan *c, struct msg *m, void *arg)
+{
+	struct files *l = arg;
+	struct msg_FILE f;
+	uint32_t id;
+
+	if (!pass_good(l->request, m, "sftd")) {
+		json_decref(l->list);
+		free(l);
+		return;
+	}
+	if (!msg_get_FILE(&m->body, &f))
+		fatalx("malformed FILE");
+	if (l->want.index < f.count)
+		(void)json_array_append_new(l->list, file_json(&f));
+	if (++l->want.index >= f.count || l->want.index >= FILES_MAX) {
+		finish(l);
+		return;
+	}
+	id = chan_ask(c, MSG_FILE_SHOW, on_file, l);
+	if (id == 0)
+		finish(l);
+	else
+		(void)chan_send_FILE_SHOW(c, id, -1, &l->want);
+}
+
+void
+files_list(struct request *r)
+{
+	struct files *l = calloc(1, sizeof(*l));
+	uint32_t id;
+
+	if (l == NULL || (l->list = json_array()) == NULL) {
+		free(l);
+		pass_unavailable(r, "out of memory");
+		return;
+	}
+	l->request = r;
+	id = pass_ask(r, PROC_SFTD, MSG_FILE_SHOW, on_file, l);
+	if (id == 0) {
+		json_decref(l->list);
+		free(l);
+		return;
+	}
+	(void)chan_send_FILE_SHOW(child_peer(PROC_SFTD), id, -1, &l->want);
+}
+
+/* file.pause, file.resume, file.cancel */
+
+static void
+on_order_done(struct chan *c, struct msg *m, void *arg)
+{
+	struct request *r = arg;
+
+	(void)c;
+	if (pass_good(r, m, "sftd"))
+		pass_answer(r, json_pack("{s:b}", "done", 1));
+}
+
+static void
+on_order_recorded(struct chan *c, struct msg *m, void *arg)
+{
+	struct request *r = arg;
+	struct msg_FILE_ORDER want;
+	uint32_t id;
+
+	(void)c;
+	if (!pass_good(r, m, "auditd"))
+		return;
+	pass_bytes(rpc_text(&r->rpc, "id"), want.id, sizeof(want.id));
+	want.order = r->rpc.method == RPC_FILE_PAUSE ? ORDER_PAUSE :
+	    r->rpc.method == RPC_FILE_RESUME	     ? ORDER_RESUME :
+						       ORDER_CANCEL;
+	id = pass_ask(r, PROC_SFTD, MSG_FILE_ORDER, on_order_done, r);
+	if (id != 0)
+		(void)chan_send_FILE_ORDER(child_peer(PROC_SFTD), id, -1,
+		    &want);
+}
+
+void
+files_order(struct request *r)
+{
+	static struct auditrec rec;
+	uint8_t id[16];
+
+	pass_bytes(rpc_text(&r->rpc, "id"), id, sizeof(id));
+	pass_order(r, &rec);
+	auditrec_bytes(&rec, AUDIT_ATTR_TRANSFER, id, sizeof(id));
+	(void)pass_record(r, &rec, on_order_recorded, r);
+}
+
+/* file.receipt */
+
+static void
+on_receipt(struct chan *c, struct msg *m, void *arg)
+{
+	struct request *r = arg;
+	struct msg_FILE_RECEIPT_IS is;
+
+	(void)c;
+	if (!pass_good(r, m, "sftd"))
+		return;
+	if (!msg_get_FILE_RECEIPT_IS(&m->body, &is))
+		fatalx("malformed FILE_RECEIPT_IS");
+	pass_answer(r,
+	    json_pack("{s:o}", "receipt",
+		json_loadb((const char *)is.receipt, is.receipt_len,
+		    JSON_REJECT_DUPLICATES, NULL)));
+}
+
+void
+files_receipt(struct request *r)
+{
+	struct msg_FILE_RECEIPT want;
+	uint32_t id;
+
+	pass_bytes(rpc_text(&r->rpc, "id"), want.id, sizeof(want.id));
+	id = pass_ask(r, PROC_SFTD, MSG_FILE_RECEIPT, on_receipt, r);
+	if (id != 0)
+		(void)chan_send_FILE_RECEIPT(child_peer(PROC_SFTD), id, -1,
+		    &want);
+}

@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * incoming.c - files that peers send.
+ *
+ * A worker says what its peer offers; whether it is taken, where it goes and
+ * what it is called is decided here, by what attestd says of the peer. The
+ * worker gets two open files and knows no name. When it says that all is there
+ * the size, the seal and, if so configured, the file itself are looked at;
+ * then commit.c, keyd's receipt, and the outcome in the log.
+ */
+#include <sys/random.h>
+
+#include <openssl/crypto.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/evidence.h"
+#include "common/log.h"
+#include "common/receipt.h"
+#include "sftd/commit.h"
+#include "sftd/incoming.h"
+#include "sftd/policy.h"
+#include "sftd/rehash.h"
+#include "sftd/store.h"
+
+#define SECOND UINT64_C(1000000)
+/* A worker that moves nothing: longer than it waits for its peer itself. */
+#define STALL_US (180 * SECOND)
+/* One that first reads again what there is. */
+#define FIRST_US (3600 * SECOND)
+/* What is not complete, and what a sender may still ask a receipt for. */
+#define KEPT_MS (UINT64_C(7) * 86400 * 1000)
+#define DONE_MS (UINT64_C(86400) * 1000)
+#define PARTIALS_MAX 64 /* of one peer */
+#define DONE_MAX 1024
+
+static bool ending;
+
+/* --- what there is ---------------------------------------------------------
+ */
+
+static void
+remove_partial(const struct transfer *t)
+{
+	int r = partial_remove(t->what.id);
+
+	if (r != 0)
+		log_warnx("a partial file could not be removed: %s",
+		    strerror(-r));
+}
+
+/* A run before was ended within the finish: it goes on from where it was. */
+static void
+finish_again(struct transfer *t, struct finish *f)
+{
+	int r = commit_place(&t->what);
+
+	if (r == 0)
+		f->placed = true;
+	else {
+		log_warnx("a file of %s could not be given its name: %s",
+		    t->what.peer, strerror(-r));
+		(void)commit_undo(&t->what);
+	}
+}
+
+static void
+load(const struct partial *p)
+{
+	struct transfer *t = transfer_new(true, p->peer);
+	uint8_t receipt[SFT_RECEIPT_MAX];
+	struct finish f = { .placed = false };
+
+	t->what = *p;
+	t->started_ms = p->since_ms;
+	t->ended_ms = partial_touched(p) * 1000;
+	transfer_set(t, TRANSFER_PAUSED);
+	if (commit_state(p, &f) == 0 && !f.placed)
+		finish_again(t, &f);
+	t->placed = f.placed;
+	if (!t->placed) {
+		transfer_why(t, SFT_STOPPING, false, "this node was stopped");
+		return;
+	}
+	memcpy(t->root, f.root, sizeof(t->root));
+	t->durable = t->what.offer.size;
+	if (commit_answer(p, receipt, sizeof(receipt)) > 0) {
+		t->has_receipt = true;
+		t->state = TRANSFER_DONE;
+	} else
+		transfer_why(t, SFT_STOPPING, false,
+		    "it is there; its sender has no receipt yet");
+}
+
+void
+incoming_load(void)
+{
+	ending = false;
+	partial_load(load);
+}
+
+/* The oldest gives way. */
+static void
+make_way(const char *peer)
+{
+	struct transfer *t, *oldest = NULL;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(t, transfer_all(), entry) {
+		if (!t->receives || t->state != TRANSFER_PAUSED ||
+		    t->conn != NULL || strcmp(t->what.peer, peer) != 0)
+			continue;
+		n++;
+		if (oldest == NULL || t->ended_ms < oldest->ended_ms)
+			oldest = t;
+	}
+	if (n < PARTIALS_MAX)
+		return;
+	log_info("the oldest of %u incomplete files of %s is given up", n,
+	    peer);
+	remove_partial(oldest);
+	transfer_free(oldest);
+}
+
+/* --- an offer --------------------------------------------------------------
+ */
+
+static void
+refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
+{
+	struct msg request = { .id = ask };
+
+	chan_refuse(c->worker, &request, code, event_retryable(code), "%s",
+	    text);
+}
+
+/* No: the worker tells the peer, and ends. */
+static void
+deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text)
+{
+	struct transfer *t = transfer_new(true, c->peer);
+
+	t->what.offer = what->offer;
+	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
+	transfer_why(t, code, false, "%s", text);
+	t->conn = c;
+	record_denied(t);
+	t->conn = NULL;
+	transfer_end(t, TRANSFER_REFUSED);
+	refuse(c, ask, code, text);
+}
+
+/* What no worker can have read: NULL, or what it is. */
+static const char *
+read_offer(const struct conn *c, const struct msg_XFER_OFFERED *m,
+    struct partial *p)
+{
+	struct sft_offer *o = &p->offer;
+
+	memset(p, 0, sizeof(*p));
+	if (m->name_len == 0 || m->mtime_ns > INT64_MAX || m->mode > 0777 ||
+	    m->chunk_log2 < SFT_CHUNK_LOG2_MIN ||
+	    m->chunk_log2 > SFT_CHUNK_LOG2_MAX || m->streams == 0 ||
+	    m->streams > SFT_STREAMS_MAX || m->replace > 1 || m->dry > 1 ||
+	    m->epoch >= SFT_EPOCH_MAX || !sft_size_ok(m->size, m->chunk_log2))
+		return "an offer that is none";
+	snprintf(p->peer, sizeof(p->peer), "%s", c->peer);
+	o->size = m->size;
+	o->mtime_ns = m->mtime_ns;
+	o->mode = m->mode;
+	o->chunk_log2 = m->chunk_log2;
+	o->streams = m->streams;
+	o->replace = m->replace != 0;
+	o->dry = m->dry != 0;
+	o->epoch = m->epoch;
+	memcpy(o->name, m->name, m->name_len);
+	o->name_len = m->name_len;
+	sft_offer_digest(o, c->peer, sftd_config.node, p->digest);
+	return memcmp(p->digest, m->offer, 32) == 0 ?
+	    NULL :
+	    "the digest of another offer";
+}
+
+static bool
+make_routes(struct transfer *t)
+{
+	unsigned int i;
+
+	for (i = 0; i < t->what.offer.streams; i++)
+		do
+			if (getrandom(t->route[i], SFT_ROUTE_LEN, 0) !=
+			    SFT_ROUTE_LEN)
+				return false;
+		while (!sft_route_ok(t->route[i]));
+	t->routes = (uint8_t)((1u << t->what.offer.streams) - 1);
+	return true;
+}
+
+/* The files, for the worker. */
+static int
+hand_over(struct transfer *t)
+{
+	struct msg_XFER_JOURNAL journal_is = { 0 };
+	struct msg_XFER_TAKE take = { .epoch = t->what.epoch,
+		.streams = t->what.offer.streams };
+	struct finish f;
+	int file = -1, journal, r;
+
+	if (t->placed) {
+		if ((r = commit_state(&t->what, &f)) != 0)
+			return r;
+		if ((file = commit_placed(&t->what, &f)) < 0)
+			return file;
+	}
+	r = partial_files(&t->what, sftd_config.node, &file, &journal);
+	if (r != 0)
+		return r;
+	memcpy(take.id, t->what.id, sizeof(take.id));
+	take.routes = t->route[0];
+	take.routes_len = (uint16_t)(t->what.offer.streams * SFT_ROUTE_LEN);
+	(void)chan_send_XFER_JOURNAL(t->conn->worker, 0, journal, &journal_is);
+	(void)chan_send_XFER_TAKE(t->conn->worker, t->ask, file, &take);
+	t->ask = 0;
+	close(journal);
+	close(file);
+	return 0;
+}
+
+/* It will not be taken after all. */
+static void
+give_up(struct transfer *t, uint8_t code, const char *text)
+{
+	transfer_why(t, code, false, "%s", text);
+	record_denied(t);
+	refuse(t->conn, t->ask, code, text);
+	t->ask = 0;
+}
+
+static void
+on_intent(struct transfer *t, bool ok, const char *why)
+{
+	static const uint8_t none[SFT_ID_LEN];
+	struct policy_verdict v;
+	bool is_new = memcmp(t->what.id, none, SFT_ID_LEN) == 0;
+	int r;
+
+	if (t->conn == NULL || t->conn->state != CONN_UP)
+		return; /* down() does the rest */
+	if (!ok) {
+		log_warnx("a file of %s is not taken: %s", t->what.peer, why);
+		give_up(t, SFT_STOPPING,
+		    "it could not be recorded, so it is not taken");
+		return;
+	}
+	r = is_new ? partial_make(&t->what, sftd_config.node) :
+		     partial_again(&t->what, t->what.offer.epoch);
+	if (r == 0 && !make_routes(t))
+		r = -EIO;
+	if (r == 0)
+		r = hand_over(t);
+	if (r != 0) {
+		policy_error(r, &v);
+		give_up(t, v.code, v.text);
+		return;
+	}
+	if (!is_new)
+		counter_add(COUNTER_SFT_RESUMED, 1);
+	transfer_set(t, TRANSFER_MOVING);
+}
+
+static void
+take(struct conn *c, struct transfer *t, const struct partial *what,
+    uint32_t ask)
+{
+	if (t == NULL) {
+		make_way(c->peer);
+		t = transfer_new(true, c->peer);
+		t->what = *what;
+	} else {
+		t->what.offer.epoch = what->offer.epoch;
+		t->what.offer.streams = what->offer.streams;
+	}
+	transfer_begin(t);
+	t->started_ms = transfer_wall_ms();
+	t->conn = c;
+	t->ask = ask;
+	transfer_set(t, TRANSFER_OFFERED);
+	record_intent(t, on_intent);
+}
+
+/* A file that was delivered and is still there: only a receipt is missing. */
+static bool
+still_there(const struct transfer *t)
+{
+	struct finish f;
+	int fd;
+
+	if (commit_state(&t->what, &f) != 0)
+		return false;
+	if ((fd = commit_placed(&t->what, &f)) < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static void
+judge(struct conn *c, struct transfer *t, const struct partial *p, uint32_t ask)
+{
+	struct policy policy = { sftd_config.max_bytes,
+		sftd_config.max_transfers };
+	struct policy_case is = { .peer = c->peer,
+		.theirs = c->capabilities,
+		.ours = c->own,
+		.offer = &p->offer,
+		.under_way = transfer_count(),
+		.resumes = t != NULL,
+		.room = store_room() };
+	struct policy_verdict v;
+
+	if (t == NULL || !t->placed)
+		is.there =
+		    commit_there(c->peer, p->offer.name, p->offer.name_len);
+	policy_judge(&policy, &is, &v);
+	if (v.code != 0)
+		deny(c, p, ask, v.code, v.text);
+	else if (p->offer.dry)
+		/* Only asked for: the answer is a no without a fault. */
+		refuse(c, ask, SFT_CANCELLED,
+		    t == NULL	  ? "it would be taken" :
+			t->placed ? "it is there already" :
+				    "it would be taken; part of it is "
+				    "there");
+	else
+		take(c, t, p, ask);
+}
+
+void
+incoming_on_offered(struct chan *worker, struct msg *m)
+{
+	struct conn *c = conn_with(worker);
+	struct msg_XFER_OFFERED offered;
+	struct transfer *t;
+	struct partial p;
+	const char *wrong;
+
+	if (!msg_get_XFER_OFFERED(&m->body, &offered))
+		fatalx("malformed XFER_OFFERED");
+	if (c != NULL && c->state == CONN_CLOSING) {
+		refuse(c, m->id, SFT_STOPPING, "it is to end");
+		return;
+	}
+	if (c == NULL || c->state != CONN_UP || c->role != EVIDENCE_SERVER ||
+	    c->offered) {
+		child_violation(worker, m, "an offer out of turn");
+		return;
+	}
+	if ((wrong = read_offer(c, &offered, &p)) != NULL) {
+		child_violation(worker, m, wrong);
+		return;
+	}
+	c->offered = true;
+	t = transfer_offer(true, c->peer, p.digest);
+	/* What was delivered and is gone by now comes anew. */
+	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+		remove_partial(t);
+		transfer_free(t);
+		t = NULL;
+	}
+	if (ending)
+		refuse(c, m->id, SFT_STOPPING, "this node stops");
+	else if (t != NULL && t->conn != NULL) {
+		/* Its sender has lost that connection, or will now. */
+		refuse(c, m->id, SFT_BUSY,
+		    "an attempt before this one is just ending");
+		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
+	} else if (t != NULL && t->held)
+		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
+	else
+		judge(c, t, &p, m->id);
+}
+
+/* --- data streams ----------------------------------------------------------
+ */
+
+void
+incoming_routed(struct conn *c, const uint8_t route[CONN_ROUTE_LEN])
+{
+	struct msg_XFER_STREAM stream;
+	struct transfer *t;
+	uint8_t i;
+
+	TAILQ_FOREACH(t, transfer_all(), entry) {
+		if (!t->receives || t->routes == 0 || t->conn == NULL ||
+		    t->conn->state != CONN_UP || t->conn->worker == NULL)
+			continue;
+		for (i = 0; i < SFT_STREAMS_MAX; i++) {
+			if ((t->routes & 1u << i) == 0 ||
+			    CRYPTO_memcmp(t->route[i], route, SFT_ROUTE_LEN) !=
+				0)
+				continue;
+			t->routes &= (uint8_t) ~(1u << i);
+			stream.index = i;
+			(void)chan_send_XFER_STREAM(t->conn->worker, 0, c->fd,
+			    &stream);
+			close(c->fd);
+			c->fd = -1;
+			return;
+		}
+	}
+}
+
+/* --- the finish ------------------------------------------------------------
+ */
+
+/* Not committed, or without a receipt; the worker tells the peer, and ends. */
+static void
+not_finished(struct transfer *t, uint8_t code, const char *text)
+{
+	log_warnx("a file of %s is not finished: %s", t->what.peer, text);
+	transfer_why(t, code, false, "%s", text);
+	if (t->conn != NULL && t->conn->state == CONN_UP && t->ask != 0)
+		refuse(t->conn, t->ask, code, text);
+	t->ask = 0;
+}
+
+static void
+answer(struct transfer *t, const uint8_t *receipt, size_t len)
+{
+	struct msg_XFER_COMMITTED done = { .receipt_len = (uint16_t)len };
+
+	done.receipt = receipt;
+	t->has_receipt = true;
+	t->durable = t->what.offer.size;
+	(void)chan_send_XFER_COMMITTED(t->conn->worker, t->ask, -1, &done);
+	t->ask = 0;
+	transfer_end(t, TRANSFER_DONE);
+}
+
+static void
+on_receipted(struct chan *keyd, struct msg *m, void *arg)
+{
+	struct conn *c = conn_of((uint32_t)(uintptr_t)arg);
+	struct transfer *t = transfer_of(c);
+	struct msg_RECEIPTED done;
+	struct receipt parsed;
+	struct policy_verdict v;
+	int r;
+
+	(void)keyd;
+	if (t == NULL || !t->receives || t->state != TRANSFER_FINISHING ||
+	    c->state != CONN_UP || t->ask == 0)
+		return;
+	if (m == NULL || m->type == MSG_REFUSED) {
+		not_finished(t, SFT_IO, "keyd has signed no receipt for it");
+		return;
+	}
+	if (!msg_get_RECEIPTED(&m->body, &done) ||
+	    receipt_parse(done.receipt, done.receipt_len, &parsed) != 0)
+		fatalx("malformed RECEIPTED");
+	r = commit_receipt(&t->what, done.receipt, done.receipt_len);
+	if (r != 0) {
+		policy_error(r, &v);
+		not_finished(t, SFT_IO, "its receipt could not be kept");
+		return;
+	}
+	answer(t, done.receipt, done.receipt_len);
+}
+
+/* One that was made before, if it is of what was sealed now. */
+static bool
+answer_again(struct transfer *t)
+{
+	uint8_t bytes[SFT_RECEIPT_MAX];
+	struct receipt_seal seal;
+	struct receipt r;
+	ssize_t n;
+
+	n = commit_answer(&t->what, bytes, sizeof(bytes));
+	if (n <= 0 || receipt_parse(bytes, (size_t)n, &r) != 0 ||
+	    receipt_seal_parse(t->seal, t->seal_len, &seal) != 0 ||
+	    memcmp(r.seal.root, seal.root, 32) != 0 ||
+	    memcmp(r.seal.sender.key, seal.sender.key, 32) != 0)
+		return false;
+	answer(t, bytes, (size_t)n);
+	return true;
+}
+
+static void
+finish(struct transfer *t)
+{
+	struct chan *keyd = child_peer(PROC_KEYD);
+	struct msg_RECEIPT ask = { .session = t->conn->session };
+	struct policy_verdict v;
+	int r;
+
+	r = commit_begin(&t->what, t->root);
+	/* What the disk did not keep nobody knows: all of it is sent anew. */
+	if (r == -EIO && !t->placed)
+		t->lost = true;
+	if (r == 0 && (r = commit_place(&t->what)) != 0)
+		(void)commit_undo(&t->what);
+	if (r != 0) {
+		policy_error(r, &v);
+		not_finished(t, v.code, v.text);
+		return;
+	}
+	t->placed = true;
+	if (answer_again(t))
+		return;
+	if (keyd == NULL) {
+		not_finished(t, SFT_STOPPING, "keyd is away");
+		return;
+	}
+	ask.seal = t->seal;
+	ask.seal_len = t->seal_len;
+	(void)chan_send_RECEIPT(keyd,
+	    chan_ask(keyd, MSG_RECEIPT, on_receipted,
+		(void *)(uintptr_t)t->conn->session),
+	    -1, &ask);
+}
+
+static void
+on_rehashed(void *arg, int error, const uint8_t root[32])
+{
+	struct transfer *t = arg;
+
+	t->rehash = NULL;
+	if (t->conn == NULL || t->conn->state != CONN_UP)
+		return;
+	if (error != 0 || memcmp(root, t->root, 32) != 0) {
+		t->lost = true;
+		not_finished(t, SFT_HASH_MISMATCH,
+		    error != 0 ? "it could not be read again" :
+				 "what the disk gives is not what came");
+		return;
+	}
+	finish(t);
+}
+
+static bool
+read_again(struct transfer *t)
+{
+	int dir, fd;
+
+	if ((dir = partial_dir(&t->what)) < 0)
+		return false;
+	fd = openat(dir, "partial", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	close(dir);
+	if (fd == -1)
+		return false;
+	if (fsync(fd) == 0)
+		t->rehash = rehash_new(fd, t->what.offer.size, on_rehashed, t);
+	close(fd);
+	return t->rehash != NULL;
+}
+
+/* NULL, or why the seal proves nothing. */
+static const char *
+judge_seal(const struct transfer *t, const struct msg_XFER_COMPLETE *m)
+{
+	struct receipt_seal seal;
+
+	if (receipt_seal_parse(m->seal, m->seal_len, &seal) != 0)
+		return "the seal is none";
+	if (receipt_seal_differs(&seal, t->what.id, t->what.digest, m->root,
+		m->size, t->what.peer, sftd_config.node) != NULL)
+		return "the seal is of something else";
+	if (receipt_seal_verify(&seal, t->conn->key) != 0)
+		return "the seal is not signed by the peer's key";
+	return NULL;
+}
+
+void
+incoming_on_complete(struct chan *worker, struct msg *m)
+{
+	struct conn *c = conn_with(worker);
+	struct transfer *t = transfer_of(c);
+	struct msg_XFER_COMPLETE all;
+	const char *why;
+
+	if (!msg_get_XFER_COMPLETE(&m->body, &all))
+		fatalx("malformed XFER_COMPLETE");
+	if (c != NULL && c->state == CONN_CLOSING) {
+		refuse(c, m->id, SFT_STOPPING, "it is to end");
+		return;
+	}
+	if (t == NULL || !t->receives || t->state != TRANSFER_MOVING ||
+	    all.size != t->what.offer.size || all.seal_len > SFT_SEAL_MAX ||
+	    (t->placed && memcmp(all.root, t->root, 32) != 0)) {
+		child_violation(worker, m, "nothing that could be complete");
+		return;
+	}
+	transfer_set(t, TRANSFER_FINISHING);
+	t->ask = m->id;
+	t->routes = 0;
+	if ((why = judge_seal(t, &all)) != NULL) {
+		not_finished(t, SFT_PROTOCOL, why);
+		return;
+	}
+	memcpy(t->root, all.root, sizeof(t->root));
+	memcpy(t->seal, all.seal, all.seal_len);
+	t->seal_len = all.seal_len;
+	if (sftd_config.verify != 0 && !t->placed) {
+		if (!read_again(t))
+			not_finished(t, SFT_IO, "it cannot be read again");
+		return;
+	}
+	finish(t);
+}
+
+/* --- up and down -----------------------------------------------------------
+ */
+
+static void
+in_up(struct conn *c)
+{
+	if (c->purpose != EVIDENCE_SFT)
+		conn_close(c, "it is for no transfer");
+}
+
+/* What is worth nothing any more is not kept. */
+static bool
+is_lost(const struct transfer *t)
+{
+	return !t->placed &&
+	    (t->lost || t->code == SFT_CANCELLED ||
+		(t->by_peer && t->code == SFT_SOURCE_CHANGED));
+}
+
+static void
+in_down(struct conn *c)
+{
+	static const uint8_t none[SFT_ID_LEN];
+	struct transfer *t = transfer_of(c);
+
+	if (t == NULL)
+		return;
+	t->conn = NULL;
+	t->ask = 0;
+	t->routes = 0;
+	rehash_free(t->rehash);
+	t->rehash = NULL;
+	if (transfer_ended(t))
+		return;
+	transfer_why(t, SFT_IO, false, "%s", c->reason);
+	if (memcmp(t->what.id, none, SFT_ID_LEN) == 0)
+		transfer_end(t, TRANSFER_REFUSED); /* it was never begun */
+	else if (is_lost(t)) {
+		remove_partial(t);
+		transfer_end(t,
+		    t->code == SFT_CANCELLED ? TRANSFER_CANCELLED :
+					       TRANSFER_FAILED);
+	} else if (t->has_receipt) {
+		/* It was asked for its receipt again, to the end or not. */
+		record_forget(t);
+		record_outcome(t, TRANSFER_PAUSED);
+		transfer_set(t, TRANSFER_DONE);
+		t->ended_ms = transfer_wall_ms();
+	} else
+		transfer_end(t, TRANSFER_PAUSED);
+}
+
+const struct conn_user incoming_user = { NULL, in_up, in_down };
+
+bool
+incoming_pause(struct transfer *t)
+{
+	if (transfer_ended(t) || t->placed || t->held)
+		return false;
+	t->held = true;
+	transfer_stop(t, SFT_PAUSED, "the receiver has paused it");
+	return true;
+}
+
+bool
+incoming_resume(struct transfer *t)
+{
+	if (!t->held)
+		return false;
+	t->held = false; /* its sender comes again, by and by */
+	return true;
+}
+
+bool
+incoming_cancel(struct transfer *t)
+{
+	if (transfer_ended(t) || t->placed || t->state == TRANSFER_FINISHING)
+		return false;
+	t->code = 0;
+	transfer_stop(t, SFT_CANCELLED, "the receiver has cancelled it");
+	if (t->conn != NULL)
+		return true;
+	remove_partial(t);
+	transfer_end(t, TRANSFER_CANCELLED);
+	return true;
+}
+
+void
+incoming_end(void)
+{
+	struct transfer *t;
+
+	ending = true;
+	TAILQ_FOREACH(t, transfer_all(), entry)
+		if (t->receives && t->conn != NULL)
+			transfer_stop(t, SFT_STOPPING, "this node stops");
+}
+
+/* --- time ------------------------------------------------------------------
+ */
+
+static unsigned int
+count_done(void)
+{
+	const struct transfer *t;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(t, transfer_all(), entry)
+		n += t->receives && t->state == TRANSFER_DONE ? 1 : 0;
+	return n;
+}
+
+static void
+sweep(struct transfer *t)
+{
+	uint64_t now = transfer_wall_ms();
+	uint64_t age = now > t->ended_ms ? now - t->ended_ms : 0;
+
+	if (t->state == TRANSFER_PAUSED ?
+		age <= KEPT_MS :
+		age <= DONE_MS && count_done() <= DONE_MAX)
+		return;
+	if (t->state == TRANSFER_PAUSED)
+		log_info("an incomplete file of %s is given up: nobody came "
+			 "back to it",
+		    t->what.peer);
+	remove_partial(t);
+	transfer_free(t);
+}
+
+void
+incoming_tick(struct transfer *t, uint64_t now)
+{
+	uint64_t still = now - t->alive_us;
+
+	if (t->conn == NULL) {
+		if (t->state == TRANSFER_PAUSED || t->state == TRANSFER_DONE)
+			sweep(t);
+		return;
+	}
+	if (transfer_active(t) && t->rehash == NULL &&
+	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
+		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * partial.h - a file that is not complete: incoming/<id>/.
+ *
+ *	offer		what the peer offered, and the epoch: of our making
+ *	partial		the file; a worker writes it
+ *	journal		which chunks are durable; a worker writes it
+ *	finish		what is to be done or was done at the end: commit.h
+ *	receipt		what was answered
+ *
+ * A folder counts once its offer is there; what else a crash left is swept.
+ */
+#ifndef CLAW_SFTD_PARTIAL_H
+#define CLAW_SFTD_PARTIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/nodename.h"
+#include "common/sftframe.h"
+
+struct partial {
+	uint8_t id[SFT_ID_LEN];
+	char peer[NODENAME_MAX + 1];
+	struct sft_offer offer;
+	uint8_t digest[32];
+	uint64_t epoch; /* of the latest attempt */
+	uint64_t since_ms;
+};
+
+/*
+ * A new one: room for the file is taken. id is chosen, epoch is 1 above the
+ * offer's. 0; -ENOSPC, or -errno, and nothing is left of it.
+ */
+int partial_make(struct partial *p, const char *self);
+
+/*
+ * One more attempt: its epoch, above ours and the peer's, is durable. 0;
+ * -ESTALE: there is no higher one; or -errno.
+ */
+int partial_again(struct partial *p, uint64_t theirs);
+
+/*
+ * The file and its journal, for a worker. A journal that is no journal of this
+ * one is begun anew. *file: -1, or where the file is by now. 0; or -errno, and
+ * both are closed.
+ */
+int partial_files(const struct partial *p, const char *self, int *file,
+    int *journal);
+
+/* Its folder. A descriptor, or -errno. */
+int partial_dir(const struct partial *p);
+
+/* All that was left by runs before; those that are none are removed. */
+void partial_load(void (*each)(const struct partial *p));
+
+/* When something was last written to it, seconds since 1970; 0: unknown. */
+uint64_t partial_touched(const struct partial *p);
+
+/* Gone, with all that is in it. 0 or -errno. */
+int partial_remove(const uint8_t id[SFT_ID_LEN]);
+
+#endif

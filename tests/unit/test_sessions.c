@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_sessions.c - one challenge, one verdict: what a linkd that was taken
+ * over, with a true leaf of its peer's in its hands, gets attestd to say.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#include "attestd/attestd.h"
+#include "attestd/joining.h"
+#include "attestd/visits.h"
+#include "common/atls.h"
+#include "common/capability.h"
+#include "common/child.h"
+#include "common/evidence.h"
+
+#define T0 UINT64_C(1795270000)
+#define CAPS UINT64_C(3)
+#define AGAIN_MAX 32 /* of sessions.c */
+
+enum who { AUTHORITY, PEER, WHO_MAX };
+
+static EVP_PKEY *keys[WHO_MAX];
+static uint8_t pub[WHO_MAX][32], spki[EVIDENCE_SPKI_LEN];
+
+struct attestd attestd = { .node = "alpha" };
+
+static struct event_base *base;
+static struct chan *link_here, *link_there, *mesh_here, *mesh_there;
+static uint64_t boot_s;
+static uint8_t nonce[32];
+static unsigned int attested, refusals, told;
+static int alert; /* of the last JUDGE; -1: it was refused as a request */
+static bool renonced;
+static char text[256];
+
+static void
+sign(enum who who, const void *p, size_t len, uint8_t sig[64])
+{
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	size_t n = 64;
+
+	assert_int_equal(EVP_DigestSignInit(c, NULL, NULL, NULL, keys[who]), 1);
+	assert_int_equal(EVP_DigestSign(c, sig, &n, p, len), 1);
+	EVP_MD_CTX_free(c);
+}
+
+/* What the room calls. */
+
+uint64_t
+attestd_now(void)
+{
+	return T0 + 100;
+}
+
+uint64_t
+attestd_boot(void)
+{
+	return boot_s;
+}
+
+bool
+attestd_record(struct auditrec *r, chan_done *done, void *arg)
+{
+	struct msg m = { .type = MSG_AUDIT_APPENDED };
+
+	attested += auditrec_msg(r)->event == AUDIT_PEER_ATTESTED;
+	refusals += auditrec_msg(r)->event == AUDIT_PEER_REFUSED;
+	if (done != NULL)
+		done(NULL, &m, arg);
+	return true;
+}
+
+struct event_base *
+child_base(void)
+{
+	return base;
+}
+
+struct chan *
+child_peer(enum proc peer)
+{
+	return peer == PROC_MESHD ? mesh_here : NULL;
+}
+
+uint32_t
+child_session(const struct chan *c)
+{
+	return c == link_here ? 7 : 0;
+}
+
+void
+child_violation(struct chan *c, const struct msg *m, const char *reason)
+{
+	(void)c;
+	(void)m;
+	fail_msg("violation: %s", reason);
+}
+
+const char *
+joining_refuses(const struct evidence *ev, const uint8_t sig[EVIDENCE_SIG_LEN])
+{
+	(void)ev;
+	(void)sig;
+	return "this node joins nobody";
+}
+
+bool
+invite_any_open(void)
+{
+	return false;
+}
+
+bool
+invite_is_open(const char *name)
+{
+	(void)name;
+	return false;
+}
+
+bool
+refusals_singly(const char *address)
+{
+	(void)address;
+	return true;
+}
+
+/* Both ends of both channels. */
+
+static void
+on_attested(struct chan *c, struct msg *m)
+{
+	(void)c;
+	(void)m;
+	told++;
+}
+
+static const struct chan_handlers handlers[] = {
+	{ MSG_SESSION_OPEN, sessions_on_open },
+	{ MSG_JUDGE, sessions_on_judge },
+	{ MSG_RENONCE, sessions_on_renonce },
+	{ MSG_SESSION_ATTESTED, on_attested },
+	{ 0, NULL },
+};
+
+static void
+closed(struct chan *c)
+{
+	(void)c;
+}
+
+static void
+violation(struct chan *c, uint16_t type, const char *reason)
+{
+	(void)c;
+	fail_msg("%s: %s", msg_name(type), reason);
+}
+
+static const struct chan_ops ops = { handlers, closed, violation };
+
+static void
+pair_of(enum proc peer, struct chan **here, struct chan **there)
+{
+	int fd[2];
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd), 0);
+	*here = chan_new(base, fd[0], PROC_ATTESTD, peer, &ops, NULL);
+	*there = chan_new(base, fd[1], peer, PROC_ATTESTD, &ops, NULL);
+	chan_set_when(*here, WHEN_RUN);
+	chan_set_when(*there, WHEN_RUN);
+}
+
+static void
+turn(void)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void
+apply(struct registry_update *u)
+{
+	static uint8_t bytes[REGUPDATE_SIGNED_MAX];
+	static char line[REGISTRY_LINE_MAX];
+	struct registry_signature s;
+	const char *why = "";
+	ssize_t n;
+
+	u->v = REGISTRY_VERSION;
+	u->time_s = T0;
+	if (u->op != REGISTRY_GENESIS)
+		assert_null(registry_propose(attestd.registry, u));
+	n = regupdate_signed_bytes(u, bytes, sizeof(bytes));
+	assert_true(n > 0);
+	memcpy(s.kid, pub[AUTHORITY], sizeof(s.kid));
+	sign(AUTHORITY, bytes, (size_t)n, s.sig);
+	n = regupdate_line(u, &s, 1, line, sizeof(line));
+	assert_true(n > 0);
+	if (u->op == REGISTRY_GENESIS) {
+		assert_int_equal(
+		    registry_genesis_hash(line, (size_t)n, attestd.genesis), 0);
+		attestd.registry = registry_new(attestd.genesis);
+	}
+	assert_int_equal(
+	    registry_apply(attestd.registry, line, (size_t)n, &why), 0);
+}
+
+static void
+on_opened(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_SESSION_OPENED opened;
+
+	(void)c;
+	(void)arg;
+	assert_int_equal(m->type, MSG_SESSION_OPENED);
+	assert_true(msg_get_SESSION_OPENED(&m->body, &opened));
+	memcpy(nonce, opened.nonce, sizeof(nonce));
+}
+
+static int
+setup(void **state)
+{
+	struct msg_SESSION_OPEN open = { .session = 7,
+		.role = EVIDENCE_SERVER,
+		.address = "192.0.2.9:4711" };
+	struct registry_update u = { .op = REGISTRY_GENESIS,
+		.windows = { 86400, 1209600 },
+		.set = { .count = 1, .threshold = 1 } };
+
+	(void)state;
+	boot_s += 100000;
+	attested = refusals = told = 0;
+	memcpy(u.set.authority[0], pub[AUTHORITY], 32);
+	apply(&u);
+	memset(&u, 0, sizeof(u));
+	u.op = REGISTRY_NODE_ADD;
+	snprintf(u.node.name, sizeof(u.node.name), "beta");
+	memcpy(u.node.identity, pub[PEER], 32);
+	memset(u.node.sealing, 0x55, 32);
+	u.node.capabilities = CAPS;
+	apply(&u);
+	pair_of(PROC_LINKD, &link_here, &link_there);
+	pair_of(PROC_MESHD, &mesh_here, &mesh_there);
+	sessions_worker(link_here, true);
+	(void)chan_send_SESSION_OPEN(mesh_there,
+	    chan_ask(mesh_there, MSG_SESSION_OPEN, on_opened, NULL), -1, &open);
+	turn();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	sessions_worker(link_here, false);
+	chan_free(link_here);
+	chan_free(link_there);
+	chan_free(mesh_here);
+	chan_free(mesh_there);
+	registry_free(attestd.registry);
+	return 0;
+}
+
+static void
+on_answer(struct chan *c, struct msg *m, void *arg)
+{
+	struct msg_REFUSED no;
+	struct msg_VERDICT v;
+	struct msg_NONCE n;
+
+	(void)c;
+	(void)arg;
+	if (m->type == MSG_REFUSED) {
+		assert_true(msg_get_REFUSED(&m->body, &no));
+		snprintf(text, sizeof(text), "%.255s", no.text);
+	} else if (m->type == MSG_VERDICT) {
+		assert_true(msg_get_VERDICT(&m->body, &v));
+		alert = v.alert;
+		snprintf(text, sizeof(text), "%s", v.reason);
+	} else {
+		assert_true(msg_get_NONCE(&m->body, &n));
+		memcpy(nonce, n.nonce, sizeof(nonce));
+		renonced = true;
+	}
+}
+
+/* Beta's true leaf over the challenge that was given last. */
+static int
+judge_leaf(void)
+{
+	struct evidence ev = { .role = EVIDENCE_CLIENT,
+		.purpose = EVIDENCE_MESH,
+		.name = "beta",
+		.peer = "alpha",
+		.seq = registry_seq(attestd.registry),
+		.not_before = (int64_t)T0,
+		.not_after = (int64_t)T0 + 300 };
+	uint8_t tbs[EVIDENCE_TBS_MAX], leaf[EVIDENCE_CERT_MAX], sig[64];
+	struct msg_JUDGE want = { .purpose = EVIDENCE_MESH, .leaf = leaf };
+	ssize_t n;
+
+	memcpy(ev.verifier_nonce, nonce, sizeof(ev.verifier_nonce));
+	memcpy(ev.head, registry_head(attestd.registry), sizeof(ev.head));
+	memcpy(ev.spki, spki, sizeof(ev.spki));
+	assert_int_equal(capability_digest(CAPS, ev.caps), 0);
+	n = evidence_tbs(&ev, tbs, sizeof(tbs));
+	assert_true(n > 0);
+	sign(PEER, tbs, (size_t)n, sig);
+	n = evidence_cert(tbs, (size_t)n, sig, leaf, sizeof(leaf));
+	assert_true(n > 0);
+	want.leaf_len = (uint16_t)n;
+	alert = -1;
+	(void)chan_send_JUDGE(link_there,
+	    chan_ask(link_there, MSG_JUDGE, on_answer, NULL), -1, &want);
+	turn();
+	return alert;
+}
+
+static bool
+renonce(void)
+{
+	struct msg_RENONCE want = { 0 };
+
+	renonced = false;
+	(void)chan_send_RENONCE(link_there,
+	    chan_ask(link_there, MSG_RENONCE, on_answer, NULL), -1, &want);
+	turn();
+	return renonced;
+}
+
+/* The promises. */
+
+static void
+test_once(void **state)
+{
+	(void)state;
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_int_equal(attested, 1);
+	assert_int_equal(told, 1);
+	/* The same leaf, over the same challenge. */
+	assert_int_not_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_int_equal(attested, 1);
+	assert_int_equal(refusals, 1);
+	assert_int_equal(told, 1);
+	/* That was the end of the session. */
+	assert_false(renonce());
+	assert_int_equal(judge_leaf(), -1);
+	assert_int_equal(attested, 1);
+}
+
+static void
+test_fresh(void **state)
+{
+	(void)state;
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_true(renonce());
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_int_equal(attested, 2);
+}
+
+/* A second challenge takes the place of the first. */
+static void
+test_old_challenge(void **state)
+{
+	uint8_t old[32];
+
+	(void)state;
+	memcpy(old, nonce, sizeof(old));
+	assert_true(renonce());
+	memcpy(nonce, old, sizeof(nonce));
+	assert_int_not_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_int_equal(attested, 0);
+}
+
+static void
+test_late(void **state)
+{
+	(void)state;
+	boot_s += 31;
+	assert_int_not_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_int_equal(attested, 0);
+}
+
+/* What it makes us record is bounded. */
+static void
+test_again_and_again(void **state)
+{
+	int i;
+
+	(void)state;
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	for (i = 0; i < AGAIN_MAX; i++) {
+		assert_true(renonce());
+		assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	}
+	assert_false(renonce());
+	assert_non_null(strstr(text, "often enough"));
+	assert_int_equal(attested, 1 + AGAIN_MAX);
+	boot_s += 3600;
+	assert_true(renonce());
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+}
+
+static void
+test_too_many_visits(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < VISITS_BURST; i++)
+		assert_true(visits_allow("beta", boot_s));
+	assert_int_equal(judge_leaf(), ATLS_POLICY);
+	assert_non_null(strstr(text, "comes too often"));
+	assert_int_equal(attested, 0);
+	assert_int_equal(refusals, 1);
+	assert_int_equal(told, 0);
+}
+
+static int
+group_setup(void **state)
+{
+	EVP_PKEY *ec = EVP_EC_gen("P-256");
+	uint8_t seed[32], *p = spki;
+	size_t i, n;
+
+	(void)state;
+	base = event_base_new();
+	for (i = 0; i < WHO_MAX; i++) {
+		memset(seed, (int)i + 1, sizeof(seed));
+		keys[i] = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
+		    seed, sizeof(seed));
+		n = 32;
+		if (keys[i] == NULL ||
+		    EVP_PKEY_get_raw_public_key(keys[i], pub[i], &n) != 1)
+			return -1;
+	}
+	n = (size_t)i2d_PUBKEY(ec, &p);
+	EVP_PKEY_free(ec);
+	return n == sizeof(spki) ? 0 : -1;
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_once),
+		CASE(test_fresh),
+		CASE(test_old_challenge),
+		CASE(test_late),
+		CASE(test_again_and_again),
+		CASE(test_too_many_visits),
+	};
+
+	return cmocka_run_group_tests_name("sessions", tests, group_setup,
+	    NULL);
+}
