@@ -94,7 +94,14 @@ say_offer(struct transfer *t)
 	say(t, &l);
 }
 
-static void let_client_go(struct transfer *t);
+static void
+let_client_go(struct transfer *t)
+{
+	struct client *c = t->client;
+
+	t->client = NULL;
+	client_end(c);
+}
 
 /* It need not wait until the peer is there. */
 static void
@@ -108,15 +115,6 @@ say_detached(struct transfer *t)
 	event_hex(&l, "id", id, sizeof(id));
 	say(t, &l);
 	let_client_go(t);
-}
-
-static void
-let_client_go(struct transfer *t)
-{
-	struct client *c = t->client;
-
-	t->client = NULL;
-	client_end(c);
 }
 
 /* The end. */
