@@ -94,9 +94,16 @@ say_offer(struct transfer *t)
 	say(t, &l);
 }
 
-/* It has brought what is needed. */
-static void let_client_go(struct transfer *t);
+static void
+let_client_go(struct transfer *t)
+{
+	struct client *c = t->client;
 
+	t->client = NULL;
+	client_end(c);
+}
+
+/* It need not wait until the peer is there. */
 static void
 say_detached(struct transfer *t)
 {
@@ -108,15 +115,6 @@ say_detached(struct transfer *t)
 	event_hex(&l, "id", id, sizeof(id));
 	say(t, &l);
 	let_client_go(t);
-}
-
-static void
-let_client_go(struct transfer *t)
-{
-	struct client *c = t->client;
-
-	t->client = NULL;
-	client_end(c);
 }
 
 /* The end. */
@@ -361,8 +359,6 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
-	if (t->detached)
-		say_detached(t);
 	t->patience_us =
 	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
@@ -575,6 +571,8 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
+	if (t->detached && t->client != NULL)
+		say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
@@ -603,7 +601,8 @@ dry_run_over(struct transfer *t)
 {
 	struct event_line l;
 
-	event_begin(&l, "dry-run");
+	event_begin(&l, "accepted");
+	event_bool(&l, "dry", true);
 	event_str(&l, "text", t->text);
 	say(t, &l);
 	transfer_end(t, TRANSFER_DONE);
@@ -644,7 +643,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "seq", c->seq);
+	event_num(&l, "registry", c->seq);
 	say(t, &l);
 }
 
