@@ -140,6 +140,8 @@ DIFFERS = {
     "metricd": {"shutdown": "ENOTCONN"},
     "controld": {"shutdown": "ENOTCONN"},
     "linkd": {"shutdown": "ENOTCONN"},
+    # and this one writes one file that it was given
+    "xferd": {"shutdown": "ENOTCONN", "grow": "done"},
     # meshd makes TCP connections and nothing else: it binds nothing and has
     # no socket of another kind to connect
     "meshd": {
@@ -218,6 +220,8 @@ LIMITS = {
     "controld": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "meshd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "linkd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    # its threads count as children: it is the filter that allows no more
+    "xferd": {"fork": "done", "grow": "done"},
 }
 NETWORK = {
     "connect-tcp": "ENETUNREACH",
