@@ -913,6 +913,8 @@ say_receipt(struct transfer *t)
 	say(t, &l);
 	event_begin(&l, "receipt");
 	event_hex(&l, "id", t->what.id, sizeof(t->what.id));
+	event_str(&l, "peer", t->what.peer);
+	event_num(&l, "size", t->what.offer.size);
 	event_hex(&l, "blake3", t->root, sizeof(t->root));
 	event_num(&l, "resent", t->resent);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);

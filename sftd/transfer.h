@@ -82,7 +82,8 @@ struct transfer {
 	uint8_t dialled;      /* data streams, a bit each */
 	bool taken;	      /* the peer has taken it once */
 	unsigned int attempts;
-	uint64_t patience_us; /* when it is given up, unless it moves */
+	uint64_t patience_us; /* when it is given up, unless it gets on */
+	uint64_t best;	      /* as far as it ever was, in bytes */
 	struct event *retry;
 	struct route way; /* where the peer is, the next to be tried */
 
