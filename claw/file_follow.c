@@ -135,8 +135,10 @@ say(struct view *v, const char *what, const json_t *e)
 		printf("%s at %s is attested, registry at update %lld\n",
 		    mesh_text(e, "peer"), mesh_text(e, "address"),
 		    mesh_number(e, "registry"));
-	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "dry"))
+	else if (strcmp(what, "dry-run") == 0)
 		printf("it would be taken\n");
+	else if (strcmp(what, "detached") == 0)
+		printf("it goes on; claw file:list says how\n");
 	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "resumed"))
 		printf("resumes transfer %s: %s are there already\n",
 		    mesh_text(e, "id"),
@@ -144,23 +146,16 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "accepted") == 0)
 		printf("transfer %s\n", mesh_text(e, "id"));
 	else if (strcmp(what, "again") == 0)
-		printf("chunk %lld is sent again: %s\n",
-		    mesh_number(e, "chunk"),
+		printf("a hash was wrong: sent again: %lld\n",
+		    mesh_number(e, "chunks"));
+	else if (strcmp(what, "retry") == 0)
+		printf("interrupted, tried again in %.1f s: %s\n",
+		    (double)mesh_number(e, "in_ms") / 1000,
 		    file_shown(mesh_text(e, "text"), shown));
 	else if (strcmp(what, "receipt") == 0)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
 		    (double)mesh_number(e, "ms") / 1000, mesh_text(e, "blake3"),
 		    mesh_text(e, "id"), mesh_text(e, "peer"));
-}
-
-/* Whether nothing is waited for behind it. */
-static bool
-is_last(const struct cmd *c, const char *what, const json_t *e)
-{
-	if (strcmp(what, "receipt") == 0)
-		return true;
-	return strcmp(what, "accepted") == 0 &&
-	    (mesh_true(e, "dry") || cmd_value(c, FLAG_SEND_DETACH) != NULL);
 }
 
 /* One line: whether it was the last, with the exit status. */
@@ -188,7 +183,8 @@ take(struct view *v, const json_t *e, int *status)
 		return true;
 	}
 	*status = EX_OK;
-	return is_last(v->c, what, e);
+	return strcmp(what, "receipt") == 0 || strcmp(what, "detached") == 0 ||
+	    strcmp(what, "dry-run") == 0;
 }
 
 int
