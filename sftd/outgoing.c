@@ -70,6 +70,7 @@ say_error(struct transfer *t)
 	event_num(&l, "code", t->code);
 	event_str(&l, "name", sft_code_name(t->code));
 	event_bool(&l, "by_peer", t->by_peer);
+	event_bool(&l, "reached", t->up);
 	event_bool(&l, "retryable", event_retryable(t->code));
 	event_str(&l, "hint", event_hint(t->code));
 	event_str(&l, "text", t->text);
@@ -581,19 +582,20 @@ try_again(struct transfer *t)
 static void
 attempt_over(struct transfer *t)
 {
+	bool refused;
+
 	if (goes_on(t)) {
 		try_again(t);
 		return;
 	}
-	if (t->by_peer && t->state <= TRANSFER_OFFERED)
+	refused = (t->by_peer && t->state <= TRANSFER_OFFERED) ||
+	    t->code == SFT_DENIED;
+	if (refused)
 		record_denied(t);
 	if (t->code == SFT_PAUSED)
 		paused(t);
 	else
-		over(t,
-		    t->by_peer && t->state <= TRANSFER_OFFERED ?
-			TRANSFER_REFUSED :
-			TRANSFER_FAILED);
+		over(t, refused ? TRANSFER_REFUSED : TRANSFER_FAILED);
 }
 
 static void
@@ -601,8 +603,7 @@ dry_run_over(struct transfer *t)
 {
 	struct event_line l;
 
-	event_begin(&l, "accepted");
-	event_bool(&l, "dry", true);
+	event_begin(&l, "dry-run");
 	event_str(&l, "text", t->text);
 	say(t, &l);
 	transfer_end(t, TRANSFER_DONE);
@@ -643,7 +644,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "registry", c->seq);
+	event_num(&l, "seq", c->seq);
 	say(t, &l);
 }
 
@@ -767,6 +768,7 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
+	say_detached(t);
 	(void)chan_send_XFER_GO(worker, m->id, -1, &go);
 }
 
