@@ -104,13 +104,15 @@ let_client_go(struct transfer *t)
 	client_end(c);
 }
 
-/* It need not wait until the peer is there. */
+/* Who does not wait for the end hears that it goes on without him. */
 static void
 say_detached(struct transfer *t)
 {
 	uint8_t id[SFT_ID_LEN];
 	struct event_line l;
 
+	if (!t->detached || t->client == NULL)
+		return;
 	transfer_id(t, id);
 	event_begin(&l, "detached");
 	event_hex(&l, "id", id, sizeof(id));
@@ -572,8 +574,7 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
-	if (t->detached && t->client != NULL)
-		say_detached(t);
+	say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
