@@ -44,6 +44,8 @@
 #define PAUSED_MAX 64
 #define AUTO_STREAMS 4
 #define STREAM_CONNECT_S 10
+/* Clients give up who says nothing for a minute. */
+#define SILENT_US (10 * SECOND)
 #define STREAMS_AUTO 255
 
 static bool ending;
@@ -114,7 +116,6 @@ say_detached(struct transfer *t)
 	transfer_id(t, id);
 	event_begin(&l, "detached");
 	event_hex(&l, "id", id, sizeof(id));
-	event_str(&l, "peer", t->what.peer);
 	say(t, &l);
 	let_client_go(t);
 }
@@ -566,7 +567,7 @@ try_again(struct transfer *t)
 		t->retry = evtimer_new(child_base(), on_retry, t);
 	if (t->retry == NULL)
 		fatalx("out of memory");
-	event_begin(&l, "again");
+	event_begin(&l, "retry");
 	event_num(&l, "attempt", t->attempts + 1);
 	event_num(&l, "in_ms", ms);
 	event_num(&l, "code", t->code);
@@ -765,7 +766,6 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->what.epoch = taken.epoch;
 	t->what.offer.streams = taken.streams;
 	t->taken = true;
-	t->attempts = 0;
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
@@ -989,9 +989,16 @@ outgoing_tick(struct transfer *t, uint64_t now)
 		     t->state == TRANSFER_FINISHING) &&
 	    still > STALL_US)
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
-	if (t->state == TRANSFER_MOVING && still < SECOND)
+	if (t->client != NULL && t->state != TRANSFER_WAITING &&
+	    now - t->said_us > SILENT_US)
+		transfer_say(t);
+	/* A peer that takes it again and again, and nothing of it, is left. */
+	if (t->durable > t->best) {
+		t->best = t->durable;
+		t->attempts = 0;
 		t->patience_us =
 		    now + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
+	}
 }
 
 void

@@ -722,6 +722,9 @@ end_one(struct xend *e)
 		chan_free(c[i]);
 	if (e->pid > 0)
 		(void)waitpid(e->pid, NULL, 0);
+	for (i = 0; i < SFT_STREAMS_MAX; i++)
+		if (e->kept[i] > 0)
+			close(e->kept[i]);
 	EVP_PKEY_free(e->who.identity);
 	memset(e, 0, sizeof(*e));
 }
