@@ -235,6 +235,34 @@ test_damaged_partial(void **state)
 	xferkit_remove(&f);
 }
 
+/* The journal is lost and the partial file is full of something else. */
+static void
+test_journal_lost(void **state)
+{
+	char path[320];
+	int fd;
+
+	(void)state;
+	xferkit_file(&f, below(), 8 * MIB, 20, 6 * MIB);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	xferkit_end(&a, &b);
+	snprintf(path, sizeof(path), "%s/partial", f.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "not zero", 8, 2 * (off_t)MIB + 100), 8);
+	assert_int_equal(pwrite(fd, "not zero", 8, 5 * (off_t)MIB - 3), 8);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/journal", f.dir);
+	assert_int_equal(unlink(path), 0);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.have, 0);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
 /* Killed when all was there and nothing committed: nothing is sent again. */
 static void
 test_all_there(void **state)
@@ -378,6 +406,7 @@ main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_damaged_partial),
+		cmocka_unit_test(test_journal_lost),
 		cmocka_unit_test(test_all_there),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_source_changes),
