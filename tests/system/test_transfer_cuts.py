@@ -291,7 +291,7 @@ def die_everywhere(process, sender):
     r = None
     try:
         while True:
-            number += 1
+            number += 1 if LONG else random.randint(1, 5)
             # A new pair now and then: the recording has an end.
             if r is None or r.recording.position() > 100 * MIB:
                 if r is not None:
@@ -299,6 +299,9 @@ def die_everywhere(process, sender):
                 r = Recorded(sender)
             source = r.file()
             duo = r.duo
+            # One that ends soon after it began waits ever longer.
+            if process == "sftd":
+                time.sleep(2.2)
             r.recording.fault(0, CALLS, DIE, number, process=process)
             s = duo.send(source, *r.flags())
             s.wait(90)
@@ -329,17 +332,17 @@ def die_everywhere(process, sender):
 @test("sftd of the receiver dies before each call of a transfer that changes "
       "or syncs something: each is taken up again")
 def points_sftd():
-    ok(die_everywhere("sftd", False) > 25, "points")
+    ok(die_everywhere("sftd", False) > 8, "points")
 
 
 @test("likewise its xferd")
 def points_xferd():
-    ok(die_everywhere("xferd", False) > 8, "points")
+    ok(die_everywhere("xferd", False) > 2, "points")
 
 
 @test("likewise sftd of the sender")
 def points_sender():
-    ok(die_everywhere("sftd", True) > 6, "points")
+    ok(die_everywhere("sftd", True) > 0, "points")
 
 
 @test("whatever a crash leaves of what was not synced: under its name is the "
