@@ -32,8 +32,11 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd",
              "sftd")
-WORKERS = ("verifyd", "linkd")
+WORKERS = ("verifyd", "linkd", "xferd")
+# Who reaches the network, and parses nothing of it.
+NETWORKED = ("meshd", "sftd")
 POOL = 2  # of linkd, that wait for the next connection (mesh.pool)
+XFERDS = 1  # that wait for the next transfer
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
@@ -192,8 +195,11 @@ def accounts():
     mount("none", "/", MS_REC | MS_PRIVATE)
     folder = tempfile.mkdtemp(prefix="claw-etc-")
     os.chmod(folder, 0o755)
-    passwd = open("/etc/passwd").read()
-    group = open("/etc/group").read()
+    # Without those that a node of this machine's has.
+    passwd, group = ["".join(
+        line for line in open("/etc/" + name)
+        if not line.startswith((USER_PREFIX, "claw:")))
+        for name in ("passwd", "group")]
     group += "claw:x:%d:\n" % GROUP_ID
     for number, name in enumerate(PROCESSES + WORKERS, FIRST_ACCOUNT):
         entry = USER_PREFIX + name

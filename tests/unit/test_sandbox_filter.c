@@ -22,6 +22,7 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,6 +51,10 @@
 /* What the table means by these, said once more and in other words. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND FUTEX_CMD_MASK
+#define THREAD_FLAGS 0x3d0f00
+#ifndef CLONE_DETACHED
+#define CLONE_DETACHED 0x400000
+#endif
 #define SOCKET_KIND (SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | 0x8)
 #define OPEN_UNNAMED (O_TMPFILE ^ O_DIRECTORY)
 #define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | OPEN_UNNAMED)
@@ -545,13 +550,33 @@ never(void **state)
 		{ "linkat", { 0 } },
 		{ "symlinkat", { 0 } },
 		{ "mknodat", { 0 } },
-		{ "fchmod", { 0 } },
+		{ "fchmodat", { 0 } },
+		{ "fchown", { 0 } },
+		{ "fchownat", { 0 } },
+		/* a thread is one thing, a process or half of one another */
+		{ "clone", { SIGCHLD } },
+		{ "clone", { CLONE_VM | CLONE_VFORK | SIGCHLD } },
+		{ "clone", { THREAD_FLAGS & ~(uint64_t)CLONE_THREAD } },
+		{ "clone", { THREAD_FLAGS & ~(uint64_t)CLONE_SIGHAND } },
+		{ "clone", { THREAD_FLAGS | CLONE_NEWUSER } },
+		{ "clone", { THREAD_FLAGS | CLONE_PARENT } },
+		{ "clone", { THREAD_FLAGS | CLONE_UNTRACED } },
 	};
-	/* What meshd alone may: reach other machines over TCP. */
+	/* What meshd and sftd alone may: reach other machines over TCP. */
 	static const struct forbidden others[] = {
 		{ "socket", { AF_INET, SOCK_STREAM } },
 		{ "socket", { AF_INET6, SOCK_STREAM } },
 		{ "connect", { 0 } },
+	};
+	/* What sftd alone may: look up a peer's name, finish a file. */
+	static const struct forbidden files[] = {
+		{ "openat2", { 0 } },
+		{ "fchmod", { 0 } },
+		{ "utimensat", { 0 } },
+	};
+	static const struct forbidden threads[] = {
+		{ "clone", { THREAD_FLAGS } },
+		{ "clone", { THREAD_FLAGS | CLONE_DETACHED } },
 	};
 	unsigned int p;
 
@@ -560,9 +585,15 @@ never(void **state)
 		if ((P_ALL & PROC_BIT(p)) == 0)
 			continue;
 		refuses((enum proc)p, no, sizeof(no) / sizeof(no[0]));
-		if (p != PROC_MESHD)
+		if (p != PROC_MESHD && p != PROC_SFTD)
 			refuses((enum proc)p, others,
 			    sizeof(others) / sizeof(others[0]));
+		if (p != PROC_SFTD)
+			refuses((enum proc)p, files,
+			    sizeof(files) / sizeof(files[0]));
+		if (p != PROC_XFERD)
+			refuses((enum proc)p, threads,
+			    sizeof(threads) / sizeof(threads[0]));
 	}
 }
 
