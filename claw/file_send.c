@@ -154,7 +154,7 @@ spool(const struct cmd *c)
 {
 	static char buf[1 << 18];
 	const char *dir = getenv("TMPDIR");
-	ssize_t n, done, m;
+	ssize_t n, done, m = 0;
 	int fd;
 
 	fd = open(dir != NULL && dir[0] != '\0' ? dir : "/var/tmp",
@@ -166,13 +166,14 @@ spool(const struct cmd *c)
 		    strerror(errno));
 		return -1;
 	}
-	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
+	/* What was not kept whole is not sent: it would look whole there. */
+	while (m != -1 && (n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
 		for (done = 0; done < n; done += m) {
 			m = write(fd, buf + done, (size_t)(n - done));
 			if (m == -1)
 				break;
 		}
-	if (n == -1 || errno == ENOSPC) {
+	if (n == -1 || m == -1) {
 		(void)out_error(c, stderr, EX_IOERR, "FailedError",
 		    "standard input could not be kept: %s", strerror(errno));
 		close(fd);

@@ -229,20 +229,28 @@ def die_with_parent():
 # Nodes
 
 
+ports_given = set()
+
+
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody has.
+    """A TCP port of 127.0.0.1 that nobody has, nor the one after it.
 
     Below those that the kernel gives away, so that none of them is taken
-    between this and the node's start by who asked for no port in particular.
+    between this and the node's start by who asked for no port in particular;
+    and even, so that no node's second port is another one's first.
     """
     for unused in range(1000):
-        port = random.randrange(10240, 32000)
-        with socket.socket() as s:
+        port = random.randrange(10240, 32000, 2)
+        if port in ports_given:
+            continue
+        with socket.socket() as s, socket.socket() as after:
             try:
                 s.bind(("127.0.0.1", port))
-                return port
+                after.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
+        ports_given.add(port)
+        return port
     raise Failure("no free port on 127.0.0.1")
 
 

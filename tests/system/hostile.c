@@ -208,7 +208,7 @@ note_answer(const struct msg_rule *rule, const struct rbuf *body)
 }
 
 static uint32_t hired; /* session of the worker that was asked for */
-static bool started; /* START has come and is not answered */
+static bool started;   /* START has come and is not answered */
 static uint32_t start_id;
 
 static void
@@ -1187,10 +1187,9 @@ append(enum audit_event event, enum audit_phase phase,
 static void
 lie_to_auditd(void)
 {
-	enum audit_event own =
-	    self == PROC_ATTESTD   ? AUDIT_REGISTRY_LOADED :
-		self == PROC_SFTD ? AUDIT_FILE_DENIED :
-				     AUDIT_NOTE;
+	enum audit_event own = self == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED :
+	    self == PROC_SFTD			    ? AUDIT_FILE_DENIED :
+						      AUDIT_NOTE;
 	uint64_t i;
 
 	switch (arg[0]) {
