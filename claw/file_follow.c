@@ -135,8 +135,10 @@ say(struct view *v, const char *what, const json_t *e)
 		printf("%s at %s is attested, registry at update %lld\n",
 		    mesh_text(e, "peer"), mesh_text(e, "address"),
 		    mesh_number(e, "registry"));
-	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "dry"))
+	else if (strcmp(what, "dry-run") == 0)
 		printf("it would be taken\n");
+	else if (strcmp(what, "detached") == 0)
+		printf("it goes on; claw file:list says how\n");
 	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "resumed"))
 		printf("resumes transfer %s: %s are there already\n",
 		    mesh_text(e, "id"),
@@ -154,16 +156,6 @@ say(struct view *v, const char *what, const json_t *e)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
 		    (double)mesh_number(e, "ms") / 1000, mesh_text(e, "blake3"),
 		    mesh_text(e, "id"), mesh_text(e, "peer"));
-}
-
-/* Whether nothing is waited for behind it. */
-static bool
-is_last(const struct cmd *c, const char *what, const json_t *e)
-{
-	if (strcmp(what, "receipt") == 0 || strcmp(what, "detached") == 0)
-		return true;
-	return strcmp(what, "accepted") == 0 &&
-	    (mesh_true(e, "dry") || cmd_value(c, FLAG_SEND_DETACH) != NULL);
 }
 
 /* One line: whether it was the last, with the exit status. */
@@ -191,7 +183,8 @@ take(struct view *v, const json_t *e, int *status)
 		return true;
 	}
 	*status = EX_OK;
-	return is_last(v->c, what, e);
+	return strcmp(what, "receipt") == 0 || strcmp(what, "detached") == 0 ||
+	    strcmp(what, "dry-run") == 0;
 }
 
 int

@@ -103,7 +103,7 @@ let_client_go(struct transfer *t)
 	client_end(c);
 }
 
-/* It need not wait until the peer is there. */
+/* It has brought what is needed. */
 static void
 say_detached(struct transfer *t)
 {
@@ -359,6 +359,8 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
+	if (t->detached)
+		say_detached(t);
 	t->patience_us =
 	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
@@ -571,8 +573,6 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
-	if (t->detached && t->client != NULL)
-		say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
@@ -601,8 +601,7 @@ dry_run_over(struct transfer *t)
 {
 	struct event_line l;
 
-	event_begin(&l, "accepted");
-	event_bool(&l, "dry", true);
+	event_begin(&l, "dry-run");
 	event_str(&l, "text", t->text);
 	say(t, &l);
 	transfer_end(t, TRANSFER_DONE);
