@@ -73,6 +73,7 @@ say_error(struct transfer *t)
 	event_num(&l, "code", t->code);
 	event_str(&l, "name", sft_code_name(t->code));
 	event_bool(&l, "by_peer", t->by_peer);
+	event_bool(&l, "reached", t->up);
 	event_bool(&l, "retryable", event_retryable(t->code));
 	event_str(&l, "hint", event_hint(t->code));
 	event_str(&l, "text", t->text);
@@ -106,13 +107,15 @@ let_client_go(struct transfer *t)
 	client_end(c);
 }
 
-/* It has brought what is needed. */
+/* Who does not wait for the end hears that it goes on without him. */
 static void
 say_detached(struct transfer *t)
 {
 	uint8_t id[SFT_ID_LEN];
 	struct event_line l;
 
+	if (!t->detached || t->client == NULL)
+		return;
 	transfer_id(t, id);
 	event_begin(&l, "detached");
 	event_hex(&l, "id", id, sizeof(id));
@@ -362,8 +365,6 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
-	if (t->detached)
-		say_detached(t);
 	t->patience_us =
 	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
@@ -579,6 +580,7 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
+	say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
@@ -587,19 +589,20 @@ try_again(struct transfer *t)
 static void
 attempt_over(struct transfer *t)
 {
+	bool refused;
+
 	if (goes_on(t)) {
 		try_again(t);
 		return;
 	}
-	if (t->by_peer && t->state <= TRANSFER_OFFERED)
+	refused = (t->by_peer && t->state <= TRANSFER_OFFERED) ||
+	    t->code == SFT_DENIED;
+	if (refused)
 		record_denied(t);
 	if (t->code == SFT_PAUSED)
 		paused(t);
 	else
-		over(t,
-		    t->by_peer && t->state <= TRANSFER_OFFERED ?
-			TRANSFER_REFUSED :
-			TRANSFER_FAILED);
+		over(t, refused ? TRANSFER_REFUSED : TRANSFER_FAILED);
 }
 
 static void
@@ -648,7 +651,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "registry", c->seq);
+	event_num(&l, "seq", c->seq);
 	say(t, &l);
 }
 
@@ -772,6 +775,7 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
+	say_detached(t);
 	(void)chan_send_XFER_GO(worker, m->id, -1, &go);
 }
 

@@ -8,37 +8,31 @@ own, in which it is the authority; member() makes one that has another's.
 
 import json
 import os
-import random
 import re
 import shutil
 import socket
 import subprocess
 
+import claw_test
 from claw_test import Failure, Node, ROOT, reachable, wait_for
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 # Any key will do where nothing is sealed.
 SEALING = "x25519:B20k4sxf3WigOQopNoZO-WbJG9uAFJDsxOby5zQmIi4"
-given = set()
 CAPABILITIES = ("sft.send", "sft.receive", "voice.connect", "voice.accept",
                 "voice.bridge")
 
 
 def free_port():
-    """A port that nobody has, nor the one behind it, where files go; below
-    those that the kernel gives away, and given once in a run."""
-    for unused in range(1000):
-        port = random.randrange(10240, 32000, 2)
-        with socket.socket() as one, socket.socket() as next_one:
+    """A port that nobody has, nor the next one: files come in there."""
+    while True:
+        port = claw_test.free_port()
+        with socket.socket() as s:
             try:
-                one.bind(("127.0.0.1", port))
-                next_one.bind(("127.0.0.1", port + 1))
+                s.bind(("127.0.0.1", port + 1))
+                return port
             except OSError:
                 continue
-        if port not in given:
-            given.add(port)
-            return port
-    raise Failure("no two free ports on 127.0.0.1")
 
 
 class Peer(Node):
