@@ -90,22 +90,6 @@ keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why)
 	chan_refuse(c, m, code, code == EAGAIN, "%s", why);
 }
 
-bool
-keyd_is_refused(const struct msg *m, struct msg_REFUSED *no)
-{
-	struct rbuf body;
-
-	*no = (struct msg_REFUSED){ .code = EIO, .text = "clawd has gone" };
-	if (m == NULL)
-		return true;
-	if (m->type != MSG_REFUSED)
-		return false;
-	body = m->body;
-	if (!msg_get_REFUSED(&body, no))
-		fatalx("malformed REFUSED");
-	return true;
-}
-
 /* Files that clawd opened. */
 
 static void

@@ -26,9 +26,6 @@ extern struct keyd keyd;
 /* Refuses, counts and logs it. */
 void keyd_refuse(struct chan *c, struct msg *m, uint16_t code, const char *why);
 
-/* clawd said no to what keyd asked of it, or has gone; then why. */
-bool keyd_is_refused(const struct msg *m, struct msg_REFUSED *no);
-
 /* keyd_log.c: auditd's */
 void keyd_on_logkey_new(struct chan *c, struct msg *m);
 void keyd_on_logkey_open(struct chan *c, struct msg *m);

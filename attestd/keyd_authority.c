@@ -60,7 +60,7 @@ refused(const struct msg *m)
 {
 	struct msg_REFUSED no;
 
-	if (!keyd_is_refused(m, &no))
+	if (!chan_is_refused(m, &no))
 		return false;
 	fail(no.code, no.text);
 	end();

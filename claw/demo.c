@@ -331,7 +331,7 @@ play_acts(struct demo *d)
 {
 	static bool (*const acts[])(struct demo *) = { make_and_start,
 		show_confinement, record, demo_join, demo_attest, demo_impostor,
-		demo_revoke, close_and_verify, tamper };
+		demo_send, demo_revoke, close_and_verify, tamper };
 	size_t i;
 
 	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)

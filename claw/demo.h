@@ -63,6 +63,7 @@ bool demo_held(struct demo *, bool good, const char *fmt, ...)
 bool demo_join(struct demo *);
 bool demo_attest(struct demo *);
 bool demo_impostor(struct demo *);
+bool demo_send(struct demo *);
 bool demo_revoke(struct demo *);
 
 /* Makes the temporary folder, for `uid`, and what clawd needs if that user

@@ -151,8 +151,10 @@ make_ticket(struct demo *d, char text[static TICKET_TEXT_MAX])
 {
 	struct cmd c = { .verb = VERB_NODE_INVITE,
 		.file = d->alpha.config,
-		.given = { { .flag = FLAG_INVITE_NAME, .value = "beta" } },
-		.n_given = 1 };
+		.given = { { .flag = FLAG_INVITE_NAME, .value = "beta" },
+		    { .flag = FLAG_INVITE_CAPABILITIES,
+			.value = "sft.send,sft.receive" } },
+		.n_given = 2 };
 	struct ticket t = { 0 };
 	bool good = mesh_invite(&c, &t, text) == EX_OK;
 

@@ -26,6 +26,9 @@ const char *file_size_text(uint64_t bytes, char out[FILE_SIZE_TEXT]);
 #define FILE_SHOWN_SIZE SFTNAME_SHOWN_SIZE
 const char *file_shown(const char *text, char out[FILE_SHOWN_SIZE]);
 
+/* Gives the source to the node, on the connection of file.send. */
+bool file_bring(int socket, int source);
+
 /* A transfer's id, 32 digits; false after saying that it is none. */
 bool file_id(const struct cmd *c, const char *text);
 

@@ -134,18 +134,23 @@ say(struct view *v, const char *what, const json_t *e)
 	if (strcmp(what, "attested") == 0)
 		printf("%s at %s is attested, registry at update %lld\n",
 		    mesh_text(e, "peer"), mesh_text(e, "address"),
-		    mesh_number(e, "seq"));
+		    mesh_number(e, "registry"));
+	else if (strcmp(what, "dry-run") == 0)
+		printf("it would be taken\n");
+	else if (strcmp(what, "detached") == 0)
+		printf("it goes on; claw file:list says how\n");
 	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "resumed"))
 		printf("resumes transfer %s: %s are there already\n",
 		    mesh_text(e, "id"),
 		    file_size_text((uint64_t)mesh_number(e, "have"), a));
 	else if (strcmp(what, "accepted") == 0)
 		printf("transfer %s\n", mesh_text(e, "id"));
-	else if (strcmp(what, "dry-run") == 0)
-		printf("it would be taken\n");
 	else if (strcmp(what, "again") == 0)
-		printf("chunk %lld is sent again: %s\n",
-		    mesh_number(e, "chunk"),
+		printf("a hash was wrong: sent again: %lld\n",
+		    mesh_number(e, "chunks"));
+	else if (strcmp(what, "retry") == 0)
+		printf("interrupted, tried again in %.1f s: %s\n",
+		    (double)mesh_number(e, "in_ms") / 1000,
 		    file_shown(mesh_text(e, "text"), shown));
 	else if (strcmp(what, "receipt") == 0)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
@@ -177,11 +182,9 @@ take(struct view *v, const json_t *e, int *status)
 			    "%s", file_shown(mesh_text(e, "text"), shown));
 		return true;
 	}
-	if (strcmp(what, "receipt") != 0 && strcmp(what, "detached") != 0 &&
-	    strcmp(what, "dry-run") != 0)
-		return false;
 	*status = EX_OK;
-	return true;
+	return strcmp(what, "receipt") == 0 || strcmp(what, "detached") == 0 ||
+	    strcmp(what, "dry-run") == 0;
 }
 
 int

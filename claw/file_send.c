@@ -206,8 +206,8 @@ open_source(const struct cmd *c, const char *path)
 	return -1;
 }
 
-static bool
-hand_over(int socket, int source)
+bool
+file_bring(int socket, int source)
 {
 	union {
 		struct cmsghdr align;
@@ -270,7 +270,7 @@ send_one(const struct cmd *c, const struct wanted *w, int source)
 	r = api_call(&api, "file.send", params(c, w), MESH_ASK_MS, &e);
 	if (r == NULL)
 		status = api_report(c, &e);
-	else if (!hand_over(api.fd, source))
+	else if (!file_bring(api.fd, source))
 		status =
 		    out_error(c, stderr, EX_UNAVAILABLE, "UnavailableError",
 			"the node has let go of the connection: %s",

@@ -50,7 +50,7 @@ refused(const struct msg *m)
 {
 	struct msg_REFUSED no;
 
-	if (!keytalk_refused(m, &no))
+	if (!chan_is_refused(m, &no))
 		return false;
 	give_up(no.text);
 	keytalk_end();

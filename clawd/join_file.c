@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "clawd/join_int.h"
-#include "clawd/keytalk.h"
 #include "common/conf.h"
 #include "common/identity.h"
 #include "common/log.h"
@@ -114,7 +113,7 @@ on_taken(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	(void)arg;
-	if (keytalk_refused(m, &no)) {
+	if (chan_is_refused(m, &no)) {
 		join_leave(EX_DATA, no.text);
 		return;
 	}

@@ -35,7 +35,7 @@ join_given_up(const struct msg *m)
 {
 	struct msg_REFUSED no;
 
-	if (!keytalk_refused(m, &no))
+	if (!chan_is_refused(m, &no))
 		return false;
 	join_leave(EX_CANTCREAT, no.text);
 	return true;
@@ -331,7 +331,7 @@ on_checked(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	(void)arg;
-	if (keytalk_refused(m, &no))
+	if (chan_is_refused(m, &no))
 		join_leave(EX_DATA, no.text);
 	else
 		finish();
@@ -352,7 +352,7 @@ on_first_checked(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	(void)arg;
-	if (!keytalk_refused(m, &no))
+	if (!chan_is_refused(m, &no))
 		finish(); /* an earlier attempt came that far */
 	else if (joining.nn.opts->complete != NULL)
 		join_offer_lines();

@@ -26,23 +26,6 @@ static struct {
 	struct keytalk_keys keys;
 } my;
 
-bool
-keytalk_refused(const struct msg *m, struct msg_REFUSED *no)
-{
-	struct rbuf body;
-
-	*no = (struct msg_REFUSED){ .code = EIO,
-		.text = "a process has ended; its log says why" };
-	if (m == NULL)
-		return true;
-	if (m->type != MSG_REFUSED)
-		return false;
-	body = m->body;
-	if (!msg_get_REFUSED(&body, no))
-		fatalx("malformed REFUSED");
-	return true;
-}
-
 const char *
 keytalk_hello(struct msg *m)
 {
@@ -64,7 +47,7 @@ on_public(struct chan *c, struct msg *m, void *arg)
 	struct msg_REFUSED no;
 
 	(void)arg;
-	if (keytalk_refused(m, &no))
+	if (chan_is_refused(m, &no))
 		my.made(c, NULL, no.text);
 	else {
 		if (!msg_get_KEY_PUBLIC(&m->body, &pub))
@@ -93,7 +76,7 @@ on_next(struct chan *c, struct msg *m, void *arg)
 	struct msg_REFUSED no;
 
 	(void)arg;
-	if (keytalk_refused(m, &no)) {
+	if (chan_is_refused(m, &no)) {
 		my.made(c, NULL, no.text);
 		return;
 	}

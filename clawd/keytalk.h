@@ -13,10 +13,6 @@
 #include "common/conf.h"
 #include "common/recovery.h"
 
-/* Why there is no answer in what came, m NULL: the process has ended. False:
- * it is one. */
-bool keytalk_refused(const struct msg *m, struct msg_REFUSED *no);
-
 /* HELLO: NULL, or why this process is not talked to. */
 const char *keytalk_hello(struct msg *m);
 

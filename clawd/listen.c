@@ -79,7 +79,8 @@ next_port(struct sockaddr_storage *ss)
 	    &((struct sockaddr_in6 *)ss)->sin6_port :
 	    &((struct sockaddr_in *)ss)->sin_port;
 
-	*port = htons((uint16_t)(ntohs(*port) + 1));
+	if (*port != 0)
+		*port = htons((uint16_t)(ntohs(*port) + 1));
 }
 
 static int

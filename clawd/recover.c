@@ -54,7 +54,7 @@ refused(const struct msg *m)
 {
 	struct msg_REFUSED no;
 
-	if (!keytalk_refused(m, &no))
+	if (!chan_is_refused(m, &no))
 		return false;
 	job.status = no.code == EPERM ? EX_NOPERM :
 	    m != NULL		      ? EX_DATA :

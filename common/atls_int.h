@@ -46,7 +46,6 @@ struct atls {
 	unsigned int calls; /* event handlers of ours on the stack */
 	bool freed;	    /* atls_free() was called by one of them */
 	bool detached;	    /* a thread has it; the socket blocks */
-	bool more;	    /* there is more to send than this record */
 
 	struct event *rd, *wr, *kick;
 	struct event *whole;  /* the handshake's end */

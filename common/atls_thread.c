@@ -17,9 +17,6 @@
 
 #include "common/atls_int.h"
 
-/* TLS's largest record holds so many bytes. */
-#define RECORD 16384
-
 int
 atls_detach(struct atls *a)
 {
@@ -68,25 +65,14 @@ atls_recv(struct atls *a, void *buf, size_t n, char *why, size_t size)
 	return explain(a, why, size);
 }
 
-/* By records, so that TCP hears whether another follows at once. */
 int
 atls_send(struct atls *a, const void *buf, size_t n, char *why, size_t size)
 {
-	const uint8_t *p = buf;
-	size_t part, sent;
+	size_t sent;
 
-	while (n > 0) {
-		part = n < RECORD ? n : RECORD;
-		a->more = n > part;
-		ERR_clear_error();
-		if (SSL_write_ex(a->ssl, p, part, &sent) != 1) {
-			a->more = false;
-			return explain(a, why, size);
-		}
-		p += sent;
-		n -= sent;
-	}
-	a->more = false;
+	ERR_clear_error();
+	if (n > 0 && SSL_write_ex(a->ssl, buf, n, &sent) != 1)
+		return explain(a, why, size);
 	return 0;
 }
 

@@ -94,8 +94,7 @@ bio_write(BIO *b, const char *data, int len)
 		return -1;
 	do
 		n = send(a->fd, data, (size_t)len,
-		    MSG_NOSIGNAL | (a->detached ? 0 : MSG_DONTWAIT) |
-			(a->more ? MSG_MORE : 0));
+		    MSG_NOSIGNAL | (a->detached ? 0 : MSG_DONTWAIT));
 	while (n == -1 && errno == EINTR && a->detached);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 		a->blocked = true;

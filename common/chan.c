@@ -538,6 +538,23 @@ chan_refuse(struct chan *c, const struct msg *m, uint16_t code, bool retry,
 }
 
 bool
+chan_is_refused(const struct msg *m, struct msg_REFUSED *no)
+{
+	struct rbuf body;
+
+	*no = (struct msg_REFUSED){ .code = EIO,
+		.text = "a process has ended; its log says why" };
+	if (m == NULL)
+		return true;
+	if (m->type != MSG_REFUSED)
+		return false;
+	body = m->body;
+	if (!msg_get_REFUSED(&body, no))
+		fatalx("malformed REFUSED");
+	return true;
+}
+
+bool
 chan_has_room(const struct chan *c, size_t len)
 {
 	return !c->dead && c->queued + len <= QUEUE_MAX_BYTES;

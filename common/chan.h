@@ -78,6 +78,12 @@ void chan_cancel(struct chan *c, uint32_t id);
 void chan_refuse(struct chan *c, const struct msg *m, uint16_t code, bool retry,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/*
+ * Whether what came in place of an answer is a refusal: REFUSED, or NULL, since
+ * who was asked has gone; *no says why.
+ */
+bool chan_is_refused(const struct msg *m, struct msg_REFUSED *no);
+
 /* Whether a packet of that many bytes would still be queued. */
 bool chan_has_room(const struct chan *c, size_t len);
 

@@ -709,9 +709,9 @@ conn_door(void)
 }
 
 void
-conn_prepare(const struct door *door)
+conn_prepare(const struct door *of)
 {
-	conns.door = door;
+	conns.door = of;
 	conns.ended = event_new(child_base(), -1, 0, on_ended, NULL);
 	if (conns.ended == NULL)
 		fatalx("out of memory");

@@ -126,8 +126,8 @@ struct conn_counts {
 /* key: whose same_key is meant; NULL: nobody's. */
 void conn_count(struct conn_counts *n, const uint8_t key[ADDRESS_KEY_LEN]);
 
-/* door: kept by pointer. */
-void conn_prepare(const struct door *door);
+/* of: kept by pointer. */
+void conn_prepare(const struct door *of);
 const struct door *conn_door(void);
 void conn_configure(uint32_t handshake_ms);
 

@@ -148,7 +148,7 @@ static const struct {
 	const char *hint;
 } codes[SFT_CODE_MAX + 1] = {
 	[SFT_DENIED] = { false,
-	    "an authority gives capabilities: claw node:list shows them" },
+	    "claw node:why NAME shows what the registry lets a node do" },
 	[SFT_TOO_LARGE] = { false,
 	    "sft.max_bytes is the limit, at either end" },
 	[SFT_NO_SPACE] = { true, "make room at the receiver" },

@@ -44,6 +44,8 @@
 #define PAUSED_MAX 64
 #define AUTO_STREAMS 4
 #define STREAM_CONNECT_S 10
+/* Clients give up who says nothing for a minute. */
+#define SILENT_US (10 * SECOND)
 #define STREAMS_AUTO 255
 
 static bool ending;
@@ -90,6 +92,22 @@ say_offer(struct transfer *t)
 	event_num(&l, "chunk", UINT64_C(1) << o->chunk_log2);
 	event_num(&l, "streams", o->streams);
 	say(t, &l);
+}
+
+/* It has brought what is needed. */
+static void let_client_go(struct transfer *t);
+
+static void
+say_detached(struct transfer *t)
+{
+	uint8_t id[SFT_ID_LEN];
+	struct event_line l;
+
+	transfer_id(t, id);
+	event_begin(&l, "detached");
+	event_hex(&l, "id", id, sizeof(id));
+	say(t, &l);
+	let_client_go(t);
 }
 
 static void
@@ -343,6 +361,8 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
+	if (t->detached)
+		say_detached(t);
 	t->patience_us =
 	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
@@ -548,7 +568,7 @@ try_again(struct transfer *t)
 		t->retry = evtimer_new(child_base(), on_retry, t);
 	if (t->retry == NULL)
 		fatalx("out of memory");
-	event_begin(&l, "again");
+	event_begin(&l, "retry");
 	event_num(&l, "attempt", t->attempts + 1);
 	event_num(&l, "in_ms", ms);
 	event_num(&l, "code", t->code);
@@ -583,8 +603,7 @@ dry_run_over(struct transfer *t)
 {
 	struct event_line l;
 
-	event_begin(&l, "accepted");
-	event_bool(&l, "dry", true);
+	event_begin(&l, "dry-run");
 	event_str(&l, "text", t->text);
 	say(t, &l);
 	transfer_end(t, TRANSFER_DONE);
@@ -625,7 +644,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "registry", c->seq);
+	event_num(&l, "seq", c->seq);
 	say(t, &l);
 }
 
@@ -746,7 +765,6 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->what.epoch = taken.epoch;
 	t->what.offer.streams = taken.streams;
 	t->taken = true;
-	t->attempts = 0;
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
@@ -913,7 +931,9 @@ say_receipt(struct transfer *t)
 	say(t, &l);
 	event_begin(&l, "receipt");
 	event_hex(&l, "id", t->what.id, sizeof(t->what.id));
+	event_str(&l, "peer", t->what.peer);
 	event_hex(&l, "blake3", t->root, sizeof(t->root));
+	event_num(&l, "size", t->what.offer.size);
 	event_num(&l, "resent", t->resent);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);
 	say(t, &l);
@@ -967,9 +987,16 @@ outgoing_tick(struct transfer *t, uint64_t now)
 		     t->state == TRANSFER_FINISHING) &&
 	    still > STALL_US)
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
-	if (t->state == TRANSFER_MOVING && still < SECOND)
+	if (t->client != NULL && t->state != TRANSFER_WAITING &&
+	    now - t->said_us > SILENT_US)
+		transfer_say(t);
+	/* A peer that takes it again and again, and nothing of it, is left. */
+	if (t->durable > t->best) {
+		t->best = t->durable;
+		t->attempts = 0;
 		t->patience_us =
 		    now + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
+	}
 }
 
 void

@@ -22,6 +22,8 @@
 #define IDLE_US (UINT64_C(30) * 1000000)
 /* The rate is that of so long. */
 #define RATE_US UINT64_C(1000000)
+/* Clients hear at most so often how it goes. */
+#define SAY_US UINT64_C(250000)
 
 struct msg_CONFIG_SFTD sftd_config;
 static struct transfer_list all = TAILQ_HEAD_INITIALIZER(all);
@@ -332,24 +334,11 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 }
 
 void
-transfer_on_progress(struct chan *worker, struct msg *m)
+transfer_say(struct transfer *t)
 {
-	struct conn *c = conn_with(worker);
-	struct transfer *t = transfer_of(c);
-	struct msg_XFER_PROGRESS p;
 	struct event_line l;
-	const char *wrong;
 
-	if (!msg_get_XFER_PROGRESS(&m->body, &p))
-		fatalx("malformed XFER_PROGRESS");
-	if (c != NULL && c->state == CONN_CLOSING)
-		return;
-	wrong = t == NULL ? "progress without a transfer" :
-			    transfer_progress(t, &p);
-	if (wrong != NULL) {
-		child_violation(worker, m, wrong);
-		return;
-	}
+	t->said_us = conn_now_us();
 	if (t->client == NULL)
 		return;
 	event_begin(&l, "progress");
@@ -360,6 +349,37 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 	event_num(&l, "rate", t->rate);
 	event_str(&l, "limit", sft_limit_name(t->limit));
 	client_say(t->client, l.text, event_end(&l), true);
+}
+
+void
+transfer_on_progress(struct chan *worker, struct msg *m)
+{
+	struct conn *c = conn_with(worker);
+	struct transfer *t = transfer_of(c);
+	struct msg_XFER_PROGRESS p;
+	struct event_line l;
+	const char *wrong;
+	uint64_t before;
+
+	if (!msg_get_XFER_PROGRESS(&m->body, &p))
+		fatalx("malformed XFER_PROGRESS");
+	if (c != NULL && c->state == CONN_CLOSING)
+		return;
+	before = t == NULL ? 0 : t->now.resent;
+	wrong = t == NULL ? "progress without a transfer" :
+			    transfer_progress(t, &p);
+	if (wrong != NULL) {
+		child_violation(worker, m, wrong);
+		return;
+	}
+	if (p.resent > before) {
+		event_begin(&l, "again");
+		event_num(&l, "chunks", p.resent - before);
+		event_num(&l, "resent", t->resent);
+		client_say(t->client, l.text, event_end(&l), false);
+	}
+	if (conn_now_us() - t->said_us >= SAY_US)
+		transfer_say(t);
 }
 
 void

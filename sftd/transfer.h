@@ -58,6 +58,7 @@ struct transfer {
 	uint64_t rate_us, rate_moved;
 	uint8_t limit;
 	uint64_t alive_us; /* something moved */
+	uint64_t said_us;  /* the client heard how it goes */
 	uint64_t started_ms, ended_ms;
 
 	uint8_t root[32];
@@ -82,7 +83,8 @@ struct transfer {
 	uint8_t dialled;      /* data streams, a bit each */
 	bool taken;	      /* the peer has taken it once */
 	unsigned int attempts;
-	uint64_t patience_us; /* when it is given up, unless it moves */
+	uint64_t patience_us; /* when it is given up, unless it gets on */
+	uint64_t best;	      /* as far as it ever was, in bytes */
 	struct event *retry;
 	struct route way; /* where the peer is, the next to be tried */
 
@@ -130,6 +132,9 @@ __attribute__((format(printf, 4, 5))) void transfer_why(struct transfer *t,
     uint8_t code, bool by_peer, const char *fmt, ...);
 /* A new attempt: nothing went wrong yet. */
 void transfer_begin(struct transfer *t);
+
+/* The client hears how it goes. */
+void transfer_say(struct transfer *t);
 
 /* Tells its worker to end, with this code; its session ends. */
 void transfer_stop(struct transfer *t, uint8_t code, const char *text);

@@ -491,6 +491,11 @@ control_have(void)
 bool
 control_journal(int fd)
 {
+	if (ct.state == CLOSING) {
+		/* It has ended while sftd made it. */
+		close(fd);
+		return true;
+	}
 	if (xf.sends || ct.journal != -1 || ct.state != ASKED)
 		return false;
 	ct.journal = fd;

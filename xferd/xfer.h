@@ -29,7 +29,7 @@
 #include "common/sftframe.h"
 
 /* Read, hashed and sent, or received, hashed and written, at a time. */
-#define XFER_PIECE (256 * 1024)
+#define XFER_PIECE (128 * 1024)
 /* A chunk whose hash was wrong is asked for so often. */
 #define XFER_TRIES 3
 #define XFER_TEXT (SFT_TEXT_MAX + 1)

@@ -578,11 +578,11 @@ on_staged(struct chan *c, struct msg *m, void *arg)
 }
 
 __attribute__((noreturn)) static void
-become(int binary, const int fds[5], pid_t parent)
+become(enum proc proc, int binary, const int fds[5], pid_t parent)
 {
 	uid_t uid = geteuid() == 0 ? NOBODYS_UID : getuid();
 	gid_t gid = geteuid() == 0 ? NOBODYS_UID : getgid();
-	char name[] = "linkd", text[SANDBOX_GIVEN_SIZE];
+	char name[16], text[SANDBOX_GIVEN_SIZE];
 	char insecure[] = "--insecure-no-sandbox";
 	char *argv[] = { name, text, NULL, NULL }, *envp[] = { NULL };
 	struct sandbox_given given;
@@ -594,6 +594,7 @@ become(int binary, const int fds[5], pid_t parent)
 #else
 	(void)insecure;
 #endif
+	snprintf(name, sizeof(name), "%s", proc_name(proc));
 	sandbox_given_init(&given);
 	for (i = 0; i < 5; i++)
 		parked[i] = fcntl(fds[i], F_DUPFD, PARKED);
@@ -602,13 +603,13 @@ become(int binary, const int fds[5], pid_t parent)
 			fatal("descriptors");
 	binary = fcntl(binary, F_DUPFD_CLOEXEC, 128);
 	(void)close_range(5, 127, 0);
-	if (sandbox_child_drop(PROC_LINKD, uid, gid, parent, SANDBOX_ALL,
-		&given, &rep) != 0)
+	if (sandbox_child_drop(proc, uid, gid, parent, SANDBOX_ALL, &given,
+		&rep) != 0)
 		fatalx("%s", rep.text);
 	if (sandbox_given_format(&given, text, sizeof(text)) != 0)
 		fatalx("sandbox argument");
 	fexecve(binary, argv, envp);
-	fatal("linkd");
+	fatal("%s", name);
 }
 
 void
@@ -627,39 +628,50 @@ linkkit_identity(struct side *s, const char *name, struct side *other)
 		abort();
 }
 
-bool
-linkkit_start(struct side *s, const char *name, struct side *other)
+pid_t
+linkkit_spawn(enum proc proc, int *clawd)
 {
 	const char *build = getenv("CLAW_TEST_BUILD");
-	struct msg_CONFIG_WORKER conf = { .generation = 1,
-		.log_level = LOG_LEVEL_INFO };
 	int pair[2], fds[5], binary;
-	pid_t parent = getpid();
+	pid_t pid, parent = getpid();
 	char path[4096];
 
-	linkkit_identity(s, name, other);
-	(void)linkkit_base();
-	snprintf(path, sizeof(path), "%s/linkd/linkd",
-	    build != NULL ? build : ".");
+	snprintf(path, sizeof(path), "%s/%s/%s", build != NULL ? build : ".",
+	    proc_name(proc), proc_name(proc));
 	binary = open(path, O_RDONLY | O_CLOEXEC);
 	if (binary == -1 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		return false;
+		return -1;
 	fds[0] = fds[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	fds[2] = STDERR_FILENO;
 	fds[CHILD_PARENT_FD] = pair[1];
 	fds[CHILD_COUNTERS_FD] = memfd_create("counters", MFD_CLOEXEC);
 	if (counters_format(fds[CHILD_COUNTERS_FD]) != 0)
-		return false;
-	s->pid = fork();
-	if (s->pid == 0)
-		become(binary, fds, parent);
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		become(proc, binary, fds, parent);
 	close(binary);
 	close(fds[0]);
 	close(fds[CHILD_COUNTERS_FD]);
 	close(pair[1]);
-	s->clawd =
-	    chan_new(base, pair[0], PROC_CLAWD, PROC_LINKD, &clawd_ops, s);
+	*clawd = pair[0];
+	return pid;
+}
+
+bool
+linkkit_start(struct side *s, const char *name, struct side *other)
+{
+	struct msg_CONFIG_WORKER conf = { .generation = 1,
+		.log_level = LOG_LEVEL_INFO };
+	int clawd;
+
+	linkkit_identity(s, name, other);
+	(void)linkkit_base();
+	s->pid = linkkit_spawn(PROC_LINKD, &clawd);
+	if (s->pid == -1)
+		return false;
+	s->clawd = chan_new(base, clawd, PROC_CLAWD, PROC_LINKD, &clawd_ops, s);
 	(void)chan_send_CONFIG_WORKER(s->clawd,
 	    chan_ask(s->clawd, MSG_CONFIG_WORKER, on_staged, s), -1, &conf);
 	if (!linkkit_until_set(&s->ready))

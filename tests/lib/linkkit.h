@@ -60,6 +60,12 @@ struct side {
 
 struct event_base *linkkit_base(void);
 
+/*
+ * A process below clawd, in its sandbox. Its pid, -1 if there is none to
+ * start; *clawd is clawd's end of its channel.
+ */
+pid_t linkkit_spawn(enum proc proc, int *clawd);
+
 /* Makes an identity and starts a linkd; false: there is none to start. */
 bool linkkit_start(struct side *s, const char *name, struct side *other);
 /* An identity and no linkd: for an end that the test plays itself. */

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/audit.h>
 #include <linux/falloc.h>
 #include <linux/filter.h>
@@ -50,6 +51,10 @@
 /* What the table means by these, said once more and in other words. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND FUTEX_CMD_MASK
+#define THREAD_FLAGS                                                           \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
+	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
+	    CLONE_CHILD_CLEARTID)
 #define SOCKET_KIND (SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | 0x8)
 #define OPEN_UNNAMED (O_TMPFILE ^ O_DIRECTORY)
 #define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | OPEN_UNNAMED)
@@ -479,6 +484,13 @@ never(void **state)
 		{ "execve", { 0 } },
 		{ "execveat", { 0 } },
 		{ "clone", { 0 } },
+		{ "clone", { SIGCHLD } },
+		{ "clone", { CLONE_VM | CLONE_VFORK | SIGCHLD } },
+		{ "clone", { THREAD_FLAGS & ~(unsigned int)CLONE_THREAD } },
+		{ "clone", { THREAD_FLAGS | CLONE_NEWUSER } },
+		{ "clone", { THREAD_FLAGS | CLONE_NEWNET } },
+		{ "clone", { THREAD_FLAGS | CLONE_PTRACE } },
+		{ "clone", { THREAD_FLAGS | SIGKILL } },
 		{ "clone3", { 0 } },
 		{ "fork", { 0 } },
 		{ "vfork", { 0 } },
@@ -545,13 +557,22 @@ never(void **state)
 		{ "linkat", { 0 } },
 		{ "symlinkat", { 0 } },
 		{ "mknodat", { 0 } },
-		{ "fchmod", { 0 } },
 	};
-	/* What meshd alone may: reach other machines over TCP. */
+	/* What those alone may who reach other machines over TCP. */
 	static const struct forbidden others[] = {
 		{ "socket", { AF_INET, SOCK_STREAM } },
 		{ "socket", { AF_INET6, SOCK_STREAM } },
 		{ "connect", { 0 } },
+	};
+	/* And who delivers files. */
+	static const struct forbidden delivery[] = {
+		{ "fchmod", { 0 } },
+		{ "utimensat", { 0 } },
+		{ "openat2", { 0 } },
+	};
+	/* And who has threads. */
+	static const struct forbidden threads[] = {
+		{ "clone", { THREAD_FLAGS } },
 	};
 	unsigned int p;
 
@@ -560,9 +581,15 @@ never(void **state)
 		if ((P_ALL & PROC_BIT(p)) == 0)
 			continue;
 		refuses((enum proc)p, no, sizeof(no) / sizeof(no[0]));
-		if (p != PROC_MESHD)
+		if (p != PROC_MESHD && p != PROC_SFTD)
 			refuses((enum proc)p, others,
 			    sizeof(others) / sizeof(others[0]));
+		if (p != PROC_SFTD)
+			refuses((enum proc)p, delivery,
+			    sizeof(delivery) / sizeof(delivery[0]));
+		if (p != PROC_XFERD)
+			refuses((enum proc)p, threads,
+			    sizeof(threads) / sizeof(threads[0]));
 	}
 }
 

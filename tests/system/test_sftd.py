@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""test_sftd - what the broker of file transfers promises, between two nodes:
+who may, where files go, what is written down, and that nothing that was begun
+is lost when a process is."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests/lib"))
+
+from claw_test import Failure, binary, main, ok, test, wait_for
+from mesh_test import Peer, member
+
+MIB = 1 << 20
+
+
+def two(config=None, capabilities=None):
+    """Nodes that know each other, up."""
+    a = Peer("alpha", config=config).start()
+    b = member(a, "beta", config, **(
+        {} if capabilities is None else {"capabilities": capabilities}))
+    b.start()
+    return a, b
+
+
+def source(node, name, size):
+    path = os.path.join(node.dir, name)
+    with open(path, "wb") as f:
+        for _ in range(size // MIB):
+            f.write(os.urandom(MIB))
+        f.write(os.urandom(size % MIB))
+    os.chmod(path, 0o644)
+    return path
+
+
+def send(node, to, path, *args, status=0):
+    done = node.claw("file:send", "--target-node", to, "--source", path,
+                     "--json", *args)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode != status:
+        raise Failure("file:send: exit %d and not %d\n%s%s" % (
+            done.returncode, status, done.stdout, done.stderr))
+    return events
+
+
+def delivered(node, peer, name):
+    return os.path.join(node.dir, "data", "files", peer, name)
+
+
+def same(one, other):
+    with open(one, "rb") as f, open(other, "rb") as g:
+        return hashlib.sha256(f.read()).digest() == \
+            hashlib.sha256(g.read()).digest()
+
+
+def lines(node):
+    with open(os.path.join(node.dir, "log", "sft.ndjson")) as f:
+        return [json.loads(line) for line in f]
+
+
+def incoming(node):
+    return os.listdir(os.path.join(node.dir, "data", "sft", "incoming"))
+
+
+@test("a file arrives whole under its peer's folder, with a receipt at both ends and a record of intent and outcome")
+def arrives():
+    a, b = two()
+    path = source(a, "file.bin", 5 * MIB + 17)
+    events = send(a, "beta", path)
+    names = [e["event"] for e in events]
+    ok(names[0] == "offer" and "attested" in names and
+           "accepted" in names and names[-2:] == ["committed", "receipt"],
+           "events: %s" % names)
+    there = delivered(b, "alpha", "file.bin")
+    ok(same(path, there), "what arrived is the same")
+    ok(os.stat(there).st_mode & 0o777 == 0o640, "its mode")
+    ok(int(os.stat(there).st_mtime) == int(os.stat(path).st_mtime),
+           "its time")
+    done = events[-1]
+    for node, kind, peer in ((a, "file.send", "beta"),
+                             (b, "file.receive", "alpha")):
+        receipt = os.path.join(node.dir, "data", "sft", "receipts",
+                               done["id"] + ".json")
+        ok(os.path.exists(receipt), "receipt at %s" % node.name)
+        intent = node.wait_event(kind, peer=peer)
+        ok(intent.get("bytes") == 5 * MIB + 17, "intent: %s" % intent)
+        node.wait_event(kind, blake3=done["blake3"], transfer=done["id"])
+        line = lines(node)[-1]
+        ok(line["result"] == "done" and line["id"] == done["id"] and
+               line["blake3"] == done["blake3"], "line: %s" % line)
+    ok(incoming(b) == [done["id"]], "what is left to answer again")
+
+
+@test("nothing is overwritten unless it was said; the same file again is answered with its receipt")
+def overwritten():
+    a, b = two()
+    path = source(a, "file.bin", 100)
+    first = send(a, "beta", path)[-1]
+    again = send(a, "beta", path)[-1]
+    ok(again["event"] == "receipt" and again["id"] == first["id"],
+           "the same transfer: %s" % again)
+    os.unlink(path)
+    source(a, "file.bin", 200)
+    no = send(a, "beta", path, status=73)[-1]
+    ok(no["name"] == "exists", "refused: %s" % no)
+    b.wait_event("file.denied", peer="alpha", reason="exists")
+    a.wait_event("file.denied", peer="beta", reason="exists")
+    ok(os.path.getsize(delivered(b, "alpha", "file.bin")) == 100,
+           "the first one")
+    send(a, "beta", path, "--replace")
+    ok(same(path, delivered(b, "alpha", "file.bin")), "replaced")
+
+
+@test("who lacks sft.send or sft.receive neither sends nor gets a file")
+def capabilities():
+    a, b = two(capabilities=("sft.send",))
+    path = source(a, "file.bin", 100)
+    no = send(a, "beta", path, status=77)[-1]
+    ok(no["name"] == "denied", "refused: %s" % no)
+    ok(os.listdir(os.path.join(b.dir, "data", "files")) == [],
+           "nothing is there")
+
+
+@test("a file over sft.max_bytes is refused before a byte of it is sent")
+def too_large():
+    a, b = two()
+    b.stop()
+    b.configure({"sft.max_bytes": "1M"})
+    b.start()
+    path = source(a, "file.bin", MIB + 1)
+    no = send(a, "beta", path, status=77)[-1]
+    ok(no["name"] == "too-large" and no["by_peer"], "refused: %s" % no)
+    ok(incoming(b) == [], "nothing was begun")
+
+
+@test("a dry run is answered as the file would be, and leaves nothing")
+def dry_run():
+    a, b = two()
+    path = source(a, "file.bin", 100)
+    last = send(a, "beta", path, "--dry-run")[-1]
+    ok(last["event"] == "dry-run", "answer: %s" % last)
+    ok(incoming(b) == [], "nothing was begun")
+
+
+@test("sft.verify: disk: what is committed was read back")
+def read_back():
+    a, b = two({"sft.verify": "disk"})
+    path = source(a, "file.bin", 9 * MIB + 1)
+    send(a, "beta", path)
+    ok(same(path, delivered(b, "alpha", "file.bin")), "the same")
+
+
+def begin(node, path, *args):
+    return subprocess.Popen(
+        [binary("claw"), "-f", node.config, "file:send", "--target-node",
+         "beta", "--source", path, "--json", *args],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, env=node.env, cwd=node.top,
+        **node.credentials())
+
+
+def until_moving(process):
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["durable"] > 0:
+            return event
+        if event["event"] == "error":
+            raise Failure("ended: %s" % event)
+    raise Failure("it never moved")
+
+
+@test("whichever process is killed under a transfer, it goes on where it was and arrives whole")
+def killed():
+    a, b = two()
+    for node, name in ((a, "xferd"), (b, "xferd"), (a, "sftd"), (b, "sftd")):
+        path = source(a, "%s-%s" % (node.name, name), 40 * MIB)
+        process = begin(a, path, "--limit", "20M")
+        until_moving(process)
+        for pid in node.workers(name):
+            os.kill(pid, signal.SIGKILL)
+        process.stdout.read()
+        process.wait()
+        # sftd's own death ends its clients; the same command goes on.
+        if process.returncode != 0:
+            wait_for(lambda: node.workers("sftd"), 10, "sftd is back")
+            def repeated():
+                done = a.claw("file:send", "--target-node", "beta",
+                              "--source", path, "--json")
+                return done if done.returncode == 0 else None
+            wait_for(repeated, 30, "it goes on")
+        ok(same(path, delivered(b, "alpha", os.path.basename(path))),
+               "%s of %s killed: the same" % (name, node.name))
+
+
+@test("a client that leaves pauses its transfer, unless it was detached")
+def leaves():
+    a, b = two()
+    path = source(a, "file.bin", 40 * MIB)
+    process = begin(a, path, "--limit", "10M")
+    until_moving(process)
+    process.kill()
+    process.wait()
+    wait_for(lambda: lines(a)[-1:] and lines(a)[-1]["result"] == "paused", 10,
+             "paused")
+    events = send(a, "beta", path)
+    resumed = [e for e in events if e["event"] == "accepted"][0]
+    ok(resumed["resumed"] and resumed["have"] > 0, "%s" % resumed)
+    path = source(a, "other.bin", 10 * MIB)
+    last = send(a, "beta", path, "--limit", "10M", "--detach")[-1]
+    ok(last["event"] == "detached", "%s" % last)
+    wait_for(lambda: os.path.exists(delivered(b, "alpha", "other.bin")), 20,
+             "it arrives by itself")
+
+
+if __name__ == "__main__":
+    main()

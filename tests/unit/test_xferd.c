@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_xferd.c - a file between two real xferds: whole, whatever its size, the
+ * chunks' and the number of streams; and whole after either was killed.
+ *
+ * The xferds run in their sandbox; the rest of the house is xferkit.c.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/xferkit.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+
+static struct xend a, b;
+static struct xfile f;
+
+static const char *
+below(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir != NULL ? dir : "/tmp";
+}
+
+static void
+start(void)
+{
+	assert_true(xferkit_start(&a, &b, &f));
+}
+
+static void
+said(const struct xend *e)
+{
+	if (e->has_failed)
+		print_message("%s: %u, %s\n", e->who.name, e->failed.code,
+		    e->failed.text);
+	if (e->fault[0] != '\0')
+		print_message("%s: %s\n", e->who.name, e->fault);
+}
+
+static void
+arrives(void)
+{
+	bool ended = xferkit_until_ended(&a, &b);
+
+	said(&a);
+	said(&b);
+	assert_true(ended);
+	assert_int_equal(a.status, 0);
+	assert_int_equal(b.status, 0);
+	assert_string_equal(a.fault, "");
+	assert_string_equal(b.fault, "");
+	assert_false(a.has_failed);
+	assert_false(b.has_failed);
+	assert_true(a.sealed && a.receipt && b.complete);
+	assert_memory_equal(a.root, f.root, 32);
+	assert_memory_equal(b.root, f.root, 32);
+	assert_true(xferkit_same(&f));
+}
+
+static void
+send_whole(uint64_t size, uint8_t log2, uint8_t streams)
+{
+	xferkit_file(&f, below(), size, log2, 0);
+	start();
+	a.streams = streams;
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.have, 0);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
+test_sizes(void **state)
+{
+	static const uint64_t size[] = { 0, 1, 1023, 1024, 1025, MIB - 1, MIB,
+		MIB + 1, 2 * MIB, 7 * MIB + 12345 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(size) / sizeof(size[0]); i++)
+		send_whole(size[i], 20, 2);
+}
+
+static void
+test_chunk_sizes(void **state)
+{
+	uint8_t log2;
+
+	(void)state;
+	for (log2 = 20; log2 <= 25; log2++) {
+		send_whole((UINT64_C(1) << log2) - 1, log2, 1);
+		send_whole(UINT64_C(1) << log2, log2, 2);
+		send_whole((UINT64_C(1) << log2) + 1, log2, 2);
+	}
+}
+
+static void
+test_streams(void **state)
+{
+	uint8_t streams;
+
+	(void)state;
+	for (streams = 1; streams <= SFT_STREAMS_MAX; streams++)
+		send_whole(24 * MIB + streams, 20, streams);
+}
+
+static void
+test_holes(void **state)
+{
+	char path[320];
+	struct stat st;
+
+	(void)state;
+	xferkit_file(&f, below(), 40 * MIB + 5, 20, 38 * MIB);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	snprintf(path, sizeof(path), "%s/partial", f.dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true((uint64_t)st.st_blocks * 512 < 8 * MIB);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+/* The window is smaller than a chunk: one at a time, and it gets there. */
+static void
+test_small_window(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), 6 * MIB, 20, 0);
+	start();
+	b.window = 1000;
+	xferkit_go(&a, &b);
+	arrives();
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
+test_rate(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), 2 * MIB, 20, 0);
+	start();
+	a.rate = 4 * MIB;
+	xferkit_go(&a, &b);
+	arrives();
+	assert_true(a.progresses >= 2);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+/* Killed at any point, then once more with the same files, until it is there.
+ */
+static void
+test_killed(void **state)
+{
+	unsigned int round, tries, ms;
+	uint64_t least;
+
+	(void)state;
+	srand(1);
+	for (round = 0; round < 6; round++) {
+		xferkit_file(&f, below(), 48 * MIB + 77, 20, 0);
+		least = 0;
+		for (tries = 0;; tries++) {
+			start();
+			a.streams = (uint8_t)(1 + (unsigned int)rand() % 4);
+			b.window = a.window = 16 * MIB;
+			a.rate = tries < 4 ? 100 * MIB : 0;
+			xferkit_go(&a, &b);
+			if (tries == 4)
+				break;
+			ms = 20 + (unsigned int)rand() % 300;
+			linkkit_wait(ms);
+			if (a.receipt)
+				break;
+			kill(rand() % 2 == 0 ? a.pid : b.pid, SIGKILL);
+			assert_true(xferkit_until_ended(&a, &b));
+			/* What was durable once is so for good. */
+			if (a.taken)
+				assert_true(a.have >= least);
+			if (a.progress.durable > least)
+				least = a.progress.durable;
+			xferkit_end(&a, &b);
+		}
+		arrives();
+		assert_true(a.have >= least);
+		xferkit_end(&a, &b);
+		xferkit_remove(&f);
+	}
+}
+
+/* One byte that is wrong costs its chunk and no other. */
+static void
+test_damaged_partial(void **state)
+{
+	char path[320];
+	int fd;
+
+	(void)state;
+	xferkit_file(&f, below(), 16 * MIB, 20, 0);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	xferkit_end(&a, &b);
+	snprintf(path, sizeof(path), "%s/partial", f.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "x", 1, 3 * (off_t)MIB + 5), 1);
+	close(fd);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.have, 15 * MIB);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
+test_refused(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), MIB, 20, 0);
+	start();
+	b.refuse = SFT_NO_SPACE;
+	xferkit_go(&a, &b);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_true(a.has_failed && a.failed.by_peer);
+	assert_int_equal(a.failed.code, SFT_NO_SPACE);
+	assert_string_equal(a.failed.text, "the test says no");
+	assert_int_equal(b.failed.code, SFT_NO_SPACE);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static bool
+has_some(void *arg)
+{
+	const struct xend *e = arg;
+
+	return e->progress.durable > 0 || e->ended;
+}
+
+static void
+test_source_changes(void **state)
+{
+	char path[320];
+	int fd;
+
+	(void)state;
+	xferkit_file(&f, below(), 32 * MIB, 20, 0);
+	start();
+	a.rate = 20 * MIB;
+	xferkit_go(&a, &b);
+	assert_true(linkkit_until(has_some, &a));
+	snprintf(path, sizeof(path), "%s/source", f.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+	close(fd);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_SOURCE_CHANGED);
+	assert_int_equal(b.failed.code, SFT_SOURCE_CHANGED);
+	assert_true(b.failed.by_peer);
+	assert_false(b.complete);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
+test_stopped(void **state)
+{
+	struct msg_XFER_STOP stop = { .code = SFT_PAUSED, .text = "later" };
+
+	(void)state;
+	xferkit_file(&f, below(), 32 * MIB, 20, 0);
+	start();
+	a.rate = 20 * MIB;
+	xferkit_go(&a, &b);
+	assert_true(linkkit_until(has_some, &a));
+	(void)chan_send_XFER_STOP(b.sftd, 0, -1, &stop);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_PAUSED);
+	assert_true(a.failed.by_peer);
+	assert_int_equal(b.failed.code, SFT_PAUSED);
+	assert_int_equal(a.status, 0);
+	assert_int_equal(b.status, 0);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
+test_session_ends(void **state)
+{
+	struct msg_SESSION_END end = { .reason = "beta was revoked" };
+
+	(void)state;
+	xferkit_file(&f, below(), 32 * MIB, 20, 0);
+	start();
+	a.rate = 20 * MIB;
+	xferkit_go(&a, &b);
+	assert_true(linkkit_until(has_some, &a));
+	(void)chan_send_SESSION_END(a.attestd, 0, -1, &end);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_ATTESTATION);
+	assert_false(b.complete);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
+test_not_attested(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), MIB, 20, 0);
+	start();
+	b.who.alert = 44;
+	xferkit_go(&a, &b);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_false(a.up || b.up || b.offered);
+	assert_int_equal(a.failed.code, SFT_ATTESTATION);
+	assert_true(a.failed.by_peer);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_chunk_sizes),
+		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_small_window),
+		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_damaged_partial),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_source_changes),
+		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_session_ends),
+		cmocka_unit_test(test_not_attested),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
