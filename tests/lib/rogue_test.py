@@ -184,10 +184,13 @@ def names(sender, receiver):
             + bytes([len(receiver)]) + receiver.encode())
 
 
-def seal_text(rogue, sender, receiver, number, file, root, **wrong):
-    field = {"id": number, "offer": file.digest(sender, receiver),
-             "root": root, "size": file.size, "time": int(time.time()),
-             "key": rogue.key, "sender": sender, "receiver": receiver}
+def seal_text(sending, **wrong):
+    rogue, file = sending.rogue, sending.file
+    sender, receiver = rogue.name, sending.node.name
+    field = {"id": sending.id, "offer": file.digest(sender, receiver),
+             "root": rogue.root(file.log, file.size), "size": file.size,
+             "time": int(time.time()), "key": rogue.key, "sender": sender,
+             "receiver": receiver}
     field.update(wrong)
     return (b"claw/seal/v1\0" + field["id"] + field["offer"] + field["root"]
             + struct.pack(">Q", field["size"])
@@ -236,13 +239,13 @@ class Sending:
 
     def join(self, index=0, **wrong):
         s = self.streams[index]
-        field = {"id": self.id, "index": index, "key": self.control.exporter,
-                 "exporter": s.exporter}
+        field = {"id": self.id, "place": index, "exporter": s.exporter,
+                 "key": self.control.exporter}
         field.update(wrong)
         mac = hmac.new(field["key"], b"claw/sft-join/v1\0"
                        + field["exporter"] + field["id"]
-                       + bytes([field["index"]]), "sha256").digest()
-        s.say(JOIN, field["id"] + bytes([field["index"]])
+                       + bytes([field["place"]]), "sha256").digest()
+        s.say(JOIN, field["id"] + bytes([field["place"]])
               + field.get("mac", mac))
         return s
 
@@ -282,11 +285,7 @@ class Sending:
         return s
 
     def seal(self, **wrong):
-        root = self.rogue.root(self.file.log, self.file.size)
-        signed = self.rogue.sign(seal_text(
-            self.rogue, self.rogue.name, self.node.name, self.id, self.file,
-            root, **wrong))
-        self.control.say(SEAL, signed)
+        self.control.say(SEAL, self.rogue.sign(seal_text(self, **wrong)))
 
     def finish(self):
         """What honest nodes do; the receipt."""
