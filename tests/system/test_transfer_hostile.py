@@ -553,7 +553,10 @@ def sends(scene, attack, status=None, text="", size=3 * MIB, options=()):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=scene.node.env, **scene.node.credentials())
     try:
-        receiving = Receiving(scene.rogue)
+        try:
+            receiving = Receiving(scene.rogue)
+        except Ended as why:
+            raise Failure("%s: %r" % (why, process.communicate(timeout=60)))
         try:
             attack(receiving)
             word = receiving.control.last_word()
@@ -646,11 +649,9 @@ def receivers():
     kept = os.path.join(scene.node.dir, "data", "sft", "receipts")
     for what, attack in [*LIES, ("the same chunk for ever", insatiable),
                          *RECEIPTS]:
+        word = None
         try:
             word, status, told, since = sends(scene, attack)
-        except Ended as why:
-            raise Failure("%s: %s" % (what, why)) from None
-        try:
             ok(status not in (0, None), "exit %r, %r" % (status, told))
             ok(all(c.isprintable() or c == "\n" for c in told),
                "what is told moves the cursor: %r" % told)
