@@ -32,7 +32,7 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd",
              "sftd")
-WORKERS = ("verifyd", "linkd")
+WORKERS = ("verifyd", "linkd", "xferd")
 POOL = 2  # of linkd, that wait for the next connection (mesh.pool)
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.

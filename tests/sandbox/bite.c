@@ -852,10 +852,10 @@ enter(enum proc self, uint32_t layers, const char *given)
 	struct sandbox_report rep;
 	size_t n = 0;
 
-	if (self == PROC_AUDITD || self == PROC_ATTESTD)
+	if (self == PROC_AUDITD || self == PROC_ATTESTD || self == PROC_SFTD)
 		n = 1;
 	/* It may connect: what counts is what it can make a socket of. */
-	if (self == PROC_MESHD)
+	if (self == PROC_MESHD || self == PROC_SFTD)
 		held.un = -1;
 	if (getenv("BITE_THREAD") != NULL)
 		start_thread();

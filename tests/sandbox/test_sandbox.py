@@ -140,6 +140,8 @@ DIFFERS = {
     "metricd": {"shutdown": "ENOTCONN"},
     "controld": {"shutdown": "ENOTCONN"},
     "linkd": {"shutdown": "ENOTCONN"},
+    # and this one writes one file that it was given
+    "xferd": {"shutdown": "ENOTCONN", "grow": "done", "clone3": "ENOSYS"},
     # meshd makes TCP connections and nothing else: it binds nothing and has
     # no socket of another kind to connect
     "meshd": {
@@ -151,6 +153,25 @@ DIFFERS = {
         "connect-tcp": "ECONNREFUSED",
         "connect-unix": "EBADF",
         "connect-abstract": "EBADF",
+    },
+    # sftd does that too, and moves files below its directories
+    "sftd": {
+        "socket-inet": "done",
+        "socket-inet6": KILLED,
+        "socket-udp": KILLED,
+        "socket-raw": KILLED,
+        "socket-sctp": KILLED,
+        "connect-tcp": "ECONNREFUSED",
+        "connect-unix": "EBADF",
+        "connect-abstract": "EBADF",
+        "write-inside": "done",
+        "read-inside": "done",
+        "open-truncating": "done",
+        "list": "done",
+        "rename-out": "EACCES",
+        "grow": "done",
+        "cut-back": "done",
+        "fchmod": "EPERM",  # of a file that is another user's
     },
     "verifyd": {},
 }
@@ -176,13 +197,25 @@ SECCOMP_ALONE = {
         "write-outside": "done",
         "rename-out": "done",
     },
+    "sftd": {
+        "open-passwd": "done",
+        "open-dotdot": "done",
+        "open-key": "done",
+        "open-private": "done",
+        "resolver": "done",
+        "write-outside": "done",
+        "rename-out": "done",
+    },
 }
 
 # What these layers leave to the one process that has the network.
 NETWORKED = {
-    "landlock": {"meshd": {"connect-tcp": "ECONNREFUSED"}},
+    "landlock": {"meshd": {"connect-tcp": "ECONNREFUSED"},
+                 "sftd": {"connect-tcp": "ECONNREFUSED"}},
     "network namespace": {"meshd": {"connect-tcp": "ECONNREFUSED",
-                                    "connect-abstract": "done"}},
+                                    "connect-abstract": "done"},
+                          "sftd": {"connect-tcp": "ECONNREFUSED",
+                                   "connect-abstract": "done"}},
 }
 
 # Each layer with the others off, and beside it what it does not stop.
@@ -217,7 +250,10 @@ LIMITS = {
     "verifyd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "controld": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "meshd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "sftd": {"fork": "EAGAIN", "grow": "done"},
     "linkd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    # its threads count as children: it is the filter that allows no more
+    "xferd": {"fork": "done", "grow": "done"},
 }
 NETWORK = {
     "connect-tcp": "ENETUNREACH",
@@ -414,11 +450,13 @@ def check_proc(yard, process, as_root):
             for space in ("net", "ipc", "uts"):
                 equal(os.stat("/proc/%d/ns/%s" % (proc.pid, space)).st_ino !=
                       os.stat("/proc/self/ns/%s" % space).st_ino,
-                      space != "net" or process != "meshd",
+                      space != "net" or process not in ("meshd", "sftd"),
                       "%s namespace of its own" % space)
             with open("/proc/%d/limits" % proc.pid, encoding="ascii") as file:
                 limits = file.read()
-            for name in ("Max core file size", "Max processes"):
+            # xferd has threads, which count
+            names = ("Max core file size", "Max processes")
+            for name in names[:1] if process == "xferd" else names:
                 line = [x for x in limits.splitlines() if x.startswith(name)]
                 equal(line[0][len(name):].split()[:2], ["0", "0"], name)
     finally:
@@ -462,7 +500,7 @@ def seccomp_alone(process):
         table = whole_table(process)
         table.update(SECCOMP_ALONE.get(process, {}))
         # with no Landlock the kernel decides, by the sibling's user
-        if process in ("auditd", "attestd"):
+        if process in ("auditd", "attestd", "sftd"):
             del table["open-mem"]
         with Yard(normal_uid(), normal_uid()) as yard:
             compare(yard, process, NNP + "seccomp", table)
