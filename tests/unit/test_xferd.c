@@ -379,6 +379,49 @@ test_session_ends(void **state)
 }
 
 static void
+on_drained(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	(void)arg;
+}
+
+static void
+drain(struct xend *e)
+{
+	struct msg_DRAIN order = { .timeout_ms = 1000 };
+
+	(void)chan_send_DRAIN(e->clawd,
+	    chan_ask(e->clawd, MSG_DRAIN, on_drained, NULL), -1, &order);
+}
+
+/* One that waits in the pool ends in order, and has nothing to say. */
+static void
+test_drained(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), 32 * MIB, 20, 0);
+	start();
+	drain(&a);
+	drain(&b);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_false(a.has_failed || b.has_failed);
+	assert_int_equal(a.status, 0);
+	xferkit_end(&a, &b);
+	start();
+	a.rate = 20 * MIB;
+	xferkit_go(&a, &b);
+	assert_true(linkkit_until(has_some, &a));
+	drain(&a);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_STOPPING);
+	assert_int_equal(b.failed.code, SFT_STOPPING);
+	assert_true(b.failed.by_peer);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
 test_not_attested(void **state)
 {
 	(void)state;
@@ -412,6 +455,7 @@ main(void)
 		cmocka_unit_test(test_source_changes),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_session_ends),
+		cmocka_unit_test(test_drained),
 		cmocka_unit_test(test_not_attested),
 	};
 
