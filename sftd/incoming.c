@@ -284,6 +284,9 @@ on_intent(struct transfer *t, bool ok, const char *why)
 		r = -EIO;
 	if (r == 0)
 		r = hand_over(t);
+	/* Somebody has taken away what there was of it. */
+	if (r == -ENOENT)
+		t->lost = true;
 	if (r != 0) {
 		policy_error(r, &v);
 		give_up(t, v.code, v.text);

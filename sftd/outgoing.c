@@ -651,7 +651,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "seq", c->seq);
+	event_num(&l, "registry", c->seq);
 	say(t, &l);
 }
 
