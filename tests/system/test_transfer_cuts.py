@@ -82,7 +82,9 @@ class Round:
             way = "up"
             at = int(2 ** rng.uniform(0, 14)) if rng.random() < 0.3 else \
                 rng.randrange(self.size // self.streams + 3000)
-        how = rng.choice(("reset", "reset", "close"))
+        how = rng.choice(("reset", "reset", "close", "flip"))
+        if LONG and rng.random() < 0.01:
+            how = rng.choice(("silence", "half"))  # half a minute each
         self.what = "%s of connection %d, %s, at byte %d" % (
             how, number - count, way, at)
         self.duo.proxy.do(how, number, way, at)
@@ -190,7 +192,8 @@ def cuts():
             if number % 50 == 0:
                 if duo is not None:
                     duo.__exit__()
-                duo = Duo(config=CONFIG, proxied=True)
+                duo = Duo(config=dict(CONFIG, **{"sft.verify": rng.choice(
+                    ("stream", "disk"))}), proxied=True)
             r = Round(duo, random.Random(rng.random()))
             try:
                 attempts += r.run()
