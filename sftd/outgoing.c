@@ -977,6 +977,7 @@ outgoing_on_receipt(struct chan *worker, struct msg *m)
 	}
 	t->has_receipt = true;
 	t->durable = t->what.offer.size;
+	transfer_say(t);
 	say_receipt(t);
 	over(t, TRANSFER_DONE);
 }
