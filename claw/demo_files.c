@@ -235,7 +235,7 @@ static bool
 change(const char *path, uint64_t size)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	uint8_t byte;
+	uint8_t byte = 0;
 	bool good = fd != -1 && pread(fd, &byte, 1, (off_t)(size / 2)) == 1;
 
 	byte ^= 1;

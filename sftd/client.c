@@ -84,17 +84,27 @@ receive(int sock, char *byte, int *fd)
 		.msg_controllen = sizeof(control) };
 	struct cmsghdr *cm;
 	ssize_t n;
+	size_t i;
+	int one;
 
 	*fd = -1;
 	memset(&control, 0, sizeof(control));
 	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n == -1)
 		return -1;
+	/* Room for one may, by its alignment, be room for two. */
 	for (cm = CMSG_FIRSTHDR(&mh); cm != NULL; cm = CMSG_NXTHDR(&mh, cm))
-		if (cm->cmsg_level == SOL_SOCKET &&
-		    cm->cmsg_type == SCM_RIGHTS &&
-		    cm->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(fd, CMSG_DATA(cm), sizeof(int));
+		for (i = 0; cm->cmsg_level == SOL_SOCKET &&
+		     cm->cmsg_type == SCM_RIGHTS &&
+		     CMSG_LEN((i + 1) * sizeof(int)) <= cm->cmsg_len;
+		     i++) {
+			memcpy(&one, CMSG_DATA(cm) + i * sizeof(int),
+			    sizeof(one));
+			if (*fd == -1)
+				*fd = one;
+			else
+				close(one);
+		}
 	return n;
 }
 

@@ -563,7 +563,7 @@ static void
 try_again(struct transfer *t)
 {
 	unsigned int n = t->attempts < 8 ? t->attempts : 8;
-	uint32_t ms = BACKOFF_MS << n;
+	uint32_t ms = (uint32_t)BACKOFF_MS << n;
 	struct timeval tv;
 	struct event_line l;
 

@@ -320,8 +320,8 @@ def architecture():
 # Texts that may name nothing that is not there
 
 FOLDERS = ("attestd", "auditd", "claw", "clawd", "common", "contrib",
-           "controld", "doc", "linkd", "man", "meshd", "metricd", "policy",
-           "tests", "verifyd")
+           "controld", "doc", "door", "linkd", "man", "meshd", "metricd",
+           "policy", "sftd", "tests", "verifyd", "xferd")
 
 
 def named(text):
