@@ -56,7 +56,7 @@ status_of(long long code)
 
 	if (code <= 0 ||
 	    code >= (long long)(sizeof(statuses) / sizeof(statuses[0])))
-		return EX_UNAVAILABLE; /* the peer was not reached */
+		return EX_UNAVAILABLE;
 	return statuses[code];
 }
 
@@ -154,7 +154,8 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "dry-run") == 0)
 		printf("it would be taken\n");
 	else if (strcmp(what, "detached") == 0)
-		printf("it goes on; claw file:list says how\n");
+		printf("it goes on without you: claw file:show %s\n",
+		    mesh_text(e, "id"));
 	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "resumed"))
 		printf("resumes transfer %s: %s are there already\n",
 		    shown(e, "id", a), file_size_text(amount(e, "have"), size));
@@ -191,6 +192,8 @@ take(struct view *v, const json_t *e, int *status)
 		say(v, what, e);
 	if (error) {
 		*status = status_of(mesh_number(e, "code"));
+		if (*status == EX_IOERR && !mesh_true(e, "reached"))
+			*status = EX_UNAVAILABLE;
 		clear(v);
 		if (!v->c->json)
 			(void)out_error(v->c, stderr, *status, "TransferError",

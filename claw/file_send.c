@@ -166,13 +166,10 @@ spool(const struct cmd *c)
 		    strerror(errno));
 		return -1;
 	}
-	/* What was not kept whole is not sent: it would look whole there. */
+	m = 0;
 	while (m != -1 && (n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
-		for (done = 0; done < n; done += m) {
+		for (done = 0; done < n && m != -1; done += m)
 			m = write(fd, buf + done, (size_t)(n - done));
-			if (m == -1)
-				break;
-		}
 	if (n == -1 || m == -1) {
 		(void)out_error(c, stderr, EX_IOERR, "FailedError",
 		    "standard input could not be kept: %s", strerror(errno));

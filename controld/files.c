@@ -36,7 +36,7 @@ on_taken(struct chan *sftd, struct msg *m, void *arg)
 	if (!msg_get_FILE_TAKEN(&m->body, &taken))
 		fatalx("malformed FILE_TAKEN");
 	/* Nobody to bring the source: sftd gives up waiting for it. */
-	fd = client_hand_over(r,
+	fd = pass_hand_over(r,
 	    json_pack("{s:I}", "transfer", (json_int_t)taken.transfer));
 	if (fd == -1)
 		return;

@@ -157,6 +157,22 @@ deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
 	refuse(c, ask, code, text);
 }
 
+void
+incoming_not_offered(struct conn *c, const char *text)
+{
+	struct transfer *t;
+
+	if (c->state != CONN_UP || c->role != EVIDENCE_SERVER || c->offered)
+		return;
+	c->offered = true;
+	t = transfer_new(true, c->peer);
+	transfer_why(t, SFT_DENIED, true, "%s", text);
+	t->conn = c;
+	record_denied(t);
+	t->conn = NULL;
+	transfer_end(t, TRANSFER_REFUSED);
+}
+
 /* What no worker can have read: NULL, or what it is. */
 static const char *
 read_offer(const struct conn *c, const struct msg_XFER_OFFERED *m,
@@ -218,7 +234,8 @@ hand_over(struct transfer *t)
 			return r;
 		if ((file = commit_placed(&t->what, &f)) < 0)
 			return file;
-	}
+	} else if ((r = commit_undo(&t->what)) != 0)
+		return r; /* a finish that is written into is none */
 	r = partial_files(&t->what, sftd_config.node, &file, &journal);
 	if (r != 0)
 		return r;

@@ -70,6 +70,7 @@ say_error(struct transfer *t)
 	event_num(&l, "code", t->code);
 	event_str(&l, "name", sft_code_name(t->code));
 	event_bool(&l, "by_peer", t->by_peer);
+	event_bool(&l, "reached", t->up);
 	event_bool(&l, "retryable", event_retryable(t->code));
 	event_str(&l, "hint", event_hint(t->code));
 	event_str(&l, "text", t->text);
@@ -94,22 +95,6 @@ say_offer(struct transfer *t)
 	say(t, &l);
 }
 
-/* It has brought what is needed. */
-static void let_client_go(struct transfer *t);
-
-static void
-say_detached(struct transfer *t)
-{
-	uint8_t id[SFT_ID_LEN];
-	struct event_line l;
-
-	transfer_id(t, id);
-	event_begin(&l, "detached");
-	event_hex(&l, "id", id, sizeof(id));
-	say(t, &l);
-	let_client_go(t);
-}
-
 static void
 let_client_go(struct transfer *t)
 {
@@ -117,6 +102,22 @@ let_client_go(struct transfer *t)
 
 	t->client = NULL;
 	client_end(c);
+}
+
+/* Who does not wait for the end hears that it goes on without him. */
+static void
+say_detached(struct transfer *t)
+{
+	uint8_t id[SFT_ID_LEN];
+	struct event_line l;
+
+	if (!t->detached || t->client == NULL)
+		return;
+	transfer_id(t, id);
+	event_begin(&l, "detached");
+	event_hex(&l, "id", id, sizeof(id));
+	say(t, &l);
+	let_client_go(t);
 }
 
 /* The end. */
@@ -361,8 +362,6 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
-	if (t->detached)
-		say_detached(t);
 	t->patience_us =
 	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
@@ -575,6 +574,7 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
+	say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
@@ -583,19 +583,20 @@ try_again(struct transfer *t)
 static void
 attempt_over(struct transfer *t)
 {
+	bool refused;
+
 	if (goes_on(t)) {
 		try_again(t);
 		return;
 	}
-	if (t->by_peer && t->state <= TRANSFER_OFFERED)
+	refused = (t->by_peer && t->state <= TRANSFER_OFFERED) ||
+	    t->code == SFT_DENIED;
+	if (refused)
 		record_denied(t);
 	if (t->code == SFT_PAUSED)
 		paused(t);
 	else
-		over(t,
-		    t->by_peer && t->state <= TRANSFER_OFFERED ?
-			TRANSFER_REFUSED :
-			TRANSFER_FAILED);
+		over(t, refused ? TRANSFER_REFUSED : TRANSFER_FAILED);
 }
 
 static void
@@ -768,6 +769,7 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
+	say_detached(t);
 	(void)chan_send_XFER_GO(worker, m->id, -1, &go);
 }
 

@@ -207,9 +207,9 @@ take_head(struct stream *s, uint32_t *index, uint32_t *len)
 	n = sft_data_len(head);
 	if (n == SFT_HEAD_LEN) {
 		pthread_mutex_lock(&xf.lock);
-		wrong = rc.durables < xf.chunks ?
-		    "ends a stream before all is there" :
-		    NULL;
+		wrong = receive_is_whole() ?
+		    NULL :
+		    "ends a stream before all is there";
 		pthread_mutex_unlock(&xf.lock);
 		if (wrong != NULL)
 			xfer_fault(SFT_PROTOCOL, false, "peer %s", wrong);
@@ -365,6 +365,12 @@ receive_run(struct stream *s)
 }
 
 /* --- what the peer is told ---------------------------------------------- */
+
+bool
+receive_is_whole(void)
+{
+	return rc.durables == xf.chunks;
+}
 
 bool
 receive_has_room(size_t n)

@@ -178,7 +178,8 @@ test_killed(void **state)
 
 	(void)state;
 	srand(1);
-	for (round = 0; round < 6; round++) {
+	for (round = 0; round < (getenv("CLAW_LONG") != NULL ? 200 : 6);
+	     round++) {
 		xferkit_file(&f, below(), 48 * MIB + 77, 20, 0);
 		least = 0;
 		for (tries = 0;; tries++) {
@@ -232,6 +233,30 @@ test_damaged_partial(void **state)
 	assert_int_equal(a.have, 15 * MIB);
 	xferkit_end(&a, &b);
 	xferkit_remove(&f);
+}
+
+/* Killed when all was there and nothing committed: nothing is sent again. */
+static void
+test_all_there(void **state)
+{
+	static const uint64_t size[] = { 5 * MIB + 3, 1000, 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		xferkit_file(&f, below(), size[i], 20, 0);
+		start();
+		xferkit_go(&a, &b);
+		arrives();
+		xferkit_end(&a, &b);
+		start();
+		xferkit_go(&a, &b);
+		arrives();
+		assert_int_equal(a.have, size[i]);
+		assert_int_equal(a.progress.moved, 0);
+		xferkit_end(&a, &b);
+		xferkit_remove(&f);
+	}
 }
 
 static void
@@ -353,6 +378,7 @@ main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_damaged_partial),
+		cmocka_unit_test(test_all_there),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_source_changes),
 		cmocka_unit_test(test_stopped),
