@@ -15,7 +15,7 @@ import time
 
 import claw_test
 from claw_test import (LONG, SANITIZERS, Failure, diag, equal, main, ok, skip,
-                       test)
+                       test, wait_for)
 from crash_test import (ALLOCATE, DIE, FDATASYNC, FSYNC, LINK, MKDIR, OPEN,
                         RENAME, SHORT, TRUNCATE, UNLINK, WRITE, Recording)
 from sft_test import MIB, Duo, claims, kill, until_sent
@@ -99,7 +99,11 @@ class Round:
         time.sleep(rng.uniform(0, self.size / self.rate if self.rate
                                else 0.3))
         if who == "clawd":
+            pids = [pid for _, pid in node.running()]
             node.kill()
+            # They hold its port as long as they have not heard of it.
+            wait_for(lambda: not any(os.path.exists("/proc/%d" % pid)
+                                     for pid in pids), 10, "their end")
             node.start()
         elif who == "xferd":
             for pid in node.workers("xferd"):
