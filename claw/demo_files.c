@@ -28,6 +28,7 @@
 #define NAME "model.bin"
 #define PIECE ((size_t)1 << 20)
 #define SIZE_USUAL (UINT64_C(64) << 20)
+#define SLOW_BELOW (UINT64_C(512) << 20)
 #define EVENT_MS 60000
 #define FIRST_MS 1000
 
@@ -175,11 +176,11 @@ send_source(struct demo *d, const char *path, uint64_t size, struct course *c)
 
 	c->start_ms = now_ms();
 	if (source != -1 && api_open(&api, &d->beta.conf, &e)) {
-		/* The smallest chunks, and two seconds: there is a middle. */
+		/* Small chunks, and not too fast: there is to be a middle. */
 		r = api_call(&api, "file.send",
 		    json_pack("{s:s, s:s, s:i, s:I}", "peer", "alpha", "name",
 			NAME, "chunk_size", 1 << 20, "rate",
-			(json_int_t)(size / 2)),
+			(json_int_t)(size < SLOW_BELOW ? size / 2 : 0)),
 		    DEMO_ANSWER_MS, &e);
 		if (r != NULL && file_bring(api.fd, source))
 			follow(d, c, &api);

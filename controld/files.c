@@ -14,6 +14,7 @@
 #include "common/child.h"
 #include "common/log.h"
 #include "common/regupdate.h"
+#include "common/sftname.h"
 #include "controld/methods.h"
 #include "controld/pass.h"
 
@@ -135,6 +136,22 @@ hex_of(const uint8_t *bytes, size_t len, char *out)
 		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
+/* A name is any bytes. What no reader of JSON takes is escaped here; what moves
+ * a cursor is escaped by who shows it. */
+static json_t *
+name_json(const uint8_t *name, size_t len)
+{
+	char shown[SFTNAME_SHOWN_SIZE];
+	json_t *text = NULL;
+
+	if (memchr(name, 0, len) == NULL)
+		text = pass_text(name, len);
+	if (text != NULL)
+		return text;
+	(void)sftname_show(name, len, shown, sizeof(shown));
+	return json_string(shown);
+}
+
 static json_t *
 file_json(const struct msg_FILE *f)
 {
@@ -148,7 +165,7 @@ file_json(const struct msg_FILE *f)
 	    "id", id, "direction", f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
 							    "unknown",
-	    "peer", f->peer, "name", pass_text(f->name, f->name_len), "size",
+	    "peer", f->peer, "name", name_json(f->name, f->name_len), "size",
 	    (json_int_t)f->size, "durable", (json_int_t)f->durable, "resent",
 	    (json_int_t)f->resent, "started_ms", (json_int_t)f->started_ms,
 	    "ended_ms", (json_int_t)f->ended_ms, "blake3",

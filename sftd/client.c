@@ -131,23 +131,29 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 		lose(c);
 }
 
-static void
-on_writable(evutil_socket_t sock, short what, void *arg)
+/* What it takes; false: it takes nothing any more. */
+static bool
+push(struct client *c)
 {
-	struct client *c = arg;
-	ssize_t n;
+	ssize_t n = send(c->fd, c->queue, c->len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	(void)what;
-	n = send(sock, c->queue, c->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n == -1 && errno != EAGAIN && errno != EINTR) {
-		lose(c);
-		return;
-	}
 	if (n > 0) {
 		c->len -= (size_t)n;
 		memmove(c->queue, c->queue + n, c->len);
 	}
-	if (c->len > 0)
+	return n != -1 || errno == EAGAIN || errno == EINTR;
+}
+
+static void
+on_writable(evutil_socket_t sock, short what, void *arg)
+{
+	struct client *c = arg;
+
+	(void)sock;
+	(void)what;
+	if (!push(c))
+		lose(c);
+	else if (c->len > 0)
 		event_add(c->writable, NULL);
 	else if (c->ending)
 		lose(c);
@@ -192,7 +198,10 @@ client_say(struct client *c, const char *line, size_t len, bool more)
 	}
 	memcpy(c->queue + c->len, line, len);
 	c->len += len;
-	event_add(c->writable, NULL);
+	/* Now: the process may be about to end. Who is gone is found so later.
+	 */
+	if (!push(c) || c->len > 0)
+		event_add(c->writable, NULL);
 }
 
 void
