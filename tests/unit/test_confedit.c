@@ -305,7 +305,7 @@ every_untouched_byte_is_the_same(void **state)
 		}
 	}
 	/* Both cases have really been met, and often. */
-	assert_in_range(present, ROUNDS * CONF_KEY_MAX / 4,
+	assert_in_range(present, ROUNDS * CONF_KEY_MAX / 5,
 	    ROUNDS * CONF_KEY_MAX * 3 / 4);
 }
 
