@@ -185,14 +185,12 @@ wall_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-int
-partial_make(struct partial *p, const char *self)
+static int
+make(struct partial *p, const char *self)
 {
 	char hex[STORE_HEX_ID];
 	int dir, r;
 
-	if (p->offer.epoch >= SFT_EPOCH_MAX)
-		return -ESTALE;
 	if (getrandom(p->id, sizeof(p->id), 0) != sizeof(p->id))
 		return -EIO;
 	/* Ids of which the first is 0 are sftd's own, until there is one. */
@@ -208,6 +206,20 @@ partial_make(struct partial *p, const char *self)
 	close(dir);
 	if (r != 0)
 		(void)partial_remove(p->id);
+	return r;
+}
+
+int
+partial_make(struct partial *p, const char *self)
+{
+	int r;
+
+	if (p->offer.epoch >= SFT_EPOCH_MAX)
+		return -ESTALE;
+	r = make(p, self);
+	/* What was not made has no id: nobody can go on with it. */
+	if (r != 0)
+		memset(p->id, 0, sizeof(p->id));
 	return r;
 }
 

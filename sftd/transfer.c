@@ -314,14 +314,16 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 		return wrong;
 	if (p->moved > t->now.moved || p->durable > t->now.durable)
 		t->alive_us = conn_now_us();
-	/* What was there already did not come now. */
-	if (p->durable > t->durable) {
-		more = p->durable - t->durable;
-		if (more > p->moved - t->now.moved)
-			more = p->moved - t->now.moved;
+	/* What was there already did not come now; what came may be durable
+	 * only by the next report. */
+	more = p->durable > t->have ? p->durable - t->have : 0;
+	if (more > p->moved)
+		more = p->moved;
+	if (more > t->now.counted) {
 		counter_add(t->receives ? COUNTER_SFT_BYTES_IN :
 					  COUNTER_SFT_BYTES_OUT,
-		    more);
+		    more - t->now.counted);
+		t->now.counted = more;
 	}
 	counter_add(COUNTER_SFT_RESENT, p->resent - t->now.resent);
 	t->durable = p->durable;
