@@ -154,7 +154,7 @@ spool(const struct cmd *c)
 {
 	static char buf[1 << 18];
 	const char *dir = getenv("TMPDIR");
-	ssize_t n, done, m;
+	ssize_t n, done, m = 0;
 	int fd;
 
 	fd = open(dir != NULL && dir[0] != '\0' ? dir : "/var/tmp",

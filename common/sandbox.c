@@ -252,8 +252,7 @@ add_dirs(struct entering *in, int ruleset, uint64_t handled)
 
 	for (i = 0; i < in->ndirs; i++) {
 		rule.parent_fd = in->dirs[i].fd;
-		rule.allowed_access =
-		    dir_rights(in->dirs[i].rights) & handled;
+		rule.allowed_access = dir_rights(in->dirs[i].rights) & handled;
 		if (rule.allowed_access != 0 &&
 		    ll_add_path(ruleset, &rule) == -1)
 			return -errno;

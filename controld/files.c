@@ -117,8 +117,8 @@ files_send(struct request *r)
 /* file.list, asked for one by one. They come and go meanwhile. */
 
 /* Of enum transfer_state in sftd/transfer.h, in its order. */
-static const char *const states[] = { "unknown", "waiting", "connecting", "offered",
-	"moving", "finishing", "paused", "done", "failed", "refused",
+static const char *const states[] = { "unknown", "waiting", "connecting",
+	"offered", "moving", "finishing", "paused", "done", "failed", "refused",
 	"cancelled" };
 
 struct files {
@@ -281,16 +281,19 @@ on_receipt(struct chan *c, struct msg *m, void *arg)
 {
 	struct request *r = arg;
 	struct msg_FILE_RECEIPT_IS is;
+	json_t *receipt;
 
 	(void)c;
 	if (!pass_good(r, m, "sftd"))
 		return;
 	if (!msg_get_FILE_RECEIPT_IS(&m->body, &is))
 		fatalx("malformed FILE_RECEIPT_IS");
-	pass_answer(r,
-	    json_pack("{s:o}", "receipt",
-		json_loadb((const char *)is.receipt, is.receipt_len,
-		    JSON_REJECT_DUPLICATES, NULL)));
+	receipt = json_loadb((const char *)is.receipt, is.receipt_len,
+	    JSON_REJECT_DUPLICATES, NULL);
+	if (receipt == NULL)
+		pass_unavailable(r, "sftd's receipt is none");
+	else
+		pass_answer(r, json_pack("{s:o}", "receipt", receipt));
 }
 
 void

@@ -34,6 +34,8 @@
 #define STALL_US (180 * SECOND)
 /* One that first reads again what there is. */
 #define FIRST_US (3600 * SECOND)
+/* One that has nothing to do any more ends by itself. */
+#define LINGER_US (30 * SECOND)
 /* What is not complete, and what a sender may still ask a receipt for. */
 #define KEPT_MS (UINT64_C(7) * 86400 * 1000)
 #define DONE_MS (UINT64_C(86400) * 1000)
@@ -772,7 +774,9 @@ incoming_tick(struct transfer *t, uint64_t now)
 			sweep(t);
 		return;
 	}
-	if (transfer_active(t) && t->rehash == NULL &&
+	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
+		conn_close(t->conn, "its transfer has ended");
+	else if (transfer_active(t) && t->rehash == NULL &&
 	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

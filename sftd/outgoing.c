@@ -44,6 +44,9 @@
 #define PAUSED_MAX 64
 #define AUTO_STREAMS 4
 #define STREAM_CONNECT_S 10
+#define BUSY_TRIES 5
+/* A worker that has nothing to do any more ends by itself. */
+#define LINGER_US (30 * SECOND)
 /* Clients give up who says nothing for a minute. */
 #define SILENT_US (10 * SECOND)
 #define STREAMS_AUTO 255
@@ -549,14 +552,17 @@ goes_on(const struct transfer *t)
 	    t->code == SFT_HASH_MISMATCH || t->code == SFT_NO_SPACE)
 		return false;
 	/* Who stands before a terminal learns at once that nobody is there. */
-	return t->taken || t->detached;
+	if (t->taken || t->detached)
+		return true;
+	/* It may not have noticed yet that the one before has broken. */
+	return t->code == SFT_BUSY && t->by_peer && t->attempts < BUSY_TRIES;
 }
 
 static void
 try_again(struct transfer *t)
 {
 	unsigned int n = t->attempts < 8 ? t->attempts : 8;
-	uint32_t ms = BACKOFF_MS << n;
+	uint32_t ms = (uint32_t)BACKOFF_MS << n;
 	struct timeval tv;
 	struct event_line l;
 
@@ -981,7 +987,9 @@ outgoing_tick(struct transfer *t, uint64_t now)
 {
 	uint64_t still = now - t->alive_us;
 
-	if (t->state == TRANSFER_WAITING && still > WAITING_US)
+	if (transfer_ended(t) && t->conn != NULL && still > LINGER_US)
+		conn_close(t->conn, "its transfer has ended");
+	else if (t->state == TRANSFER_WAITING && still > WAITING_US)
 		fail(t, SFT_TIMEOUT, "no client brought the source");
 	else if (t->state == TRANSFER_OFFERED && still > OFFERED_US)
 		transfer_stop(t, SFT_TIMEOUT, "the peer did not answer");

@@ -364,7 +364,9 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 
 	if (!msg_get_XFER_PROGRESS(&m->body, &p))
 		fatalx("malformed XFER_PROGRESS");
-	if (c != NULL && c->state == CONN_CLOSING)
+	/* The last ones may cross our word that it has ended. */
+	if (c != NULL &&
+	    (c->state == CONN_CLOSING || (t != NULL && transfer_ended(t))))
 		return;
 	before = t == NULL ? 0 : t->now.resent;
 	wrong = t == NULL ? "progress without a transfer" :

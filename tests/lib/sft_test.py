@@ -231,8 +231,11 @@ class Duo:
         if not receipts:
             return there
         for node in self.nodes():
-            shown = json.loads(node.claw("file:receipt", told["id"],
-                                         check=True).stdout)
+            # What was killed is on its way back.
+            done = wait_for(lambda: answered(node, "file:receipt",
+                                             told["id"]), 40, "an answer")
+            equal(done.returncode, 0, "file:receipt: " + done.stderr)
+            shown = json.loads(done.stdout)
             equal(shown["file"]["blake3"], told["blake3"], "receipt's root")
             equal(shown["file"]["size"], os.stat(source).st_size,
                   "receipt's size")
@@ -241,8 +244,9 @@ class Duo:
 
     def verify(self, node, path, transfer, good=True):
         """claw file:verify-receipt with the node's own receipt."""
-        done = node.claw("file:verify-receipt", "--json", path,
-                         self.receipt_path(node, transfer), timeout=300)
+        done = wait_for(lambda: answered(
+            node, "file:verify-receipt", "--json", path,
+            self.receipt_path(node, transfer)), 40, "an answer")
         if good:
             equal(done.returncode, 0, "verify-receipt: %s%s" % (
                 done.stdout, done.stderr))
@@ -260,6 +264,12 @@ class Duo:
                 return claims(f.read())
         except FileNotFoundError:
             return set()
+
+
+def answered(node, *args):
+    """A command's end, unless the node is not there at the moment."""
+    done = node.claw(*args, timeout=300)
+    return None if done.returncode in (69, 75) else done
 
 
 def claims(data):

@@ -16,8 +16,9 @@ import socket
 import subprocess
 import tempfile
 
-from claw_test import (PROCESSES as SUITE, ROOT, SANITIZERS, WORKERS, Failure,
-                       equal, main, need_root, ok, skip, test)
+from claw_test import (NETWORKED as OUTWARD, PROCESSES as SUITE, ROOT,
+                       SANITIZERS, WORKERS, Failure, equal, main, need_root,
+                       ok, skip, test)
 
 PROCESSES = SUITE + WORKERS
 
@@ -45,6 +46,10 @@ ALL = {
     "execveat": KILLED,
     "fork": KILLED,
     "clone3": KILLED,
+    "vfork": KILLED,
+    "clone-process": KILLED,
+    "clone-namespace": KILLED,
+    "thread": KILLED,
     "unshare": KILLED,
     # sockets
     "socket-inet": "EAFNOSUPPORT",
@@ -154,8 +159,17 @@ DIFFERS = {
         "connect-unix": "EBADF",
         "connect-abstract": "EBADF",
     },
-    # sftd does that too, and moves files below its directories
+    # sftd does what meshd does, and works below its directory: it lists it,
+    # and what it delivers gets its mode
     "sftd": {
+        "write-inside": "done",
+        "read-inside": "done",
+        "open-truncating": "done",
+        "list": "done",
+        "rename-out": "EACCES",
+        "fchmod": "EPERM" if ROOT else "done",  # it is not its owner
+        "grow": "done",
+        "cut-back": "done",
         "socket-inet": "done",
         "socket-inet6": KILLED,
         "socket-udp": KILLED,
@@ -164,16 +178,23 @@ DIFFERS = {
         "connect-tcp": "ECONNREFUSED",
         "connect-unix": "EBADF",
         "connect-abstract": "EBADF",
-        "write-inside": "done",
-        "read-inside": "done",
-        "open-truncating": "done",
-        "list": "done",
-        "rename-out": "EACCES",
-        "grow": "done",
-        "cut-back": "done",
-        "fchmod": "EPERM",  # of a file that is another user's
     },
     "verifyd": {},
+    # xferd writes the file that it was given; it makes threads, which are
+    # held by all that holds it, and nothing that is more than a thread
+    "xferd": {
+        "grow": "done",
+        "shutdown": "ENOTCONN",
+        "clone3": "ENOSYS",
+        "thread": "done",
+        "thread-walls": "done",
+        "thread-fork": KILLED,
+        "thread-execve": KILLED,
+        "thread-open": "EACCES",
+        "thread-socket": "EAFNOSUPPORT",
+        "thread-connect": KILLED,
+        "thread-kill": KILLED,
+    },
 }
 
 # What the filter alone cannot refuse, because it sees no paths.
@@ -208,14 +229,12 @@ SECCOMP_ALONE = {
     },
 }
 
-# What these layers leave to the one process that has the network.
+# What these layers leave to the processes that have the network.
 NETWORKED = {
-    "landlock": {"meshd": {"connect-tcp": "ECONNREFUSED"},
-                 "sftd": {"connect-tcp": "ECONNREFUSED"}},
-    "network namespace": {"meshd": {"connect-tcp": "ECONNREFUSED",
-                                    "connect-abstract": "done"},
-                          "sftd": {"connect-tcp": "ECONNREFUSED",
-                                   "connect-abstract": "done"}},
+    "landlock": {name: {"connect-tcp": "ECONNREFUSED"} for name in OUTWARD},
+    "network namespace": {name: {"connect-tcp": "ECONNREFUSED",
+                                 "connect-abstract": "done"}
+                          for name in OUTWARD},
 }
 
 # Each layer with the others off, and beside it what it does not stop.
@@ -252,8 +271,9 @@ LIMITS = {
     "meshd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "sftd": {"fork": "EAGAIN", "grow": "done"},
     "linkd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
-    # its threads count as children: it is the filter that allows no more
-    "xferd": {"fork": "done", "grow": "done"},
+    "sftd": {"fork": "EAGAIN", "grow": "done"},
+    # a thread would count as a child: here the filter is the wall
+    "xferd": {"fork": "done", "thread": "done", "grow": "done"},
 }
 NETWORK = {
     "connect-tcp": "ENETUNREACH",
@@ -299,6 +319,7 @@ CONTROL = {
     "bind-tcp": "done",
     "fork": "done",
     "clone3": "done",
+    "thread": "done",
     "grow": "done",
     "socket-inet": "done",
     "socket-unix": "done",
@@ -450,13 +471,13 @@ def check_proc(yard, process, as_root):
             for space in ("net", "ipc", "uts"):
                 equal(os.stat("/proc/%d/ns/%s" % (proc.pid, space)).st_ino !=
                       os.stat("/proc/self/ns/%s" % space).st_ino,
-                      space != "net" or process not in ("meshd", "sftd"),
+                      space != "net" or process not in OUTWARD,
                       "%s namespace of its own" % space)
             with open("/proc/%d/limits" % proc.pid, encoding="ascii") as file:
                 limits = file.read()
-            # xferd has threads, which count
-            names = ("Max core file size", "Max processes")
-            for name in names[:1] if process == "xferd" else names:
+            # To the kernel a thread is a process.
+            for name in (("Max core file size", "Max processes")
+                         if process != "xferd" else ("Max core file size",)):
                 line = [x for x in limits.splitlines() if x.startswith(name)]
                 equal(line[0][len(name):].split()[:2], ["0", "0"], name)
     finally:

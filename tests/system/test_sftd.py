@@ -8,20 +8,21 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests/lib"))
 
-from claw_test import Failure, binary, main, ok, test, wait_for
+from claw_test import ROOT, Failure, binary, main, ok, test, wait_for
 from mesh_test import Peer, member
 
 MIB = 1 << 20
 
 
-def two(config=None, capabilities=None):
+def two(config=None, capabilities=None, as_user=not ROOT):
     """Nodes that know each other, up."""
-    a = Peer("alpha", config=config).start()
+    a = Peer("alpha", as_user, config=config).start()
     b = member(a, "beta", config, **(
         {} if capabilities is None else {"capabilities": capabilities}))
     b.start()
@@ -69,7 +70,16 @@ def incoming(node):
 
 @test("a file arrives whole under its peer's folder, with a receipt at both ends and a record of intent and outcome")
 def arrives():
-    a, b = two()
+    arrives_as(not ROOT)
+
+
+@test("the same with one user for all processes")
+def arrives_as_user():
+    arrives_as(True)
+
+
+def arrives_as(as_user):
+    a, b = two(as_user=as_user)
     path = source(a, "file.bin", 5 * MIB + 17)
     events = send(a, "beta", path)
     names = [e["event"] for e in events]
@@ -143,7 +153,7 @@ def dry_run():
     a, b = two()
     path = source(a, "file.bin", 100)
     last = send(a, "beta", path, "--dry-run")[-1]
-    ok(last["event"] == "accepted" and last["dry"], "answer: %s" % last)
+    ok(last["event"] == "dry-run", "answer: %s" % last)
     ok(incoming(b) == [], "nothing was begun")
 
 
@@ -212,9 +222,44 @@ def leaves():
     ok(resumed["resumed"] and resumed["have"] > 0, "%s" % resumed)
     path = source(a, "other.bin", 10 * MIB)
     last = send(a, "beta", path, "--limit", "10M", "--detach")[-1]
-    ok(last["event"] == "accepted", "%s" % last)
+    ok(last["event"] == "detached", "%s" % last)
     wait_for(lambda: os.path.exists(delivered(b, "alpha", "other.bin")), 20,
              "it arrives by itself")
+
+
+def closed(connection):
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@test("strangers that say nothing, bring a route of nobody's, or come in any number are closed, and a transfer beside them arrives")
+def strangers():
+    a, b = two({"mesh.handshake_timeout": "1s"})
+    path = source(a, "file.bin", 20 * MIB)
+    process = begin(a, path, "--limit", "10M")
+    until_moving(process)
+    port = ("127.0.0.1", b.port + 1)
+    crowd = []
+    for i in range(400):
+        one = socket.create_connection(port, 5)
+        one.settimeout(10)
+        if i % 2:
+            one.sendall(bytes([1 + i % 20] * 16))
+        crowd.append(one)
+    for one in crowd:
+        ok(closed(one), "it is closed")
+    process.stdout.read()
+    ok(process.wait() == 0, "the transfer is done")
+    ok(same(path, delivered(b, "alpha", "file.bin")), "the same")
+    wait_for(lambda: len(b.workers("xferd")) <= 2, 20, "workers as before")
+    text = b.claw("metrics:print", check=True).stdout
+    away = [line for line in text.splitlines()
+            if line.startswith("claw_sft_turned_away_total ")]
+    ok(float(away[0].split()[-1]) > 0, "turned away: %s" % away)
 
 
 if __name__ == "__main__":
