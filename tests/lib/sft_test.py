@@ -17,7 +17,7 @@ import threading
 import time
 
 import claw_test
-from claw_test import Failure, ROOT, binary, equal, ok, wait_for
+from claw_test import LONG, ROOT, Failure, binary, equal, ok, wait_for
 from link_test import Proxy
 from mesh_test import Peer, free_port
 
@@ -268,7 +268,7 @@ class Duo:
 
 def answered(node, *args):
     """A command's end, unless the node is not there at the moment."""
-    done = node.claw(*args, timeout=300)
+    done = node.claw(*args, timeout=3600 if LONG else 300)
     return None if done.returncode in (69, 75) else done
 
 

@@ -416,7 +416,7 @@ EVENTS = {
                 "resent": int, "ms": int},
     "error": {"code": int, "name": str, "by_peer": bool, "reached": bool,
               "retryable": bool, "hint": str, "text": str},
-    "detached": {"id": str},
+    "detached": {"id": str, "peer": str},
     "dry-run": {"text": str},
 }
 
@@ -444,6 +444,7 @@ def events():
         check_schema(s.events)
         durable = [e["durable"] for e in s.all("progress")]
         equal(durable, sorted(durable), "durable never goes back")
+        equal(durable[-1], 8 * MIB, "durable at the end")
         other = duo.send(duo.file(9), "--name", "../x")
         ok(other.wait() != 0, "a name that leads out")
         for e in (duo.sent(duo.file(8), "--detach"),

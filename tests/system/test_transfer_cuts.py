@@ -82,7 +82,9 @@ class Round:
             way = "up"
             at = int(2 ** rng.uniform(0, 14)) if rng.random() < 0.3 else \
                 rng.randrange(self.size // self.streams + 3000)
-        how = rng.choice(("reset", "reset", "close"))
+        how = rng.choice(("reset", "reset", "close", "flip"))
+        if LONG and rng.random() < 0.01:
+            how = rng.choice(("silence", "half"))  # half a minute each
         self.what = "%s of connection %d, %s, at byte %d" % (
             how, number - count, way, at)
         self.duo.proxy.do(how, number, way, at)
@@ -190,7 +192,8 @@ def cuts():
             if number % 50 == 0:
                 if duo is not None:
                     duo.__exit__()
-                duo = Duo(config=CONFIG, proxied=True)
+                duo = Duo(config=dict(CONFIG, **{"sft.verify": rng.choice(
+                    ("stream", "disk"))}), proxied=True)
             r = Round(duo, random.Random(rng.random()))
             try:
                 attempts += r.run()
@@ -404,6 +407,36 @@ def replay():
         rng = random.Random(SEED)
         for state in rng.sample(kept, min(len(kept), 60 if LONG else 8)):
             wake_up(r, state, source)
+
+
+@test("one that replaces: in every state that a crash leaves there is the old "
+      "file or the new one")
+def replaces():
+    with Recorded(size=MIB + 4099) as r:
+        duo, recording = r.duo, r.recording
+        data, promises = [], []
+        for flags in ((), ("--replace",)):
+            source = r.file()
+            with open(source, "rb") as f:
+                data.append(f.read())
+            duo.check(duo.sent(source, "--name", "n", *flags, *r.flags()),
+                      source, "n")
+            promises.append(recording.position())
+        count = [0, 0, 0]
+        for ordered in (True, False):
+            for state in recording.states(
+                    seed=SEED, samples=60 if LONG else 14,
+                    exhaustive=64 if LONG else 16, ordered=ordered,
+                    promises=promises):
+                there = state.tree.get(b"files/beta/n")
+                ok(there is None or there in data, "neither: %r" % state)
+                ok(there is not None or state.promises == 0,
+                   "none any more: %r" % state)
+                ok(there == data[1] or state.promises < 2,
+                   "the new one is gone: %r" % state)
+                count[2 if there is None else data.index(there)] += 1
+        diag("old %d, new %d, none %d" % tuple(count))
+        ok(min(count) > 5, "states: %r" % count)
 
 
 def wake_up(r, state, source):
