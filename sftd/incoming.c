@@ -165,7 +165,8 @@ deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
 }
 
 void
-incoming_not_offered(struct conn *c, const char *text)
+incoming_not_offered(struct conn *c, uint8_t code, bool by_peer,
+    const char *text)
 {
 	struct transfer *t;
 
@@ -173,7 +174,7 @@ incoming_not_offered(struct conn *c, const char *text)
 		return;
 	c->offered = true;
 	t = transfer_new(true, c->peer);
-	transfer_why(t, SFT_DENIED, true, "%s", text);
+	transfer_why(t, code, by_peer, "%s", text);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;

@@ -4,6 +4,9 @@
  */
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
 
 #include <openssl/sha.h>
 
@@ -141,20 +144,39 @@ begin_journal(int dir, const struct partial *p, const char *self,
 	return fd;
 }
 
-/* All of its room at once, so that a full disk is found out before. */
+/*
+ * All of its room at once, so that a full disk is found out before. In memory
+ * that would clear each page, while everybody waits, only for it to be written
+ * a moment later: there it is enough that there was room when it began.
+ */
+static int
+reserve(int fd, uint64_t size)
+{
+	struct statfs fs;
+
+	if (size == 0)
+		return 0;
+	if (fstatfs(fd, &fs) == -1)
+		return -errno;
+	if (fs.f_type != TMPFS_MAGIC) {
+		if (fallocate(fd, 0, 0, (off_t)size) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP)
+			return -errno;
+	}
+	return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+}
+
 static int
 make_file(int dir, uint64_t size)
 {
-	int fd, r = 0;
+	int fd, r;
 
 	fd = openat(dir, "partial",
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -errno;
-	if (size > 0 && fallocate(fd, 0, 0, (off_t)size) == -1)
-		r = errno == EOPNOTSUPP && ftruncate(fd, (off_t)size) == 0 ?
-		    0 :
-		    -errno;
+	r = reserve(fd, size);
 	if (r == 0 && fsync(fd) == -1)
 		r = -errno;
 	close(fd);

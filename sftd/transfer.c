@@ -387,13 +387,36 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 		transfer_say(t);
 }
 
+/* A peer that has half of all transfers leaves the others to the others. */
+static bool
+is_greedy(const struct conn *new)
+{
+	const struct conn *c;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(c, conn_all(), entry)
+		if (c->state == CONN_UP && c->role == EVIDENCE_SERVER &&
+		    strcmp(c->peer, new->peer) == 0)
+			n++;
+	return n > (sftd_config.max_transfers + 1u) / 2;
+}
+
 void
 transfer_on_up(struct chan *worker, struct msg *m)
 {
+	struct msg_XFER_STOP stop = { .code = SFT_BUSY,
+		.text = "as many sessions as a peer may have are under way" };
 	struct conn *c = conn_with(worker);
 
-	if (c == NULL || !conn_worker_up(c))
+	if (c == NULL || !conn_worker_up(c)) {
 		child_violation(worker, m, "up without a connection");
+		return;
+	}
+	if (c->role != EVIDENCE_SERVER || !is_greedy(c))
+		return;
+	incoming_not_offered(c, stop.code, false, stop.text);
+	(void)chan_send_XFER_STOP(worker, 0, -1, &stop);
+	conn_close(c, stop.text);
 }
 
 void
@@ -412,7 +435,7 @@ transfer_on_failed(struct chan *worker, struct msg *m)
 	if (t != NULL)
 		transfer_why(t, f.code, f.by_peer != 0, "%s", f.text);
 	else if (c != NULL && f.by_peer != 0 && f.code == SFT_DENIED)
-		incoming_not_offered(c, f.text);
+		incoming_not_offered(c, f.code, true, f.text);
 	if (c == NULL || !conn_worker_down(c, f.text))
 		child_violation(worker, m, "failed without a connection");
 }

@@ -223,12 +223,8 @@ greeted(struct greet *g, const struct greet_result *r, void *arg)
 		atls_free(s->tls);
 		s->tls = NULL;
 		not_up(s, false, "another node than the transfer's");
-	} else {
+	} else
 		start(s);
-		/* By now the others may have carried all of it. */
-		if (xf.sends && control_is_moving())
-			dial(s->index + 1u);
-	}
 	next_greeting();
 }
 
@@ -255,6 +251,9 @@ next_greeting(void)
 
 	if (st.greet != NULL || control_is_over())
 		return;
+	/* By now the others may have carried all of it. */
+	if (xf.sends && !control_is_moving())
+		return;
 	for (i = 0; i < st.count && s == NULL; i++)
 		if (st.stream[i].state == QUEUED)
 			s = &st.stream[i];
@@ -273,6 +272,9 @@ next_greeting(void)
 	    greet_new(control_tls(), fd, control_key(), &want, greeted, s);
 	if (st.greet == NULL)
 		not_up(s, false, strerror(errno));
+	else if (xf.sends)
+		/* There by the time that this one is greeted. */
+		dial(s->index + 1u);
 }
 
 void

@@ -54,7 +54,7 @@ CIPHER = "aes128-gcm@openssh.com"
 CHUNK = 8 * MIB  # sft.chunk_size, and what its journal looks like
 JOURNAL_HEAD, JOURNAL_RECORD = 256, 64
 FLOOD = 10000
-FAR_STREAMS = 8
+FAR_STREAMS = 4
 SSH_OPTIONS = ("-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes",
                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 

@@ -238,6 +238,46 @@ an_error_shows_its_line_and_a_caret(void **state)
 }
 
 static void
+a_power_of_two_is_one_and_the_nearest_is_named(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} bad[] = {
+		{ "7M", "must be a power of two; the nearest is 8M" },
+		{ "5M", "must be a power of two; the nearest is 4M" },
+		{ "31M", "must be a power of two; the nearest is 32M" },
+		{ "1025K", "must be a power of two; the nearest is 1M" },
+		{ "512K", "must lie between 1M and 32M" },
+		{ "64M", "must lie between 1M and 32M" },
+		{ "8388608", "needs one of the units" },
+		{ "18446744073709551615G", "must lie between" },
+		{ "8MB", "" },
+		{ "big", "" },
+		{ "-8M", "" },
+	};
+	static const char *const good[] = { "1M", "2M", "4M", "8M", "16M",
+		"32M", "1024K" };
+	char why[1500];
+	struct conf c;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(conf_check_value(CONF_KEY_SFT_CHUNK_SIZE,
+				     good[i], why, sizeof(why)),
+		    0);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_not_equal(conf_check_value(CONF_KEY_SFT_CHUNK_SIZE,
+					 bad[i].text, why, sizeof(why)),
+		    0);
+		if (strstr(why, bad[i].why) == NULL)
+			fail_msg("%s: %s", bad[i].text, why);
+	}
+	parse_good(&c, GOOD "sft: {chunk_size: 16M}\n");
+	assert_int_equal(c.sft_chunk_size, 16 << 20);
+}
+
+static void
 what_stands_behind_an_unknown_key_is_not_shown(void **state)
 {
 	(void)state;
@@ -894,6 +934,8 @@ main(void)
 		cmocka_unit_test(a_wrong_file_changes_nothing),
 		cmocka_unit_test(a_reload_names_what_it_cannot_change),
 		cmocka_unit_test(what_is_printed_can_be_read_again),
+		cmocka_unit_test(
+		    a_power_of_two_is_one_and_the_nearest_is_named),
 		cmocka_unit_test(names_of_keys_are_found),
 		cmocka_unit_test(the_manual_has_every_key),
 	};

@@ -117,8 +117,9 @@ every_layer_is_probed(void **state)
 		for (l = 0; l < LAYER_MAX; l++)
 			/* Only signals could tell; the negative tests do. */
 			if (l != LAYER_SCOPE &&
-			    /* It has the host's network, and is to. */
-			    (l != LAYER_NETWORK || p != PROC_MESHD) &&
+			    /* They have the host's network, and are to. */
+			    (l != LAYER_NETWORK ||
+				(p != PROC_MESHD && p != PROC_SFTD)) &&
 			    sandbox_probes_of((enum proc)p, SANDBOX_BIT(l)) ==
 				0)
 				fail_msg("nothing probes %s in %s",

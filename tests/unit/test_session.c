@@ -333,6 +333,130 @@ test_node_that_joins(void **state)
 	session_end(last);
 }
 
+/* What keyd says of a transfer: one word in a session, of the right end. */
+
+static uint32_t
+transfer(uint8_t r)
+{
+	struct msg_SESSION_ROLE m = { .session = ++last,
+		.role = r,
+		.purpose = r == EVIDENCE_CLIENT ? EVIDENCE_SFT : 0 };
+
+	if (r == EVIDENCE_CLIENT)
+		snprintf(m.peer, sizeof(m.peer), "b");
+	assert_null(session_role(&m, PROC_SFTD));
+	return last;
+}
+
+static void
+no_word(uint32_t id, uint8_t r, const char *reason)
+{
+	const char *peer = "untouched", *why;
+
+	why = session_transfer(id, r, &peer);
+	assert_non_null(why);
+	assert_non_null(strstr(why, reason));
+	assert_string_equal(peer, "untouched");
+}
+
+static void
+test_transfers(void **state)
+{
+	static const uint8_t ends[] = { EVIDENCE_CLIENT, EVIDENCE_SERVER };
+	const char *peer;
+	uint32_t id;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		id = transfer(ends[i]);
+		/* Not before its worker is there, nor before its peer is. */
+		no_word(id, ends[i], "no session of a transfer");
+		issued(id, EVIDENCE_SFT, NOW, ends[i], i == 0 ? "b" : "");
+		no_word(id, ends[i], "not attested");
+		attested(id, "b");
+		peer = NULL;
+		assert_null(session_transfer(id, ends[i], &peer));
+		assert_string_equal(peer, "b");
+		/* One that was refused otherwise has said nothing yet. */
+		assert_null(session_transfer(id, ends[i], &peer));
+		session_said(id);
+		no_word(id, ends[i], "has had its word");
+		session_said(id);
+		no_word(id, ends[i], "has had its word");
+		session_end(id);
+		no_word(id, ends[i], "no session of a transfer");
+	}
+	no_word(0, EVIDENCE_CLIENT, "no session of a transfer");
+	no_word(last + 1000, EVIDENCE_CLIENT, "no session of a transfer");
+	session_said(0);
+	session_said(last + 1000);
+}
+
+static void
+test_word_of_the_right_end(void **state)
+{
+	uint32_t id = transfer(EVIDENCE_CLIENT);
+
+	(void)state;
+	issued(id, EVIDENCE_SFT, NOW, EVIDENCE_CLIENT, "b");
+	attested(id, "b");
+	no_word(id, EVIDENCE_SERVER, "who sends gives no receipt");
+	session_end(id);
+	id = transfer(EVIDENCE_SERVER);
+	issued(id, EVIDENCE_SFT, NOW, EVIDENCE_SERVER, "");
+	attested(id, "b");
+	no_word(id, EVIDENCE_CLIENT, "who receives does not seal");
+	session_end(id);
+}
+
+static void
+test_no_word_of_a_link(void **state)
+{
+	uint32_t id = client("b");
+
+	(void)state;
+	issued(id, EVIDENCE_MESH, NOW, EVIDENCE_CLIENT, "b");
+	attested(id, "b");
+	no_word(id, EVIDENCE_CLIENT, "no session of a transfer");
+	session_end(id);
+	id = server();
+	issued(id, EVIDENCE_MESH, NOW, EVIDENCE_SERVER, "");
+	attested(id, "b");
+	no_word(id, EVIDENCE_SERVER, "no session of a transfer");
+	session_end(id);
+}
+
+static void
+test_leaves_of_transfers(void **state)
+{
+	static const uint8_t others[] = { 0, EVIDENCE_MESH, EVIDENCE_VOICE,
+		EVIDENCE_JOIN, EVIDENCE_REGISTRY, 6, 255 };
+	struct msg_SESSION_ROLE m = { .role = EVIDENCE_CLIENT };
+	uint32_t id;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(others); i++) {
+		id = transfer(EVIDENCE_SERVER);
+		refused(id, others[i], NOW, "transfer's purpose");
+		session_end(id);
+		id = transfer(EVIDENCE_CLIENT);
+		refused(id, others[i], NOW, "not what was dialled for");
+		session_end(id);
+		/* Nor does its broker dial for anything else. */
+		m.session = ++last;
+		m.purpose = others[i];
+		snprintf(m.peer, sizeof(m.peer), "b");
+		assert_non_null(session_role(&m, PROC_SFTD));
+	}
+	/* And a link is for no transfer. */
+	id = server();
+	refused(id, EVIDENCE_SFT, NOW, "not a purpose of a link");
+	session_end(id);
+	assert_non_null(role(++last, EVIDENCE_CLIENT, EVIDENCE_SFT, "b"));
+}
+
 int
 main(void)
 {
@@ -351,6 +475,10 @@ main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_node_that_joins),
+		cmocka_unit_test(test_transfers),
+		cmocka_unit_test(test_word_of_the_right_end),
+		cmocka_unit_test(test_no_word_of_a_link),
+		cmocka_unit_test(test_leaves_of_transfers),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
