@@ -474,8 +474,7 @@ def in_turns(parties, rounds):
     found = {party.name: [] for party in parties}
     for _ in range(rounds):
         for party in parties:
-            if isinstance(party.place.folder, str):
-                recycle(party.place.top, party.place.size)
+            recycle(party.place.top, party.place.size)
             found[party.name].append(party.send())
     for name, runs in found.items():
         print("    %-10s %6.0f MB/s (%.0f to %.0f) %7.2f s"
@@ -844,6 +843,8 @@ PARTS = {"loopback": over_loopback, "disk": to_disk, "slow": slow, "far": far,
 
 
 def main():
+    # What was begun is put away then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     opt = Options()
     given, parts = getopt.getopt(sys.argv[1:], "m:w:r:s:")
     for letter, value in given:
