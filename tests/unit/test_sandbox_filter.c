@@ -55,6 +55,9 @@
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
 	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
 	    CLONE_CHILD_CLEARTID)
+#define UNPACK_OPEN                                                            \
+	(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_WRONLY | O_CREAT |  \
+	    O_EXCL | O_LARGEFILE)
 #define SOCKET_KIND (SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | 0x8)
 #define OPEN_UNNAMED (O_TMPFILE ^ O_DIRECTORY)
 #define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | OPEN_UNNAMED)
@@ -567,8 +570,19 @@ never(void **state)
 	/* And who delivers files. */
 	static const struct forbidden delivery[] = {
 		{ "fchmod", { 0 } },
-		{ "utimensat", { 0 } },
 		{ "openat2", { 0 } },
+	};
+	/* And who writes what has been delivered. */
+	static const struct forbidden times[] = {
+		{ "utimensat", { 0 } },
+	};
+	/* And who learns late where he may write. */
+	static const struct forbidden confined_late[] = {
+		{ "symlinkat", { 0 } },
+		{ "syncfs", { 0 } },
+		{ "landlock_create_ruleset", { 0 } },
+		{ "landlock_add_rule", { 0 } },
+		{ "landlock_restrict_self", { 0 } },
 	};
 	/* And who has threads. */
 	static const struct forbidden threads[] = {
@@ -587,6 +601,12 @@ never(void **state)
 		if (p != PROC_SFTD)
 			refuses((enum proc)p, delivery,
 			    sizeof(delivery) / sizeof(delivery[0]));
+		if (p != PROC_SFTD && p != PROC_UNPACKD)
+			refuses((enum proc)p, times,
+			    sizeof(times) / sizeof(times[0]));
+		if (p != PROC_UNPACKD)
+			refuses((enum proc)p, confined_late,
+			    sizeof(confined_late) / sizeof(confined_late[0]));
 		if (p != PROC_XFERD)
 			refuses((enum proc)p, threads,
 			    sizeof(threads) / sizeof(threads[0]));
