@@ -34,6 +34,7 @@
 #include "sftd/outgoing.h"
 #include "sftd/show.h"
 #include "sftd/store.h"
+#include "sftd/tree.h"
 
 static struct msg_CONFIG_SFTD staged;
 static struct event *drain_due;
@@ -85,6 +86,7 @@ prepare(void)
 	accept_prepare();
 	transfer_prepare();
 	outgoing_prepare();
+	tree_prepare();
 	drain_due = evtimer_new(child_base(), on_drain_due, NULL);
 	if (drain_due == NULL)
 		fatalx("out of memory");
@@ -131,6 +133,7 @@ start(void)
 	incoming_load();
 	child_ready();
 	started = true;
+	tree_begin();
 	conn_advance(); /* fills the pool */
 	accept_update();
 }
@@ -151,7 +154,10 @@ peer_up(struct chan *c)
 static void
 peer_down(struct chan *c)
 {
-	if (chan_peer(c) == PROC_XFERD && !conn_forget(c) && pool_forget(c))
+	if (chan_peer(c) == PROC_UNPACKD)
+		tree_forget(c);
+	else if (chan_peer(c) == PROC_XFERD && !conn_forget(c) &&
+	    pool_forget(c))
 		conn_advance();
 	accept_update();
 }
@@ -176,8 +182,15 @@ drain(uint32_t timeout_ms)
 	evtimer_add(drain_due, &tv);
 }
 
+static void
+on_worker_ended(struct chan *c, struct msg *m)
+{
+	if (!tree_on_worker_ended(m))
+		conn_on_worker_ended(c, m);
+}
+
 static const struct chan_handlers from_clawd[] = {
-	{ MSG_WORKER_ENDED, conn_on_worker_ended },
+	{ MSG_WORKER_ENDED, on_worker_ended },
 	{ 0, NULL },
 };
 
