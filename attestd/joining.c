@@ -275,7 +275,11 @@ joining_on_check(struct chan *c, struct msg *m)
 	}
 	why = names_us();
 	if (why != NULL) {
-		chan_refuse(c, m, ENOENT, true, "%s", why);
+		/* It may be that the lines have not come yet. */
+		chan_refuse(c, m, ENOENT,
+		    registry_empty(attestd.registry) ||
+			registry_node(attestd.registry, attestd.node) == NULL,
+		    "%s", why);
 		return;
 	}
 	if (!my.written)

@@ -44,7 +44,8 @@ keyd_on_seal(struct chan *c, struct msg *m)
 	seal.size = want.size;
 	snprintf(seal.receiver, sizeof(seal.receiver), "%s", peer);
 	seal.sender.seq = keyd.follow.now.seq;
-	memcpy(seal.sender.head, keyd.follow.now.head, sizeof(seal.sender.head));
+	memcpy(seal.sender.head, keyd.follow.now.head,
+	    sizeof(seal.sender.head));
 	n = statement_seal(&keyd.node, &seal, out, sizeof(out));
 	if (n < 0) {
 		keyd_refuse(c, m, EINVAL, "that cannot be sealed");

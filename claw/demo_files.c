@@ -28,6 +28,7 @@
 #define NAME "model.bin"
 #define PIECE ((size_t)1 << 20)
 #define SIZE_USUAL (UINT64_C(64) << 20)
+#define SLOW_BELOW (UINT64_C(512) << 20)
 #define EVENT_MS 60000
 #define FIRST_MS 1000
 
@@ -166,7 +167,7 @@ follow(struct demo *d, struct course *c, struct api *api)
 }
 
 static void
-send_source(struct demo *d, const char *path, struct course *c)
+send_source(struct demo *d, const char *path, uint64_t size, struct course *c)
 {
 	struct api_error e;
 	struct api api;
@@ -175,10 +176,11 @@ send_source(struct demo *d, const char *path, struct course *c)
 
 	c->start_ms = now_ms();
 	if (source != -1 && api_open(&api, &d->beta.conf, &e)) {
-		/* The smallest chunks, so that there is a middle. */
+		/* Small chunks, and not too fast: there is to be a middle. */
 		r = api_call(&api, "file.send",
-		    json_pack("{s:s, s:s, s:i}", "peer", "alpha", "name", NAME,
-			"chunk_size", 1 << 20),
+		    json_pack("{s:s, s:s, s:i, s:I}", "peer", "alpha", "name",
+			NAME, "chunk_size", 1 << 20, "rate",
+			(json_int_t)(size < SLOW_BELOW ? size / 2 : 0)),
 		    DEMO_ANSWER_MS, &e);
 		if (r != NULL && file_bring(api.fd, source))
 			follow(d, c, &api);
@@ -235,7 +237,7 @@ static bool
 change(const char *path, uint64_t size)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	uint8_t byte;
+	uint8_t byte = 0;
 	bool good = fd != -1 && pread(fd, &byte, 1, (off_t)(size / 2)) == 1;
 
 	byte ^= 1;
@@ -283,7 +285,7 @@ demo_send(struct demo *d)
 	if (!make_source(source, size))
 		return demo_held(d, false, "no room for a file of %s: %s",
 		    file_size_text(size, size_text), strerror(errno));
-	send_source(d, source, &c);
+	send_source(d, source, size, &c);
 	(void)demo_held(d, c.first_ms > 0 && c.first_ms < FIRST_MS,
 	    "claw file:send at beta: %s to alpha, the first byte %llu ms after "
 	    "the command",

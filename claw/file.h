@@ -14,7 +14,7 @@
 #include "claw/cmd.h"
 #include "common/sftname.h"
 
-/* "8M", "20MB/s", "1.5G": bytes. K, M, G, T are binary; KB, MB, GB decimal.
+/* "8M", "20MB/s", "1024": bytes. K, M, G, T are binary; KB, MB, GB decimal.
  * False where it is none. */
 bool file_size(const char *text, uint64_t *bytes);
 

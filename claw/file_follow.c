@@ -5,6 +5,9 @@
  * With --json the lines are passed on as they are (claw-file(1) has their
  * schema). On a terminal one line is drawn over and over; elsewhere only what
  * happens is said, not how far it is.
+ *
+ * The lines come from sftd itself, past controld and its gate: no text of them
+ * reaches a terminal but as file_shown() leaves it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +56,7 @@ status_of(long long code)
 
 	if (code <= 0 ||
 	    code >= (long long)(sizeof(statuses) / sizeof(statuses[0])))
-		return EX_UNAVAILABLE; /* the peer was not reached */
+		return EX_UNAVAILABLE;
 	return statuses[code];
 }
 
@@ -85,6 +88,12 @@ file_size_text(uint64_t bytes, char out[FILE_SIZE_TEXT])
 	return out;
 }
 
+static const char *
+shown(const json_t *e, const char *name, char out[FILE_SHOWN_SIZE])
+{
+	return file_shown(mesh_text(e, name), out);
+}
+
 static void
 clear(struct view *v)
 {
@@ -93,24 +102,30 @@ clear(struct view *v)
 	v->drawn = false;
 }
 
+static uint64_t
+amount(const json_t *e, const char *name)
+{
+	long long n = mesh_number(e, name);
+
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
 static void
 draw(struct view *v, const json_t *e)
 {
 	char durable[FILE_SIZE_TEXT], size[FILE_SIZE_TEXT],
-	    rate[FILE_SIZE_TEXT];
-	uint64_t d = (uint64_t)mesh_number(e, "durable");
-	uint64_t s = (uint64_t)mesh_number(e, "size");
-	uint64_t r = (uint64_t)mesh_number(e, "rate"), eta;
-	const char *limit = mesh_text(e, "limit");
-	unsigned int i, full = s == 0 ? BAR : (unsigned int)(d * BAR / s);
+	    rate[FILE_SIZE_TEXT], limit[FILE_SHOWN_SIZE];
+	uint64_t s = amount(e, "size"), r = amount(e, "rate"), eta;
+	uint64_t d = amount(e, "durable") < s ? amount(e, "durable") : s;
+	double part = s == 0 ? 1 : (double)d / (double)s;
+	unsigned int i, full = (unsigned int)(part * BAR);
 
 	if (!v->terminal)
 		return;
 	clear(v);
 	for (i = 0; i < BAR; i++)
 		fputs(i < full ? "#" : ".", stdout);
-	printf(" %3u%%  %s of %s durable  %s/s",
-	    s == 0 ? 100 : (unsigned int)(d * 100 / s),
+	printf(" %3u%%  %s of %s durable  %s/s", (unsigned int)(part * 100),
 	    file_size_text(d, durable), file_size_text(s, size),
 	    file_size_text(r, rate));
 	if (r > 0 && d < s) {
@@ -118,7 +133,7 @@ draw(struct view *v, const json_t *e)
 		printf("  %llu:%02llu left", (unsigned long long)eta / 60,
 		    (unsigned long long)eta % 60);
 	}
-	if (limit[0] != '\0' && limit[0] != '?')
+	if (shown(e, "limit", limit)[0] != '\0' && limit[0] != '?')
 		printf("  limited by the %s", limit);
 	fflush(stdout);
 	v->drawn = true;
@@ -128,34 +143,35 @@ draw(struct view *v, const json_t *e)
 static void
 say(struct view *v, const char *what, const json_t *e)
 {
-	char a[FILE_SIZE_TEXT], shown[FILE_SHOWN_SIZE];
+	char size[FILE_SIZE_TEXT], a[FILE_SHOWN_SIZE], b[FILE_SHOWN_SIZE],
+	    c[FILE_SHOWN_SIZE];
 
 	clear(v);
 	if (strcmp(what, "attested") == 0)
 		printf("%s at %s is attested, registry at update %lld\n",
-		    mesh_text(e, "peer"), mesh_text(e, "address"),
+		    shown(e, "peer", a), shown(e, "address", b),
 		    mesh_number(e, "registry"));
 	else if (strcmp(what, "dry-run") == 0)
 		printf("it would be taken\n");
 	else if (strcmp(what, "detached") == 0)
-		printf("it goes on; claw file:list says how\n");
+		printf("it goes on without you: claw file:show %s\n",
+		    mesh_text(e, "id"));
 	else if (strcmp(what, "accepted") == 0 && mesh_true(e, "resumed"))
 		printf("resumes transfer %s: %s are there already\n",
-		    mesh_text(e, "id"),
-		    file_size_text((uint64_t)mesh_number(e, "have"), a));
+		    shown(e, "id", a), file_size_text(amount(e, "have"), size));
 	else if (strcmp(what, "accepted") == 0)
-		printf("transfer %s\n", mesh_text(e, "id"));
+		printf("transfer %s\n", shown(e, "id", a));
 	else if (strcmp(what, "again") == 0)
 		printf("a hash was wrong: sent again: %lld\n",
 		    mesh_number(e, "chunks"));
 	else if (strcmp(what, "retry") == 0)
 		printf("interrupted, tried again in %.1f s: %s\n",
 		    (double)mesh_number(e, "in_ms") / 1000,
-		    file_shown(mesh_text(e, "text"), shown));
+		    shown(e, "text", a));
 	else if (strcmp(what, "receipt") == 0)
 		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
-		    (double)mesh_number(e, "ms") / 1000, mesh_text(e, "blake3"),
-		    mesh_text(e, "id"), mesh_text(e, "peer"));
+		    (double)mesh_number(e, "ms") / 1000, shown(e, "blake3", a),
+		    shown(e, "id", b), shown(e, "peer", c));
 }
 
 /* One line: whether it was the last, with the exit status. */
@@ -164,7 +180,7 @@ take(struct view *v, const json_t *e, int *status)
 {
 	const char *what = mesh_text(e, "event");
 	bool error = strcmp(what, "error") == 0;
-	char shown[FILE_SHOWN_SIZE];
+	char text[FILE_SHOWN_SIZE];
 
 	if (v->c->json) {
 		(void)json_dumpf(e, stdout, JSON_COMPACT);
@@ -176,10 +192,12 @@ take(struct view *v, const json_t *e, int *status)
 		say(v, what, e);
 	if (error) {
 		*status = status_of(mesh_number(e, "code"));
+		if (*status == EX_IOERR && !mesh_true(e, "reached"))
+			*status = EX_UNAVAILABLE;
 		clear(v);
 		if (!v->c->json)
 			(void)out_error(v->c, stderr, *status, "TransferError",
-			    "%s", file_shown(mesh_text(e, "text"), shown));
+			    "%s", shown(e, "text", text));
 		return true;
 	}
 	*status = EX_OK;

@@ -182,19 +182,16 @@ static int
 spool(const struct cmd *c)
 {
 	static char buf[1 << 18];
-	ssize_t n, done, m;
+	ssize_t n, done, m = 0;
 	int fd;
 
 	fd = file_spool(c, "what comes from standard input");
 	if (fd == -1)
 		return -1;
-	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
-		for (done = 0; done < n; done += m) {
+	while (m != -1 && (n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
+		for (done = 0; done < n && m != -1; done += m)
 			m = write(fd, buf + done, (size_t)(n - done));
-			if (m == -1)
-				break;
-		}
-	if (n == -1 || errno == ENOSPC) {
+	if (n == -1 || m == -1) {
 		(void)out_error(c, stderr, EX_IOERR, "FailedError",
 		    "standard input could not be kept: %s", strerror(errno));
 		close(fd);

@@ -155,7 +155,7 @@ join_offer_lines(void)
 		return;
 	}
 	if (n == 0 || fseek(joining.lines, from + (long)used, SEEK_SET) == -1) {
-		join_try_finish();
+		join_try_finish(EX_DATA);
 		return;
 	}
 	offer.lines_len = (uint16_t)used;

@@ -86,8 +86,9 @@ join_connect(struct join_process *a, struct join_process *b, uint32_t session);
 extern const struct chan_ops join_ops;
 /* REFUSED, or no answer any more: then it is over. */
 bool join_given_up(const struct msg *m);
-/* Does the registry, as attestd holds it, name us? Then it is done. */
-void join_try_finish(void);
+/* Does the registry, as attestd holds it, name us? Then it is done. If it does
+ * not yet, not_yet is the exit status. */
+void join_try_finish(int not_yet);
 
 /* join_link.c */
 /* The ticket's addresses, from the one that is up next. */

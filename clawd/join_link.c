@@ -249,7 +249,8 @@ on_pulled(struct chan *c, struct msg *m, void *arg)
 		fatalx("malformed LINK_PULLED");
 	if (pulled.why[0] != '\0')
 		log_warnx("the inviter's registry: %s", pulled.why);
-	join_try_finish();
+	/* The inviter may have been interrupted before it sent its lines. */
+	join_try_finish(EX_TEMPFAIL);
 }
 
 static void

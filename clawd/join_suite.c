@@ -315,13 +315,14 @@ finish(void)
 
 /* Does the registry, as we hold it, name us? */
 static void
-check(chan_done *done)
+check(chan_done *done, int not_yet)
 {
 	struct msg_JOIN_CHECK ask = { 0 };
 	struct chan *c = joining.attestd.chan;
 
-	(void)chan_send_JOIN_CHECK(c, chan_ask(c, MSG_JOIN_CHECK, done, NULL),
-	    -1, &ask);
+	(void)chan_send_JOIN_CHECK(c,
+	    chan_ask(c, MSG_JOIN_CHECK, done, (void *)(intptr_t)not_yet), -1,
+	    &ask);
 }
 
 static void
@@ -330,17 +331,16 @@ on_checked(struct chan *c, struct msg *m, void *arg)
 	struct msg_REFUSED no;
 
 	(void)c;
-	(void)arg;
 	if (chan_is_refused(m, &no))
-		join_leave(EX_DATA, no.text);
+		join_leave(no.retry ? (int)(intptr_t)arg : EX_DATA, no.text);
 	else
 		finish();
 }
 
 void
-join_try_finish(void)
+join_try_finish(int not_yet)
 {
-	check(on_checked);
+	check(on_checked, not_yet);
 }
 
 /* Everything is there to begin with. */
@@ -363,7 +363,7 @@ on_first_checked(struct chan *c, struct msg *m, void *arg)
 static void
 attestd_ready(void)
 {
-	check(on_first_checked);
+	check(on_first_checked, EX_DATA);
 }
 
 static void

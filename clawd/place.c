@@ -24,6 +24,7 @@ enum when { INIT, START };
 #define AUDITD PROC_AUDITD
 #define ATTESTD PROC_ATTESTD
 #define SFTD PROC_SFTD
+#define GROUP_CLAWD (PROC_CLAWD | OPERATORS)
 #define GROUP_SFTD (PROC_SFTD | OPERATORS)
 #define GROUP_AUDITD (PROC_AUDITD | OPERATORS)
 #define FILE FILE_
@@ -122,8 +123,10 @@ make_one(const char *path, enum place p)
 		log_warn("cannot make %s", temp);
 		return false;
 	}
-	ok = (geteuid() != 0 || fchown(fd, owner_uid(p), owner_gid(p)) == 0) &&
-	    fchmod(fd, places[p].mode) == 0 && rename(temp, path) == 0;
+	/* In this order it takes no right over what is somebody else's. */
+	ok = fchmod(fd, places[p].mode) == 0 &&
+	    (geteuid() != 0 || fchown(fd, owner_uid(p), owner_gid(p)) == 0) &&
+	    rename(temp, path) == 0;
 	if (!ok)
 		log_warn("cannot set owner, mode and name of %s", path);
 	close(fd);

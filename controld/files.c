@@ -14,6 +14,7 @@
 #include "common/child.h"
 #include "common/log.h"
 #include "common/regupdate.h"
+#include "common/sftname.h"
 #include "controld/methods.h"
 #include "controld/pass.h"
 
@@ -36,7 +37,7 @@ on_taken(struct chan *sftd, struct msg *m, void *arg)
 	if (!msg_get_FILE_TAKEN(&m->body, &taken))
 		fatalx("malformed FILE_TAKEN");
 	/* Nobody to bring the source: sftd gives up waiting for it. */
-	fd = client_hand_over(r,
+	fd = pass_hand_over(r,
 	    json_pack("{s:I}", "transfer", (json_int_t)taken.transfer));
 	if (fd == -1)
 		return;
@@ -117,8 +118,8 @@ files_send(struct request *r)
 /* file.list, asked for one by one. They come and go meanwhile. */
 
 /* Of enum transfer_state in sftd/transfer.h, in its order. */
-static const char *const states[] = { "unknown", "waiting", "connecting", "offered",
-	"moving", "finishing", "paused", "done", "failed", "refused",
+static const char *const states[] = { "unknown", "waiting", "connecting",
+	"offered", "moving", "finishing", "paused", "done", "failed", "refused",
 	"cancelled" };
 
 struct files {
@@ -136,6 +137,22 @@ hex_of(const uint8_t *bytes, size_t len, char *out)
 		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }
 
+/* A name is any bytes. What no reader of JSON takes is escaped here; what moves
+ * a cursor is escaped by who shows it. */
+static json_t *
+name_json(const uint8_t *name, size_t len)
+{
+	char shown[SFTNAME_SHOWN_SIZE];
+	json_t *text = NULL;
+
+	if (memchr(name, 0, len) == NULL)
+		text = pass_text(name, len);
+	if (text != NULL)
+		return text;
+	(void)sftname_show(name, len, shown, sizeof(shown));
+	return json_string(shown);
+}
+
 static json_t *
 file_json(const struct msg_FILE *f)
 {
@@ -149,7 +166,7 @@ file_json(const struct msg_FILE *f)
 	    "id", id, "direction", f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
 							    "unknown",
-	    "peer", f->peer, "name", pass_text(f->name, f->name_len), "size",
+	    "peer", f->peer, "name", name_json(f->name, f->name_len), "size",
 	    (json_int_t)f->size, "durable", (json_int_t)f->durable, "resent",
 	    (json_int_t)f->resent, "started_ms", (json_int_t)f->started_ms,
 	    "ended_ms", (json_int_t)f->ended_ms, "blake3",
@@ -265,16 +282,19 @@ on_receipt(struct chan *c, struct msg *m, void *arg)
 {
 	struct request *r = arg;
 	struct msg_FILE_RECEIPT_IS is;
+	json_t *receipt;
 
 	(void)c;
 	if (!pass_good(r, m, "sftd"))
 		return;
 	if (!msg_get_FILE_RECEIPT_IS(&m->body, &is))
 		fatalx("malformed FILE_RECEIPT_IS");
-	pass_answer(r,
-	    json_pack("{s:o}", "receipt",
-		json_loadb((const char *)is.receipt, is.receipt_len,
-		    JSON_REJECT_DUPLICATES, NULL)));
+	receipt = json_loadb((const char *)is.receipt, is.receipt_len,
+	    JSON_REJECT_DUPLICATES, NULL);
+	if (receipt == NULL)
+		pass_unavailable(r, "sftd's receipt is none");
+	else
+		pass_answer(r, json_pack("{s:o}", "receipt", receipt));
 }
 
 void

@@ -36,6 +36,13 @@ pass_answer(struct request *r, json_t *result)
 	client_answer(r, result);
 }
 
+int
+pass_hand_over(struct request *r, json_t *result)
+{
+	my.under_way[r->rpc.method]--;
+	return client_hand_over(r, result);
+}
+
 void
 pass_refuse(struct request *r, const struct rpc_error *e)
 {

@@ -23,6 +23,8 @@ bool pass_begin(struct request *r);
 
 /* The answer; takes the result over. NULL: out of memory. */
 void pass_answer(struct request *r, json_t *result);
+/* The answer, and the connection itself: its descriptor, or -1. */
+int pass_hand_over(struct request *r, json_t *result);
 void pass_refuse(struct request *r, const struct rpc_error *e);
 /* No, and not later either. */
 void pass_fail(struct request *r, enum rpc_failure f, const char *fmt, ...)

@@ -84,17 +84,27 @@ receive(int sock, char *byte, int *fd)
 		.msg_controllen = sizeof(control) };
 	struct cmsghdr *cm;
 	ssize_t n;
+	size_t i;
+	int one;
 
 	*fd = -1;
 	memset(&control, 0, sizeof(control));
 	n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n == -1)
 		return -1;
+	/* Room for one may, by its alignment, be room for two. */
 	for (cm = CMSG_FIRSTHDR(&mh); cm != NULL; cm = CMSG_NXTHDR(&mh, cm))
-		if (cm->cmsg_level == SOL_SOCKET &&
-		    cm->cmsg_type == SCM_RIGHTS &&
-		    cm->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(fd, CMSG_DATA(cm), sizeof(int));
+		for (i = 0; cm->cmsg_level == SOL_SOCKET &&
+		     cm->cmsg_type == SCM_RIGHTS &&
+		     CMSG_LEN((i + 1) * sizeof(int)) <= cm->cmsg_len;
+		     i++) {
+			memcpy(&one, CMSG_DATA(cm) + i * sizeof(int),
+			    sizeof(one));
+			if (*fd == -1)
+				*fd = one;
+			else
+				close(one);
+		}
 	return n;
 }
 
@@ -121,23 +131,29 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 		lose(c);
 }
 
-static void
-on_writable(evutil_socket_t sock, short what, void *arg)
+/* What it takes; false: it takes nothing any more. */
+static bool
+push(struct client *c)
 {
-	struct client *c = arg;
-	ssize_t n;
+	ssize_t n = send(c->fd, c->queue, c->len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	(void)what;
-	n = send(sock, c->queue, c->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n == -1 && errno != EAGAIN && errno != EINTR) {
-		lose(c);
-		return;
-	}
 	if (n > 0) {
 		c->len -= (size_t)n;
 		memmove(c->queue, c->queue + n, c->len);
 	}
-	if (c->len > 0)
+	return n != -1 || errno == EAGAIN || errno == EINTR;
+}
+
+static void
+on_writable(evutil_socket_t sock, short what, void *arg)
+{
+	struct client *c = arg;
+
+	(void)sock;
+	(void)what;
+	if (!push(c))
+		lose(c);
+	else if (c->len > 0)
 		event_add(c->writable, NULL);
 	else if (c->ending)
 		lose(c);
@@ -182,7 +198,10 @@ client_say(struct client *c, const char *line, size_t len, bool more)
 	}
 	memcpy(c->queue + c->len, line, len);
 	c->len += len;
-	event_add(c->writable, NULL);
+	/* Now: the process may be about to end. Who is gone is found so later.
+	 */
+	if (!push(c) || c->len > 0)
+		event_add(c->writable, NULL);
 }
 
 void

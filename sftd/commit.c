@@ -218,14 +218,18 @@ commit_there(const char *peer, const uint8_t *name, size_t len)
 static int
 move(const struct partial *p, int from, int to, const char *last)
 {
-	struct stat st;
+	struct stat st, there;
 
 	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? 0 : -errno;
-	/* What is no file gives way to nobody. */
-	if (fstatat(to, last, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    !S_ISREG(st.st_mode))
-		return -EEXIST;
+	if (fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == 0) {
+		/* A crash may leave a file that was moved in both folders. */
+		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
+			return unlinkat(from, "partial", 0) == -1 ? -errno : 0;
+		/* What is no file gives way to nobody. */
+		if (!S_ISREG(there.st_mode))
+			return -EEXIST;
+	}
 	if (renameat2(from, "partial", to, last,
 		p->offer.replace ? 0 : RENAME_NOREPLACE) == -1)
 		return -errno;

@@ -78,6 +78,7 @@ quoted(struct event_line *l, const uint8_t *p, size_t n)
 	put(l, "\"");
 }
 
+/* What readers of JSON take: many stop at a NUL, however it is spelt. */
 static bool
 is_utf8(const uint8_t *p, size_t n)
 {
@@ -85,7 +86,7 @@ is_utf8(const uint8_t *p, size_t n)
 	size_t i, k;
 
 	for (i = 0; i < n; i += k)
-		if ((k = utf8_next(p + i, n - i, &cp)) == 0)
+		if ((k = utf8_next(p + i, n - i, &cp)) == 0 || cp == 0)
 			return false;
 	return true;
 }

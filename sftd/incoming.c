@@ -35,6 +35,8 @@
 #define STALL_US (180 * SECOND)
 /* One that first reads again what there is. */
 #define FIRST_US (3600 * SECOND)
+/* One that has nothing to do any more ends by itself. */
+#define LINGER_US (30 * SECOND)
 /* What is not complete, and what a sender may still ask a receipt for. */
 #define KEPT_MS (UINT64_C(7) * 86400 * 1000)
 #define DONE_MS (UINT64_C(86400) * 1000)
@@ -161,6 +163,22 @@ deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
 	refuse(c, ask, code, text);
 }
 
+void
+incoming_not_offered(struct conn *c, const char *text)
+{
+	struct transfer *t;
+
+	if (c->state != CONN_UP || c->role != EVIDENCE_SERVER || c->offered)
+		return;
+	c->offered = true;
+	t = transfer_new(true, c->peer);
+	transfer_why(t, SFT_DENIED, true, "%s", text);
+	t->conn = c;
+	record_denied(t);
+	t->conn = NULL;
+	transfer_end(t, TRANSFER_REFUSED);
+}
+
 /* What no worker can have read: NULL, or what it is. */
 static const char *
 read_offer(const struct conn *c, const struct msg_XFER_OFFERED *m,
@@ -224,7 +242,8 @@ hand_over(struct transfer *t)
 			return r;
 		if ((file = commit_placed(&t->what, &f)) < 0)
 			return file;
-	}
+	} else if ((r = commit_undo(&t->what)) != 0)
+		return r; /* a finish that is written into is none */
 	r = partial_files(&t->what, sftd_config.node, &file, &journal);
 	if (r != 0)
 		return r;
@@ -793,7 +812,9 @@ incoming_tick(struct transfer *t, uint64_t now)
 			sweep(t);
 		return;
 	}
-	if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
+	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
+		conn_close(t->conn, "its transfer has ended");
+	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
 	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

@@ -23,6 +23,9 @@ bool incoming_pause(struct transfer *t);
 bool incoming_resume(struct transfer *t);
 bool incoming_cancel(struct transfer *t);
 
+/* A peer that was about to offer, and found that it may not. */
+void incoming_not_offered(struct conn *c, const char *text);
+
 /* Messages of workers. */
 void incoming_on_offered(struct chan *c, struct msg *m);
 void incoming_on_complete(struct chan *c, struct msg *m);

@@ -44,6 +44,9 @@
 #define PAUSED_MAX 64
 #define AUTO_STREAMS 4
 #define STREAM_CONNECT_S 10
+#define BUSY_TRIES 5
+/* A worker that has nothing to do any more ends by itself. */
+#define LINGER_US (30 * SECOND)
 /* Clients give up who says nothing for a minute. */
 #define SILENT_US (10 * SECOND)
 #define STREAMS_AUTO 255
@@ -70,6 +73,7 @@ say_error(struct transfer *t)
 	event_num(&l, "code", t->code);
 	event_str(&l, "name", sft_code_name(t->code));
 	event_bool(&l, "by_peer", t->by_peer);
+	event_bool(&l, "reached", t->up);
 	event_bool(&l, "retryable", event_retryable(t->code));
 	event_str(&l, "hint", event_hint(t->code));
 	event_str(&l, "text", t->text);
@@ -96,22 +100,6 @@ say_offer(struct transfer *t)
 	say(t, &l);
 }
 
-/* It has brought what is needed. */
-static void let_client_go(struct transfer *t);
-
-static void
-say_detached(struct transfer *t)
-{
-	uint8_t id[SFT_ID_LEN];
-	struct event_line l;
-
-	transfer_id(t, id);
-	event_begin(&l, "detached");
-	event_hex(&l, "id", id, sizeof(id));
-	say(t, &l);
-	let_client_go(t);
-}
-
 static void
 let_client_go(struct transfer *t)
 {
@@ -119,6 +107,22 @@ let_client_go(struct transfer *t)
 
 	t->client = NULL;
 	client_end(c);
+}
+
+/* Who does not wait for the end hears that it goes on without him. */
+static void
+say_detached(struct transfer *t)
+{
+	uint8_t id[SFT_ID_LEN];
+	struct event_line l;
+
+	if (!t->detached || t->client == NULL)
+		return;
+	transfer_id(t, id);
+	event_begin(&l, "detached");
+	event_hex(&l, "id", id, sizeof(id));
+	say(t, &l);
+	let_client_go(t);
 }
 
 /* The end. */
@@ -366,8 +370,6 @@ on_source(void *arg, int fd)
 		return;
 	}
 	say_offer(t);
-	if (t->detached)
-		say_detached(t);
 	t->patience_us =
 	    conn_now_us() + (t->detached ? PATIENCE_DETACHED_US : PATIENCE_US);
 	begin_attempt(t);
@@ -555,14 +557,17 @@ goes_on(const struct transfer *t)
 	    t->code == SFT_HASH_MISMATCH || t->code == SFT_NO_SPACE)
 		return false;
 	/* Who stands before a terminal learns at once that nobody is there. */
-	return t->taken || t->detached;
+	if (t->taken || t->detached)
+		return true;
+	/* It may not have noticed yet that the one before has broken. */
+	return t->code == SFT_BUSY && t->by_peer && t->attempts < BUSY_TRIES;
 }
 
 static void
 try_again(struct transfer *t)
 {
 	unsigned int n = t->attempts < 8 ? t->attempts : 8;
-	uint32_t ms = BACKOFF_MS << n;
+	uint32_t ms = (uint32_t)BACKOFF_MS << n;
 	struct timeval tv;
 	struct event_line l;
 
@@ -580,6 +585,7 @@ try_again(struct transfer *t)
 	event_str(&l, "name", sft_code_name(t->code));
 	event_str(&l, "text", t->text);
 	say(t, &l);
+	say_detached(t);
 	record_outcome(t, TRANSFER_FAILED);
 	transfer_set(t, TRANSFER_CONNECTING);
 	evtimer_add(t->retry, &tv);
@@ -588,19 +594,20 @@ try_again(struct transfer *t)
 static void
 attempt_over(struct transfer *t)
 {
+	bool refused;
+
 	if (goes_on(t)) {
 		try_again(t);
 		return;
 	}
-	if (t->by_peer && t->state <= TRANSFER_OFFERED)
+	refused = (t->by_peer && t->state <= TRANSFER_OFFERED) ||
+	    t->code == SFT_DENIED;
+	if (refused)
 		record_denied(t);
 	if (t->code == SFT_PAUSED)
 		paused(t);
 	else
-		over(t,
-		    t->by_peer && t->state <= TRANSFER_OFFERED ?
-			TRANSFER_REFUSED :
-			TRANSFER_FAILED);
+		over(t, refused ? TRANSFER_REFUSED : TRANSFER_FAILED);
 }
 
 static void
@@ -774,6 +781,7 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 	t->have = t->durable = taken.have;
 	transfer_set(t, TRANSFER_MOVING);
 	say_taken(t);
+	say_detached(t);
 	(void)chan_send_XFER_GO(worker, m->id, -1, &go);
 }
 
@@ -985,7 +993,9 @@ outgoing_tick(struct transfer *t, uint64_t now)
 {
 	uint64_t still = now - t->alive_us;
 
-	if (t->state == TRANSFER_WAITING && still > WAITING_US)
+	if (transfer_ended(t) && t->conn != NULL && still > LINGER_US)
+		conn_close(t->conn, "its transfer has ended");
+	else if (t->state == TRANSFER_WAITING && still > WAITING_US)
 		fail(t, SFT_TIMEOUT, "no client brought the source");
 	else if (t->state == TRANSFER_OFFERED && still > OFFERED_US)
 		transfer_stop(t, SFT_TIMEOUT, "the peer did not answer");

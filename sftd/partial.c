@@ -118,11 +118,12 @@ partial_dir(const struct partial *p)
 }
 
 static int
-begin_journal(int dir, const struct partial *p, const char *self)
+begin_journal(int dir, const struct partial *p, const char *self,
+    uint64_t epoch)
 {
 	struct sftjournal_head head = { .size = p->offer.size,
 		.chunk_log2 = p->offer.chunk_log2,
-		.epoch = p->epoch };
+		.epoch = epoch };
 	int fd, r;
 
 	memcpy(head.id, p->id, sizeof(head.id));
@@ -172,7 +173,7 @@ fill(int dir, const struct partial *p, const char *self)
 
 	if ((r = make_file(dir, p->offer.size)) != 0)
 		return r;
-	if ((fd = begin_journal(dir, p, self)) < 0)
+	if ((fd = begin_journal(dir, p, self, p->epoch)) < 0)
 		return fd;
 	close(fd);
 	if ((r = write_offer(dir, p)) != 0)
@@ -280,7 +281,9 @@ partial_files(const struct partial *p, const char *self, int *file,
 	else if (*journal == -1 || !journal_fits(*journal, p)) {
 		if (*journal != -1)
 			close(*journal);
-		*journal = begin_journal(dir, p, self);
+		/* Not of this attempt: the file is no blank one any more. */
+		*journal = begin_journal(dir, p, self,
+		    p->epoch > 1 ? p->epoch - 1 : 1);
 		r = *journal < 0 ? *journal : 0;
 	}
 	close(dir);

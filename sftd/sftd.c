@@ -37,11 +37,14 @@
 #include "sftd/tree.h"
 
 static struct msg_CONFIG_SFTD staged;
-static struct event *drain_due;
+static struct event *drain_due, *hourly;
 static bool started, draining;
 
 /* Before the time is up, who has not ended is left behind. */
 #define DRAIN_MARGIN_MS 1000
+/* What is known of having offered a file is forgotten when nobody has offered
+ * it again for so long. */
+#define SENT_S (UINT64_C(30) * 86400)
 
 /* A connection has ended, or come up. */
 static void
@@ -78,6 +81,15 @@ on_drain_due(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+on_hour(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	store_sweep_sent(SENT_S);
+}
+
+static void
 prepare(void)
 {
 	umask(027);
@@ -88,7 +100,8 @@ prepare(void)
 	outgoing_prepare();
 	tree_prepare();
 	drain_due = evtimer_new(child_base(), on_drain_due, NULL);
-	if (drain_due == NULL)
+	hourly = event_new(child_base(), -1, EV_PERSIST, on_hour, NULL);
+	if (drain_due == NULL || hourly == NULL)
 		fatalx("out of memory");
 }
 
@@ -127,10 +140,13 @@ static void
 start(void)
 {
 	int r = store_open(DESC_SFT_DIR, DESC_FILES_DIR);
+	struct timeval hour = { 3600, 0 };
 
 	if (r != 0)
 		fatalx("data_dir/sft: %s", strerror(-r));
 	incoming_load();
+	store_sweep_sent(SENT_S);
+	evtimer_add(hourly, &hour);
 	child_ready();
 	started = true;
 	tree_begin();

@@ -14,6 +14,7 @@
 #include "common/child.h"
 #include "common/evidence.h"
 #include "common/log.h"
+#include "sftd/incoming.h"
 #include "sftd/transfer.h"
 
 #define ENDED_MAX 256 /* remembered */
@@ -363,7 +364,9 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 
 	if (!msg_get_XFER_PROGRESS(&m->body, &p))
 		fatalx("malformed XFER_PROGRESS");
-	if (c != NULL && c->state == CONN_CLOSING)
+	/* The last ones may cross our word that it has ended. */
+	if (c != NULL &&
+	    (c->state == CONN_CLOSING || (t != NULL && transfer_ended(t))))
 		return;
 	before = t == NULL ? 0 : t->now.resent;
 	wrong = t == NULL ? "progress without a transfer" :
@@ -406,6 +409,8 @@ transfer_on_failed(struct chan *worker, struct msg *m)
 	}
 	if (t != NULL)
 		transfer_why(t, f.code, f.by_peer != 0, "%s", f.text);
+	else if (c != NULL && f.by_peer != 0 && f.code == SFT_DENIED)
+		incoming_not_offered(c, f.text);
 	if (c == NULL || !conn_worker_down(c, f.text))
 		child_violation(worker, m, "failed without a connection");
 }

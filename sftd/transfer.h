@@ -151,8 +151,9 @@ void transfer_end(struct transfer *t, enum transfer_state state);
 /* --- record.c ------------------------------------------------------------ */
 
 /*
- * An intent to be durable before anything is done; then is called once, not
- * from in here. ok: it is. Nobody is called when record_forget() came first.
+ * An intent to be durable before anything is done; then is called once, from
+ * in here if it cannot even be asked for. ok: it is durable. Nobody is called
+ * when record_forget() came first.
  */
 void record_intent(struct transfer *t,
     void (*then)(struct transfer *t, bool ok, const char *why));

@@ -239,7 +239,8 @@ end(enum sft_type word, enum sft_code code, bool by_peer, const char *text)
 	if (ct.state >= HAVING)
 		tell_progress();
 	snprintf(failed.text, sizeof(failed.text), "%s", text);
-	if (child_peer(PROC_SFTD) != NULL)
+	/* One that waits in the pool has nothing that could fail. */
+	if (ct.state != IDLE && child_peer(PROC_SFTD) != NULL)
 		(void)chan_send_XFER_FAILED(child_peer(PROC_SFTD), 0, -1,
 		    &failed);
 	if (ct.up && !by_peer)

@@ -30,7 +30,6 @@ enum state { MISSING, COMING, WRITTEN, DURABLE };
 
 static struct {
 	struct sftjournal *journal; /* the committer's, once it runs */
-	bool blank;		    /* nothing was ever written there */
 
 	/* Under the lock. */
 	uint8_t *state; /* enum state, a chunk */
@@ -167,13 +166,19 @@ receive_begin(int partial, int journal, uint64_t epoch, unsigned int threads,
 	why = differs(sftjournal_head(rc.journal));
 	if (why != NULL)
 		return why;
+	/* Durable before the peer hears of it; of the first it is there. */
+	if (epoch > sftjournal_epoch(rc.journal) &&
+	    (r = sftjournal_bump(rc.journal, epoch)) != 0)
+		return strerror(-r);
+	if (epoch < sftjournal_epoch(rc.journal)) {
+		*code = SFT_EPOCH;
+		return "the journal knows a later attempt";
+	}
 	xf.chunks = sftjournal_chunks(rc.journal);
 	rc.state = calloc(xf.chunks + 1u, 1);
 	rc.tries = calloc(xf.chunks + 1u, 1);
 	if (rc.state == NULL || rc.tries == NULL)
 		return "out of memory";
-	/* No attempt before this one: what was not written reads as zeroes. */
-	rc.blank = sftjournal_head(rc.journal)->epoch == epoch;
 	rc.left = xf.chunks;
 	if (sftjournal_claimed(rc.journal) == 0)
 		threads = 0;
@@ -207,9 +212,9 @@ take_head(struct stream *s, uint32_t *index, uint32_t *len)
 	n = sft_data_len(head);
 	if (n == SFT_HEAD_LEN) {
 		pthread_mutex_lock(&xf.lock);
-		wrong = rc.durables < xf.chunks ?
-		    "ends a stream before all is there" :
-		    NULL;
+		wrong = receive_is_whole() ?
+		    NULL :
+		    "ends a stream before all is there";
 		pthread_mutex_unlock(&xf.lock);
 		if (wrong != NULL)
 			xfer_fault(SFT_PROTOCOL, false, "peer %s", wrong);
@@ -240,6 +245,20 @@ static bool
 is_zero(const uint8_t *p, size_t n)
 {
 	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/*
+ * Whether nothing was ever written where this chunk goes. It is the file system
+ * that says so; one that does not know says no. The offset that all threads
+ * share is moved and means nothing.
+ */
+static bool
+is_blank(uint32_t index)
+{
+	off_t at = (off_t)index << xf.offer.chunk_log2;
+	off_t data = lseek(xf.file, at, SEEK_DATA);
+
+	return data == -1 ? errno == ENXIO : data >= at + (off_t)length(index);
 }
 
 static bool
@@ -278,12 +297,9 @@ take_chunk(struct stream *s, uint32_t index, uint32_t left, uint8_t *buf,
 	uint64_t at = (uint64_t)index << xf.offer.chunk_log2, since;
 	b3tree_value theirs;
 	struct b3tree t;
-	bool blank;
+	bool blank = is_blank(index);
 	uint32_t n;
 
-	pthread_mutex_lock(&xf.lock);
-	blank = rc.blank && rc.tries[index] == 0;
-	pthread_mutex_unlock(&xf.lock);
 	if (b3tree_begin(&t, xf.offer.chunk_log2, index) != 0)
 		fatalx("no such chunk");
 	for (; left > 0; left -= n, at += n) {
@@ -365,6 +381,12 @@ receive_run(struct stream *s)
 }
 
 /* --- what the peer is told ---------------------------------------------- */
+
+bool
+receive_is_whole(void)
+{
+	return rc.durables == xf.chunks;
+}
 
 bool
 receive_has_room(size_t n)

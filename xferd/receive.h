@@ -42,6 +42,9 @@ bool receive_waits(void);
 /* What was received is durable, or cannot be. */
 bool receive_settled(void);
 
+/* With the lock: every chunk is durable. */
+bool receive_is_whole(void);
+
 /* From commit.c, with the lock: these chunks are durable. */
 void receive_durable(const struct sftjournal_claim *claim, size_t n);
 /* From commit.c, with the lock: there is room for so many more. */

@@ -50,11 +50,25 @@ streams_running(void)
 
 /* --- in a thread -------------------------------------------------------- */
 
+/* Once all is over there, nobody minds how a stream ends. */
+static bool
+is_needed(void)
+{
+	bool needed;
+
+	pthread_mutex_lock(&xf.lock);
+	needed = !xf.finished && (xf.sends || !receive_is_whole());
+	pthread_mutex_unlock(&xf.lock);
+	return needed;
+}
+
 static void
 lost(struct stream *s, const char *why)
 {
 	uint8_t alert;
 
+	if (!is_needed())
+		return;
 	xfer_fault(SFT_TIMEOUT, greet_blames_peer(why, &alert),
 	    "stream %u: %.200s", s->index, why);
 }
@@ -211,7 +225,8 @@ greeted(struct greet *g, const struct greet_result *r, void *arg)
 		not_up(s, false, "another node than the transfer's");
 	} else {
 		start(s);
-		if (xf.sends)
+		/* By now the others may have carried all of it. */
+		if (xf.sends && control_is_moving())
 			dial(s->index + 1u);
 	}
 	next_greeting();

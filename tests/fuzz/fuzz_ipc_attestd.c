@@ -5,8 +5,9 @@
  *
  * Whatever it is told, attestd lets in nobody but the one node that the
  * registry has, for no leaf but one that this node signed over a challenge of
- * that session, and for each challenge once; tells meshd of nobody else; and
- * brings keyd nothing that has not the form of an update.
+ * that session, and for each challenge once; tells meshd and sftd of nobody
+ * else, and each of its own workers' sessions alone; and brings keyd nothing
+ * that has not the form of an update.
  */
 #define main attestd_main
 int attestd_main(int, char **);
@@ -73,7 +74,20 @@ static struct {
 	unsigned int accepted;
 	struct registry_update update; /* that keyd was asked to sign */
 	bool has_update;
+	bool transfers; /* sftd and an xferd speak, not meshd and a linkd */
 } seen;
+
+static enum proc
+worker(void)
+{
+	return seen.transfers ? PROC_XFERD : PROC_LINKD;
+}
+
+static enum proc
+broker(void)
+{
+	return seen.transfers ? PROC_SFTD : PROC_MESHD;
+}
 
 static void
 must(bool so)
@@ -290,16 +304,17 @@ next_id(enum proc as, uint16_t type)
 static void
 say_open(uint8_t how)
 {
-	struct msg_SESSION_OPEN open = { .session = ipc.session,
+	struct msg_SESSION_OPEN open = { .session = ipc.session_of[worker()],
 		.role = (how & 1) != 0 ? EVIDENCE_SERVER : EVIDENCE_CLIENT,
 		.address = "192.0.2.1:7946" };
 
 	if (open.role == EVIDENCE_CLIENT) {
-		open.purpose =
-		    (how & 2) != 0 ? EVIDENCE_REGISTRY : EVIDENCE_MESH;
+		open.purpose = (how & 2) != 0 ? EVIDENCE_REGISTRY :
+		    seen.transfers	      ? EVIDENCE_SFT :
+						EVIDENCE_MESH;
 		snprintf(open.peer, sizeof(open.peer), "peer");
 	}
-	SAY(PROC_MESHD, SESSION_OPEN, &open);
+	SAY(broker(), SESSION_OPEN, &open);
 }
 
 static const uint8_t p256[EVIDENCE_SPKI_LEN] = { 0x30, 0x59, 0x30, 0x13, 0x06,
@@ -377,7 +392,7 @@ say_judge(uint8_t how, bool server, uint8_t purpose)
 	n = evidence_cert(tbs, (size_t)n, sig, leaf, sizeof(leaf));
 	must(n > 0);
 	m.leaf_len = (uint16_t)n;
-	SAY(PROC_LINKD, JUDGE, &m);
+	SAY(worker(), JUDGE, &m);
 }
 
 /* Lines that follow what attestd has, or begin another history. */
@@ -468,7 +483,9 @@ static void
 say_other(uint8_t which)
 {
 	struct msg_RENONCE renonce = { 0 };
-	struct msg_SESSION_CLOSED closed = { .session = ipc.session };
+	struct msg_SESSION_CLOSED closed = { .session =
+						 ipc.session_of[worker()] };
+	struct msg_PEER_FIND find = { .peer = "peer" };
 	struct msg_LINK_FAILED failed = { .by_peer = 1, .reason = "fuzzed" };
 	struct msg_REGISTRY_READ read = { .rotations = which & 1,
 		.from = take() % 4 };
@@ -477,13 +494,13 @@ say_other(uint8_t which)
 
 	switch (which) {
 	case 0:
-		SAY(PROC_LINKD, RENONCE, &renonce);
+		SAY(worker(), RENONCE, &renonce);
 		break;
 	case 1:
-		SAY(PROC_MESHD, SESSION_CLOSED, &closed);
+		SAY(broker(), SESSION_CLOSED, &closed);
 		break;
 	case 2:
-		SAY(PROC_LINKD, LINK_FAILED, &failed);
+		SAY(worker(), LINK_FAILED, &failed);
 		break;
 	case 3:
 	case 4:
@@ -491,6 +508,9 @@ say_other(uint8_t which)
 		break;
 	case 5:
 		SAY(PROC_CONTROLD, WHY, &why);
+		break;
+	case 7:
+		SAY(PROC_SFTD, PEER_FIND, &find);
 		break;
 	default:
 		memcpy(mint.audience, pub[PEER], sizeof(mint.audience));
@@ -530,7 +550,8 @@ ipc_step(uint8_t what)
 		if (n < 4)
 			say_open(n);
 		else if (n < 12)
-			say_judge(n & 7, (n & 4) != 0, EVIDENCE_MESH);
+			say_judge(n & 7, (n & 4) != 0,
+			    seen.transfers ? EVIDENCE_SFT : EVIDENCE_MESH);
 		else if (n < 20)
 			say_judge(0, (n & 4) != 0, purposes[n & 3]);
 		else if (n < 24)
@@ -543,8 +564,10 @@ ipc_step(uint8_t what)
 		say_offer((n & 1) != 0 ? PROC_CONTROLD : PROC_LINKD, n >> 1);
 	} else if (n < 20) {
 		say_update(n & 3);
-	} else if (n < 24) {
+	} else if (n < 22) {
 		say_line((n & 1) != 0);
+	} else if (n < 24) {
+		seen.transfers = (n & 1) != 0;
 	} else {
 		say_other(n & 7);
 	}
@@ -641,14 +664,16 @@ ipc_reply(enum proc peer, const struct msg *m)
 	struct msg_SESSION_ATTESTED attested;
 	struct rbuf r = m->body;
 
-	(void)peer;
 	switch (m->type) {
 	case MSG_VERDICT:
 		check_verdict(r);
 		break;
 	case MSG_SESSION_ATTESTED:
 		must(msg_get_SESSION_ATTESTED(&r, &attested) &&
-		    strcmp(attested.peer, "peer") == 0);
+		    strcmp(attested.peer, "peer") == 0 &&
+		    attested.session < sizeof(ipc.owner) &&
+		    ipc.owner[attested.session] ==
+			(peer == PROC_SFTD ? PROC_XFERD : PROC_LINKD));
 		break;
 	case MSG_FOLLOW:
 		follow_it(m);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fuzz_ipc_controld.c - controld under an auditd and an attestd taken over,
- * with operators who ask for everything.
+ * fuzz_ipc_controld.c - controld under an auditd, an attestd and an sftd taken
+ * over, with operators who ask for everything.
  */
 #define main controld_main
 int controld_main(int, char **);
@@ -96,6 +96,20 @@ client_refuse(struct request *r, const struct rpc_error *e)
 	answered(r, rpc_error(r->rpc.id, e));
 }
 
+/* The connection is sftd's from here on: a socket, or none that is left. */
+int
+client_hand_over(struct request *r, json_t *result)
+{
+	int pair[2] = { -1, -1 };
+
+	if (result == NULL)
+		abort();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0)
+		close(pair[1]);
+	answered(r, rpc_result(r->rpc.id, result));
+	return pair[0];
+}
+
 static void
 ipc_step(uint8_t what)
 {
@@ -145,6 +159,18 @@ ipc_step(uint8_t what)
 		("{\"jsonrpc\":\"2.0\",\"id\":21,\"method\":\"token.check"
 		 "\",\"params\":{\"token\":\"a\",\"leaf\":\"00112233445566"
 		 "778899aabbccddeeff00112233445566778899aabbccddeeff\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":22,\"method\":\"file.send\",\"par"
+		 "ams\":{\"peer\":\"a\",\"name\":\"b/c\",\"chunk_size\":104857"
+		 "6,\"streams\":2}}"),
+		"{\"jsonrpc\":\"2.0\",\"id\":23,\"method\":\"file.list\"}",
+		("{\"jsonrpc\":\"2.0\",\"id\":24,\"method\":\"file.pause\",\"pa"
+		 "rams\":{\"id\":\"00112233445566778899aabbccddeeff\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":25,\"method\":\"file.resume\",\"p"
+		 "arams\":{\"id\":\"00112233445566778899aabbccddeeff\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":26,\"method\":\"file.cancel\",\"p"
+		 "arams\":{\"id\":\"00112233445566778899aabbccddeeff\"}}"),
+		("{\"jsonrpc\":\"2.0\",\"id\":27,\"method\":\"file.receipt\",\""
+		 "params\":{\"id\":\"00112233445566778899aabbccddeeff\"}}"),
 	};
 	const char *line =
 	    lines[(what >> 3) % (sizeof(lines) / sizeof(lines[0]))];

@@ -16,6 +16,8 @@
  *	signs one rotation for each order with the recovery code, and reveals
  *	no key that the registry does not wait for
  *	signs no JOIN for a node that exists
+ *	signs one seal or one receipt in a session of a transfer, and none in
+ *	another one; it is between this node and that session's peer
  */
 #define main keyd_main
 int keyd_main(int, char **);
@@ -50,6 +52,7 @@ int keyd_main(int, char **);
 #include <sys/mman.h>
 
 #include "common/capability.h"
+#include "common/receipt.h"
 #include "common/registry_int.h"
 #include "common/shardname.h"
 #include "tests/fuzz/ipc.h"
@@ -62,9 +65,17 @@ static struct {
 	uint8_t root[32];
 	unsigned int updates;
 	unsigned int orders, rotations;
-	uint32_t session;
-	unsigned int leaves; /* of that session */
+	uint32_t session[PROC_MAX];    /* of a kind of worker */
+	unsigned int leaves[PROC_MAX]; /* of that session */
+	unsigned int words;	       /* seals and receipts */
+	bool transfers; /* sftd and an xferd speak, not meshd and a linkd */
 } seen;
+
+static enum proc
+worker(void)
+{
+	return seen.transfers ? PROC_XFERD : PROC_LINKD;
+}
 
 static int authority_file, key_file, next_file;
 static char code[RECOVERY_TEXT_SIZE];
@@ -452,13 +463,13 @@ say_update(uint8_t kind)
 static void
 say_role(uint8_t role, uint8_t purpose)
 {
-	struct msg_SESSION_ROLE m = { .session = ipc.session,
+	struct msg_SESSION_ROLE m = { .session = ipc.session_of[worker()],
 		.role = role,
 		.purpose = purpose };
 
 	if (role == EVIDENCE_CLIENT)
 		snprintf(m.peer, sizeof(m.peer), "peer");
-	SAY(PROC_MESHD, SESSION_ROLE, &m);
+	SAY(seen.transfers ? PROC_SFTD : PROC_MESHD, SESSION_ROLE, &m);
 }
 
 static void
@@ -482,7 +493,7 @@ say_leaf(uint8_t purpose)
 	want.purpose = purpose;
 	want.verifier[0] = take();
 	want.prover[0] = take();
-	SAY(PROC_LINKD, LEAF, &want);
+	SAY(worker(), LEAF, &want);
 }
 
 static void
@@ -562,11 +573,43 @@ say_rotate(uint8_t how)
 	SAY(PROC_CONTROLD, ROTATE, &m);
 }
 
+/* A seal of ours, a receipt for one that the peer might have made. */
+static void
+say_transfer(uint8_t which)
+{
+	struct receipt_seal theirs = { .size = 1 };
+	struct msg_SEAL seal = { .size = take() };
+	struct msg_RECEIPT receipt = { .session = ipc.session_of[PROC_XFERD] };
+	uint8_t bytes[RECEIPT_SEAL_MAX];
+	ssize_t n;
+
+	seal.session = receipt.session - (which >> 2 & 1);
+	receipt.session = seal.session;
+	if ((which & 3) < 2) {
+		seen.transfers = (which & 1) != 0;
+	} else if ((which & 3) == 2) {
+		SAY(PROC_SFTD, SEAL, &seal);
+	} else {
+		snprintf(theirs.sender.name, sizeof(theirs.sender.name), "%s",
+		    (which & 8) != 0 ? "guest" : "peer");
+		snprintf(theirs.receiver, sizeof(theirs.receiver), "%s",
+		    (which & 16) != 0 ? "guest" : SELF);
+		n = receipt_seal_format(&theirs, bytes, sizeof(bytes));
+		if (n < 0)
+			return; /* guest's to guest */
+		if ((which & 32) != 0)
+			bytes[take() % (size_t)n] ^= take();
+		receipt.seal = bytes;
+		receipt.seal_len = (uint16_t)n;
+		SAY(PROC_SFTD, RECEIPT, &receipt);
+	}
+}
+
 static void
 say_other(uint8_t which)
 {
 	struct msg_TOKEN_SIGN token = { .seconds = 60 };
-	struct msg_SESSION_PEER peer = { .session = ipc.session };
+	struct msg_SESSION_PEER peer = { .session = ipc.session_of[worker()] };
 	struct msg_PERMIT_END end = { .permit = last_id };
 	struct msg_JOIN_SIGN join = { .own_leaf = { 1 } };
 	struct msg_REVEAL reveal = { .ksn = keyd.follow.now.self.ksn + 1 };
@@ -597,8 +640,11 @@ say_other(uint8_t which)
 	case 5:
 		say_rotate(take());
 		break;
-	default:
+	case 6:
 		say_walk(take());
+		break;
+	default:
+		say_transfer(take());
 		break;
 	}
 }
@@ -649,28 +695,69 @@ check_noted(struct rbuf r)
 }
 
 static void
-check_leaf(struct rbuf r)
+check_leaf(enum proc who, struct rbuf r)
 {
-	const struct session *s = find(ipc.session);
+	uint32_t id = ipc.session_of[who];
+	const struct session *s = find(id);
 	uint8_t sig[EVIDENCE_SIG_LEN], key[KEY_PUBLIC_LEN];
 	struct msg_LEAF_ISSUED m;
 	struct evidence ev;
 
-	if (seen.session != ipc.session) {
-		seen.session = ipc.session;
-		seen.leaves = 0;
+	if (seen.session[who] != id) {
+		seen.session[who] = id;
+		seen.leaves[who] = 0;
 	}
-	seen.leaves++;
+	seen.leaves[who]++;
 	if (!msg_get_LEAF_ISSUED(&r, &m) || s == NULL ||
 	    keystore_public(KEY_IDENTITY, key) != 0 ||
 	    evidence_parse(m.leaf, m.leaf_len, &ev, sig) != 0 ||
 	    evidence_verify_sig(&ev, sig, key) != 0 ||
 	    strcmp(ev.name, "node1") != 0 || ev.role != s->role ||
 	    (s->role == EVIDENCE_CLIENT && ev.purpose != s->purpose) ||
-	    ev.purpose == EVIDENCE_SFT || ev.purpose == EVIDENCE_VOICE ||
+	    (ev.purpose == EVIDENCE_SFT) != (who == PROC_XFERD) ||
+	    ev.purpose == EVIDENCE_VOICE ||
 	    (ev.purpose == EVIDENCE_JOIN && last_id == 0) ||
-	    seen.leaves > 1 + SESSION_LEAVES)
+	    seen.leaves[who] > 1 + SESSION_LEAVES)
 		abort();
+}
+
+/* No more words than there were sessions of transfers. */
+static void
+check_word(const char *sender, const char *receiver, bool ours)
+{
+	unsigned int sessions_ = 0;
+	uint32_t i;
+
+	for (i = 1; i <= ipc.session && i < sizeof(ipc.owner); i++)
+		sessions_ += ipc.owner[i] == PROC_XFERD;
+	must(++seen.words <= sessions_ &&
+	    strcmp(ours ? sender : receiver, SELF) == 0 &&
+	    strcmp(ours ? receiver : sender, SELF) != 0);
+}
+
+static void
+check_sealed(struct rbuf r)
+{
+	uint8_t key[KEY_PUBLIC_LEN];
+	struct receipt_seal seal;
+	struct msg_SEALED m;
+
+	must(msg_get_SEALED(&r, &m) &&
+	    keystore_public(KEY_IDENTITY, key) == 0 &&
+	    receipt_seal_parse(m.seal, m.seal_len, &seal) == 0 &&
+	    receipt_seal_verify(&seal, key) == 0);
+	check_word(seal.sender.name, seal.receiver, true);
+}
+
+static void
+check_receipted(struct rbuf r)
+{
+	struct msg_RECEIPTED m;
+	struct receipt receipt;
+
+	must(msg_get_RECEIPTED(&r, &m) &&
+	    receipt_parse(m.receipt, m.receipt_len, &receipt) == 0);
+	check_word(receipt.seal.sender.name, receipt.seal.receiver, false);
 }
 
 static void
@@ -735,9 +822,14 @@ ipc_reply(enum proc peer, const struct msg *m)
 	struct wbuf none;
 	uint8_t body[1];
 
-	(void)peer;
 	wbuf_init(&none, body, sizeof(body));
 	switch (m->type) {
+	case MSG_SEALED:
+		check_sealed(m->body);
+		break;
+	case MSG_RECEIPTED:
+		check_receipted(m->body);
+		break;
 	case MSG_FOLLOWED:
 	case MSG_REGISTRY_NOTED:
 		(void)check_place();
@@ -763,7 +855,7 @@ ipc_reply(enum proc peer, const struct msg *m)
 			abort();
 		break;
 	case MSG_LEAF_ISSUED:
-		check_leaf(m->body);
+		check_leaf(peer, m->body);
 		break;
 	case MSG_TOKEN_SIGNED:
 		check_token(m->body);

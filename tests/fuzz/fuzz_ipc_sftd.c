@@ -600,6 +600,7 @@ ipc_end(void)
 	event_free(pool.later);
 	event_free(pool.replace);
 	event_free(drain_due);
+	event_free(hourly);
 	event_free(tick);
 	if (door.readable != NULL)
 		event_free(door.readable);

@@ -77,7 +77,9 @@ static struct {
 	unsigned int asks[PROC_MAX];
 	uint32_t last_id[PROC_MAX];
 	uint32_t session; /* of the worker that was connected last */
-	int file;	  /* a regular one, if it is ever sent one */
+	uint32_t session_of[PROC_MAX]; /* of each kind's last */
+	uint8_t owner[512];	       /* which kind of worker has it */
+	int file; /* a regular one, if it is ever sent one */
 } ipc;
 
 static void
@@ -219,9 +221,10 @@ connect_peer(enum proc p)
 	struct wbuf w;
 	int pair[2];
 
-	if (p >= PROC_SUITE_END)
-		peer.session = ++ipc.session;
-	else if (my.child->self >= PROC_SUITE_END)
+	if (p >= PROC_SUITE_END) {
+		peer.session = ipc.session_of[p] = ++ipc.session;
+		ipc.owner[ipc.session % sizeof(ipc.owner)] = (uint8_t)p;
+	} else if (my.child->self >= PROC_SUITE_END)
 		peer.session = 1;
 
 	/* clawd does not flood either. */

@@ -32,8 +32,11 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd",
              "sftd")
-WORKERS = ("verifyd", "linkd")
+WORKERS = ("verifyd", "linkd", "xferd")
+# Who reaches the network, and parses nothing of it.
+NETWORKED = ("meshd", "sftd")
 POOL = 2  # of linkd, that wait for the next connection (mesh.pool)
+XFERDS = 1  # that wait for the next transfer
 
 # Far from what a distribution gives away, and nobody's in /etc/passwd.
 NOBODYS_UID = 61184
@@ -192,8 +195,11 @@ def accounts():
     mount("none", "/", MS_REC | MS_PRIVATE)
     folder = tempfile.mkdtemp(prefix="claw-etc-")
     os.chmod(folder, 0o755)
-    passwd = open("/etc/passwd").read()
-    group = open("/etc/group").read()
+    # Without those that a node of this machine's has.
+    passwd, group = ["".join(
+        line for line in open("/etc/" + name)
+        if not line.startswith((USER_PREFIX, "claw:")))
+        for name in ("passwd", "group")]
     group += "claw:x:%d:\n" % GROUP_ID
     for number, name in enumerate(PROCESSES + WORKERS, FIRST_ACCOUNT):
         entry = USER_PREFIX + name
@@ -223,20 +229,28 @@ def die_with_parent():
 # Nodes
 
 
+ports_given = set()
+
+
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody has.
+    """A TCP port of 127.0.0.1 that nobody has, nor the one after it.
 
     Below those that the kernel gives away, so that none of them is taken
-    between this and the node's start by who asked for no port in particular.
+    between this and the node's start by who asked for no port in particular;
+    and even, so that no node's second port is another one's first.
     """
     for unused in range(1000):
-        port = random.randrange(10240, 32000)
-        with socket.socket() as s:
+        port = random.randrange(10240, 32000, 2)
+        if port in ports_given:
+            continue
+        with socket.socket() as s, socket.socket() as after:
             try:
                 s.bind(("127.0.0.1", port))
-                return port
+                after.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
+        ports_given.add(port)
+        return port
     raise Failure("no free port on 127.0.0.1")
 
 

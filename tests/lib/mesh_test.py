@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 
+import claw_test
 from claw_test import Failure, Node, ROOT, reachable, wait_for
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
@@ -23,10 +24,15 @@ CAPABILITIES = ("sft.send", "sft.receive", "voice.connect", "voice.accept",
 
 
 def free_port():
-    """A port that nobody has; no node takes it before it is asked for."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, nor the next one: files come in there."""
+    while True:
+        port = claw_test.free_port()
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port + 1))
+                return port
+            except OSError:
+                continue
 
 
 class Peer(Node):

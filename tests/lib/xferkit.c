@@ -301,34 +301,25 @@ xferkit_offer(struct xend *e)
 	close(fd);
 }
 
-/* The journal of this attempt: a new one, or the next epoch of the old one. */
+/* The journal of this attempt; a later epoch in it is the worker's to add. */
 static void
 next_epoch(struct xend *e, int fd)
 {
 	struct sftjournal_head h = { .size = e->file->size,
 		.chunk_log2 = e->file->log2,
-		.epoch = 1 };
-	struct sftjournal *j;
+		.epoch = ++e->file->epoch };
 	struct stat st;
 
-	if (fstat(fd, &st) == 0 && st.st_size < SFTJOURNAL_HEAD_LEN) {
-		if (ftruncate(fd, 0) == -1)
-			abort();
-		memcpy(h.id, e->file->id, sizeof(h.id));
-		memcpy(h.offer, e->digest, sizeof(h.offer));
-		snprintf(h.sender, sizeof(h.sender), "%s", e->other->who.name);
-		snprintf(h.receiver, sizeof(h.receiver), "%s", e->who.name);
-		e->file->epoch = h.epoch;
-		if (sftjournal_create(fd, &h) != 0)
-			abort();
+	if (fstat(fd, &st) == 0 && st.st_size >= SFTJOURNAL_HEAD_LEN)
 		return;
-	}
-	if (sftjournal_open(fd, &j) != 0)
+	if (ftruncate(fd, 0) == -1)
 		abort();
-	e->file->epoch = sftjournal_epoch(j) + 1;
-	if (sftjournal_bump(j, e->file->epoch) != 0)
+	memcpy(h.id, e->file->id, sizeof(h.id));
+	memcpy(h.offer, e->digest, sizeof(h.offer));
+	snprintf(h.sender, sizeof(h.sender), "%s", e->other->who.name);
+	snprintf(h.receiver, sizeof(h.receiver), "%s", e->who.name);
+	if (sftjournal_create(fd, &h) != 0)
 		abort();
-	sftjournal_close(j);
 }
 
 static void
@@ -700,7 +691,9 @@ both_ended(void *arg)
 {
 	struct xend **e = arg;
 
-	return e[0]->ended && e[1]->ended;
+	/* Ended, and its last words were read. */
+	return e[0]->ended && e[0]->sftd == NULL && e[1]->ended &&
+	    e[1]->sftd == NULL;
 }
 
 bool

@@ -11,7 +11,7 @@
  * the sandbox could not be entered, 77 where a layer asked for by name cannot
  * be had in these surroundings.
  *
- * DIR has data/ (given to auditd for writing, to attestd for reading),
+ * DIR has data/ (given to auditd, attestd and sftd for writing),
  * data/file, outside/ and outside/key, and listens on outside/sock. SIBLING is
  * a process id to be harmed. ACT "attack" tries to read SIBLING from outside
  * any sandbox, "stay" prints "ready" and waits to be looked at.
@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -65,6 +66,23 @@ static struct {
 	char file_path[512];
 	char page[4096];
 } held;
+
+static long
+nothing(void)
+{
+	return 0;
+}
+
+/* What a thread is held by is its own; that all agree is to be shown. */
+static long
+own_walls(void)
+{
+	errno = EPERM;
+	return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2 &&
+		prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ?
+	    0 :
+	    -1;
+}
 
 static long
 wx_mmap(void)
@@ -502,6 +520,115 @@ act_clone3(void)
 	return pid;
 }
 
+/* What pthread_create(3) does, so far as the kernel sees it. */
+#define THREAD                                                                 \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
+	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
+	    CLONE_CHILD_CLEARTID)
+
+static void *
+thread_of(void *act)
+{
+	struct {
+		long (*run)(void);
+		long rv;
+		int error;
+	} *a = act;
+
+	a->rv = a->run();
+	a->error = errno;
+	return NULL;
+}
+
+/* The act, not by the process's first thread but by one that it makes. */
+static long
+in_thread(long (*run)(void))
+{
+	struct {
+		long (*run)(void);
+		long rv;
+		int error;
+	} a = { run, -1, 0 };
+	pthread_t t;
+
+	if ((errno = pthread_create(&t, NULL, thread_of, &a)) != 0 ||
+	    (errno = pthread_join(t, NULL)) != 0)
+		return -1;
+	errno = a.error;
+	return a.rv;
+}
+
+static long
+thread_nothing(void)
+{
+	return in_thread(nothing);
+}
+
+static long
+thread_fork(void)
+{
+	return in_thread(act_fork);
+}
+
+static long
+thread_execve(void)
+{
+	return in_thread(act_execve);
+}
+
+static long
+thread_open(void)
+{
+	return in_thread(open_passwd);
+}
+
+static long
+thread_socket(void)
+{
+	return in_thread(socket_inet);
+}
+
+static long
+thread_connect(void)
+{
+	return in_thread(connect_unix);
+}
+
+static long
+thread_kill(void)
+{
+	return in_thread(act_kill);
+}
+
+/* /proc has a line for each thread; here it is the kernel that is asked. */
+static long
+thread_filter(void)
+{
+	return in_thread(own_walls);
+}
+
+/* Nearly a thread: a process that shares all the rest. */
+static long
+clone_process(void)
+{
+	return syscall(SYS_clone, THREAD & ~CLONE_THREAD, NULL, NULL, NULL,
+	    NULL);
+}
+
+static long
+clone_namespace(void)
+{
+	return syscall(SYS_clone, THREAD | CLONE_NEWUSER, NULL, NULL, NULL,
+	    NULL);
+}
+
+static long
+act_vfork(void)
+{
+	return syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL, NULL,
+	    NULL, NULL);
+}
+
 static long
 act_unshare(void)
 {
@@ -636,12 +763,6 @@ stay(void)
 	return read(0, &c, 1);
 }
 
-static long
-nothing(void)
-{
-	return 0;
-}
-
 static const struct {
 	const char *name;
 	long (*act)(void);
@@ -709,6 +830,17 @@ static const struct {
 	ACT("io-uring", io_uring),
 	ACT("fork", act_fork),
 	ACT("clone3", act_clone3),
+	ACT("thread", thread_nothing),
+	ACT("thread-walls", thread_filter),
+	ACT("thread-fork", thread_fork),
+	ACT("thread-execve", thread_execve),
+	ACT("thread-open", thread_open),
+	ACT("thread-socket", thread_socket),
+	ACT("thread-connect", thread_connect),
+	ACT("thread-kill", thread_kill),
+	ACT("clone-process", clone_process),
+	ACT("clone-namespace", clone_namespace),
+	ACT("vfork", act_vfork),
 	ACT("unshare", act_unshare),
 	ACT("userfaultfd", userfaultfd),
 	ACT("bpf", act_bpf),
@@ -852,10 +984,10 @@ enter(enum proc self, uint32_t layers, const char *given)
 	struct sandbox_report rep;
 	size_t n = 0;
 
-	if (self == PROC_AUDITD || self == PROC_ATTESTD)
+	if (self == PROC_AUDITD || self == PROC_ATTESTD || self == PROC_SFTD)
 		n = 1;
 	/* It may connect: what counts is what it can make a socket of. */
-	if (self == PROC_MESHD)
+	if (self == PROC_MESHD || self == PROC_SFTD)
 		held.un = -1;
 	if (getenv("BITE_THREAD") != NULL)
 		start_thread();

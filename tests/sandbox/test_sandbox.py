@@ -16,8 +16,9 @@ import socket
 import subprocess
 import tempfile
 
-from claw_test import (PROCESSES as SUITE, ROOT, SANITIZERS, WORKERS, Failure,
-                       equal, main, need_root, ok, skip, test)
+from claw_test import (NETWORKED as OUTWARD, PROCESSES as SUITE, ROOT,
+                       SANITIZERS, WORKERS, Failure, equal, main, need_root,
+                       ok, skip, test)
 
 PROCESSES = SUITE + WORKERS
 
@@ -45,6 +46,10 @@ ALL = {
     "execveat": KILLED,
     "fork": KILLED,
     "clone3": KILLED,
+    "vfork": KILLED,
+    "clone-process": KILLED,
+    "clone-namespace": KILLED,
+    "thread": KILLED,
     "unshare": KILLED,
     # sockets
     "socket-inet": "EAFNOSUPPORT",
@@ -140,6 +145,8 @@ DIFFERS = {
     "metricd": {"shutdown": "ENOTCONN"},
     "controld": {"shutdown": "ENOTCONN"},
     "linkd": {"shutdown": "ENOTCONN"},
+    # and this one writes one file that it was given
+    "xferd": {"shutdown": "ENOTCONN", "grow": "done", "clone3": "ENOSYS"},
     # meshd makes TCP connections and nothing else: it binds nothing and has
     # no socket of another kind to connect
     "meshd": {
@@ -152,7 +159,42 @@ DIFFERS = {
         "connect-unix": "EBADF",
         "connect-abstract": "EBADF",
     },
+    # sftd does what meshd does, and works below its directory: it lists it,
+    # and what it delivers gets its mode
+    "sftd": {
+        "write-inside": "done",
+        "read-inside": "done",
+        "open-truncating": "done",
+        "list": "done",
+        "rename-out": "EACCES",
+        "fchmod": "EPERM" if ROOT else "done",  # it is not its owner
+        "grow": "done",
+        "cut-back": "done",
+        "socket-inet": "done",
+        "socket-inet6": KILLED,
+        "socket-udp": KILLED,
+        "socket-raw": KILLED,
+        "socket-sctp": KILLED,
+        "connect-tcp": "ECONNREFUSED",
+        "connect-unix": "EBADF",
+        "connect-abstract": "EBADF",
+    },
     "verifyd": {},
+    # xferd writes the file that it was given; it makes threads, which are
+    # held by all that holds it, and nothing that is more than a thread
+    "xferd": {
+        "grow": "done",
+        "shutdown": "ENOTCONN",
+        "clone3": "ENOSYS",
+        "thread": "done",
+        "thread-walls": "done",
+        "thread-fork": KILLED,
+        "thread-execve": KILLED,
+        "thread-open": "EACCES",
+        "thread-socket": "EAFNOSUPPORT",
+        "thread-connect": KILLED,
+        "thread-kill": KILLED,
+    },
 }
 
 # What the filter alone cannot refuse, because it sees no paths.
@@ -176,13 +218,23 @@ SECCOMP_ALONE = {
         "write-outside": "done",
         "rename-out": "done",
     },
+    "sftd": {
+        "open-passwd": "done",
+        "open-dotdot": "done",
+        "open-key": "done",
+        "open-private": "done",
+        "resolver": "done",
+        "write-outside": "done",
+        "rename-out": "done",
+    },
 }
 
-# What these layers leave to the one process that has the network.
+# What these layers leave to the processes that have the network.
 NETWORKED = {
-    "landlock": {"meshd": {"connect-tcp": "ECONNREFUSED"}},
-    "network namespace": {"meshd": {"connect-tcp": "ECONNREFUSED",
-                                    "connect-abstract": "done"}},
+    "landlock": {name: {"connect-tcp": "ECONNREFUSED"} for name in OUTWARD},
+    "network namespace": {name: {"connect-tcp": "ECONNREFUSED",
+                                 "connect-abstract": "done"}
+                          for name in OUTWARD},
 }
 
 # Each layer with the others off, and beside it what it does not stop.
@@ -217,7 +269,11 @@ LIMITS = {
     "verifyd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "controld": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "meshd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "sftd": {"fork": "EAGAIN", "grow": "done"},
     "linkd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
+    "sftd": {"fork": "EAGAIN", "grow": "done"},
+    # a thread would count as a child: here the filter is the wall
+    "xferd": {"fork": "done", "thread": "done", "grow": "done"},
 }
 NETWORK = {
     "connect-tcp": "ENETUNREACH",
@@ -263,6 +319,7 @@ CONTROL = {
     "bind-tcp": "done",
     "fork": "done",
     "clone3": "done",
+    "thread": "done",
     "grow": "done",
     "socket-inet": "done",
     "socket-unix": "done",
@@ -414,11 +471,13 @@ def check_proc(yard, process, as_root):
             for space in ("net", "ipc", "uts"):
                 equal(os.stat("/proc/%d/ns/%s" % (proc.pid, space)).st_ino !=
                       os.stat("/proc/self/ns/%s" % space).st_ino,
-                      space != "net" or process != "meshd",
+                      space != "net" or process not in OUTWARD,
                       "%s namespace of its own" % space)
             with open("/proc/%d/limits" % proc.pid, encoding="ascii") as file:
                 limits = file.read()
-            for name in ("Max core file size", "Max processes"):
+            # To the kernel a thread is a process.
+            for name in (("Max core file size", "Max processes")
+                         if process != "xferd" else ("Max core file size",)):
                 line = [x for x in limits.splitlines() if x.startswith(name)]
                 equal(line[0][len(name):].split()[:2], ["0", "0"], name)
     finally:
@@ -462,7 +521,7 @@ def seccomp_alone(process):
         table = whole_table(process)
         table.update(SECCOMP_ALONE.get(process, {}))
         # with no Landlock the kernel decides, by the sibling's user
-        if process in ("auditd", "attestd"):
+        if process in ("auditd", "attestd", "sftd"):
             del table["open-mem"]
         with Yard(normal_uid(), normal_uid()) as yard:
             compare(yard, process, NNP + "seccomp", table)

@@ -207,7 +207,8 @@ note_answer(const struct msg_rule *rule, const struct rbuf *body)
 		say("gets somebody let in");
 }
 
-static bool started; /* START has come and is not answered */
+static uint32_t hired; /* session of the worker that was asked for */
+static bool started;   /* START has come and is not answered */
 static uint32_t start_id;
 
 static void
@@ -228,7 +229,11 @@ take_message(enum proc p, const uint8_t *packet, size_t len, int fd)
 		say("gets %s", rule->name);
 	note_answer(rule, &r);
 	if (rule->type == MSG_WORKER_STARTED) {
-		chans[PROC_LINKD] = fd;
+		who = rbuf_u8(&r);
+		(void)rbuf_u32(&r);
+		hired = rbuf_u32(&r);
+		if (who < PROC_MAX)
+			chans[who] = fd;
 		return;
 	}
 	if (rule->type == MSG_PEER) {
@@ -869,7 +874,7 @@ lie_about_permit(void)
 	ask_for(MSG_PERMIT, &w);
 }
 
-/* Sessions that meshd has no business to make. */
+/* Sessions that a broker of connections has no business to make. */
 static void
 lie_about_role(void)
 {
@@ -905,7 +910,108 @@ lie_about_role(void)
 	ask_for(MSG_SESSION_ROLE, &w);
 }
 
-/* Leaves and a JOIN for a session that meshd has given no role. */
+static void hire(void);
+
+static void
+take_role(uint8_t role)
+{
+	struct msg_SESSION_ROLE r = { .session = hired,
+		.role = role,
+		.purpose = role == EVIDENCE_CLIENT ? EVIDENCE_SFT : 0 };
+	uint8_t body[256];
+	struct wbuf w;
+
+	if (role == EVIDENCE_CLIENT)
+		snprintf(r.peer, sizeof(r.peer), "peer");
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_SESSION_ROLE(&w, &r);
+	attacking = false; /* this is not it: the answer may be yes */
+	ask_for(MSG_SESSION_ROLE, &w);
+	serve(100);
+	attacking = true;
+}
+
+static void
+ask_seal(uint32_t session)
+{
+	struct msg_SEAL seal = { .session = session, .id = { 1 }, .size = 1 };
+	uint8_t body[256];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_SEAL(&w, &seal);
+	ask_for(MSG_SEAL, &w);
+	serve(20);
+}
+
+static void
+ask_receipt(uint32_t session)
+{
+	static const uint8_t junk[256] = "claw/seal/v1";
+	struct msg_RECEIPT receipt = { .session = session,
+		.seal = junk,
+		.seal_len = sizeof(junk) };
+	uint8_t body[1024];
+	struct wbuf w;
+
+	wbuf_init(&w, body, sizeof(body));
+	msg_put_RECEIPT(&w, &receipt);
+	ask_for(MSG_RECEIPT, &w);
+	serve(20);
+}
+
+/*
+ * Seals and receipts of sessions in which nothing was transferred: of none, of
+ * meshd's, of one without a role, of one whose peer nobody has attested, and
+ * each by the end that must not give it.
+ */
+static void
+lie_about_transfer(void)
+{
+	uint32_t i;
+
+	hire();
+	switch (arg[0]) {
+	case 0:
+		ask_seal(0);
+		ask_receipt(0);
+		break;
+	case 1:
+		ask_seal(4711);
+		ask_receipt(4711);
+		break;
+	case 2: /* clawd counts them up: those before are of meshd's linkds */
+		for (i = hired > 16 ? hired - 16 : 1; i < hired; i++) {
+			ask_seal(i);
+			ask_receipt(i);
+		}
+		break;
+	case 3:
+		ask_seal(hired);
+		ask_receipt(hired);
+		break;
+	case 4:
+		take_role(EVIDENCE_CLIENT);
+		ask_seal(hired);
+		ask_seal(hired);
+		break;
+	case 5:
+		take_role(EVIDENCE_CLIENT);
+		ask_receipt(hired);
+		break;
+	case 6:
+		take_role(EVIDENCE_SERVER);
+		ask_seal(hired);
+		break;
+	default:
+		take_role(EVIDENCE_SERVER);
+		ask_receipt(hired);
+		ask_receipt(hired);
+		break;
+	}
+}
+
+/* Leaves and a JOIN for a session that its broker has given no role. */
 static void
 lie_about_leaf(void)
 {
@@ -941,12 +1047,18 @@ ask_leaf(uint8_t purpose)
 	serve(50);
 }
 
+static uint8_t
+own_purpose(void)
+{
+	return self == PROC_XFERD ? EVIDENCE_SFT : EVIDENCE_MESH;
+}
+
 /* That leaf is no answer to any challenge. */
 static void
 ask_verdict(void)
 {
 	static const uint8_t junk[400] = { 0x30, 0x82, 0x01, 0x8c };
-	struct msg_JUDGE judge = { .purpose = EVIDENCE_MESH,
+	struct msg_JUDGE judge = { .purpose = own_purpose(),
 		.leaf = junk,
 		.leaf_len = sizeof(junk) };
 	uint8_t body[1024];
@@ -959,7 +1071,7 @@ ask_verdict(void)
 }
 
 /*
- * A linkd whose session has its role, since somebody is connected: more than
+ * A worker whose session has its role, since somebody is connected: more than
  * its one leaf, leaves for something else, a JOIN, a second verdict, a fresh
  * challenge after it was refused, to be let in as a joiner.
  */
@@ -977,7 +1089,7 @@ ask_more(void)
 	switch (arg[0]) {
 	case 0:
 		for (i = 0; i < 20; i++)
-			ask_leaf(EVIDENCE_MESH);
+			ask_leaf(own_purpose());
 		break;
 	case 1:
 		ask_leaf(EVIDENCE_REGISTRY);
@@ -1075,8 +1187,9 @@ append(enum audit_event event, enum audit_phase phase,
 static void
 lie_to_auditd(void)
 {
-	enum audit_event own =
-	    self == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED : AUDIT_NOTE;
+	enum audit_event own = self == PROC_ATTESTD ? AUDIT_REGISTRY_LOADED :
+	    self == PROC_SFTD			    ? AUDIT_FILE_DENIED :
+						      AUDIT_NOTE;
 	uint64_t i;
 
 	switch (arg[0]) {
@@ -1158,27 +1271,29 @@ static const struct {
 	{ "permit", lie_about_permit },
 	{ "role", lie_about_role },
 	{ "leaf", lie_about_leaf },
+	{ "transfer", lie_about_transfer },
 	{ "more", ask_more },
 	{ "auditd", lie_to_auditd },
 	{ "unread", never_read },
 	{ "accuse", accuse },
 };
 
-/* meshd's workers come when it asks for them. */
+/* A broker's workers come when it asks for them. */
 static void
 hire(void)
 {
-	static const struct msg_WORKER_START want = { .proc = PROC_LINKD };
+	enum proc worker = self == PROC_MESHD ? PROC_LINKD : PROC_XFERD;
+	struct msg_WORKER_START want = { .proc = (uint8_t)worker };
 	uint64_t end = now_ms() + AFTER_MS;
 	uint8_t body[8];
 	struct wbuf w;
 
-	if (self != PROC_MESHD)
+	if (self != PROC_MESHD && self != PROC_SFTD)
 		return;
 	wbuf_init(&w, body, sizeof(body));
 	msg_put_WORKER_START(&w, &want);
 	(void)put(PROC_CLAWD, MSG_WORKER_START, ++ids[PROC_CLAWD], body, w.len);
-	while (chans[PROC_LINKD] == -1 && now_ms() < end)
+	while (chans[worker] == -1 && now_ms() < end)
 		serve(50);
 }
 
@@ -1189,7 +1304,8 @@ strike(void)
 
 	attacking = true;
 	say("attacks %s: %s %ld %ld", channel, attack, arg[0], arg[1]);
-	if (target == PROC_LINKD && chans[target] == -1)
+	if ((target == PROC_LINKD || target == PROC_XFERD) &&
+	    chans[target] == -1)
 		hire();
 	if (chans[target] == -1) {
 		say("no channel to %s", channel);
@@ -1331,10 +1447,10 @@ print_schema(void)
 		    r[i].limit, r[i].reply);
 	for (i = 0; i < 256; i++)
 		if (audit_event_name((unsigned int)i) != NULL)
-			printf("event %zu %d %d\n", i,
+			printf("event %zu %d %d %d\n", i,
 			    audit_event_allowed((unsigned int)i, PROC_ATTESTD),
-			    audit_event_allowed((unsigned int)i,
-				PROC_CONTROLD));
+			    audit_event_allowed((unsigned int)i, PROC_CONTROLD),
+			    audit_event_allowed((unsigned int)i, PROC_SFTD));
 	return 0;
 }
 

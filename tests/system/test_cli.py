@@ -80,7 +80,7 @@ def manual_synopsis():
         verb = re.search(r"^\.Cm (\S+)", chunk, re.M)
         if verb is None:
             continue
-        flags = re.findall(r"^\.Op Fl Fl (\S+)(?: Ar (\S+))?", chunk, re.M)
+        flags = re.findall(r"^\.(?:Op )?Fl Fl (\S+)(?: Ar (\S+))?", chunk, re.M)
         operands = re.findall(r"^\.(?:Op )?Ar (\S+)", chunk, re.M)
         found[verb[1]] = (sorted((n, a or "") for n, a in flags), operands)
     return found

@@ -6,11 +6,8 @@ and namespaces of its own for each."""
 
 import os
 
-from claw_test import (POOL, PROCESSES, Node, account_uid, equal,
-                       main, need_root, ok, test, wait_for)
-
-# Who reaches the network: meshd alone, and it parses nothing of it.
-NETWORKED = ("meshd",)
+from claw_test import (NETWORKED, POOL, PROCESSES, XFERDS, Node, account_uid,
+                       equal, main, need_root, ok, test, wait_for)
 
 
 def status_of(pid):
@@ -35,9 +32,9 @@ def kind(name):
 
 
 def pool_is_ready(node):
-    links = node.workers()
-    return len(links) == POOL and all(
-        status_of(pid)["Seccomp"] == "2" for pid in links)
+    links, ends = node.workers(), node.workers("xferd")
+    return len(links) == POOL and len(ends) == XFERDS and all(
+        status_of(pid)["Seccomp"] == "2" for pid in links + ends)
 
 
 def check_namespaces(node, children):
@@ -53,11 +50,12 @@ def check_namespaces(node, children):
 
 
 def check_layers(node):
-    wait_for(lambda: pool_is_ready(node), 10, "the pool of linkd")
+    wait_for(lambda: pool_is_ready(node), 10, "the pools")
     children = node.everybody()
     del children["clawd"]
     equal(sorted(kind(name) for name in children),
-          sorted(PROCESSES + POOL * ("linkd",)), "processes of the node")
+          sorted(PROCESSES + POOL * ("linkd",) + XFERDS * ("xferd",)),
+          "processes of the node")
     for name, pid in children.items():
         status = status_of(pid)
         equal(status["NoNewPrivs"], "1", name + " NoNewPrivs")
@@ -102,7 +100,7 @@ def held():
             for fd, what in descriptors(pid).items():
                 if fd < 3 or what.startswith(allowed):
                     continue
-                ok(name in ("auditd", "attestd") and
+                ok(name in ("auditd", "attestd", "sftd") and
                    what.startswith(node.dir),
                    "%s holds %s" % (name, what))
                 ok("keys" not in what, "%s holds %s" % (name, what))
@@ -111,7 +109,7 @@ def held():
 @test("a worker is started for one job, confined like the others, and ends")
 def worker():
     with Node() as node:
-        wait_for(lambda: pool_is_ready(node), 10, "the pool of linkd")
+        wait_for(lambda: pool_is_ready(node), 10, "the pools")
         before = node.everybody()
         done = node.claw("audit:check", "--json", check=True)
         ok('"sound": true' in done.stdout or '"sound":true' in done.stdout,

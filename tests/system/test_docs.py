@@ -321,8 +321,8 @@ def architecture():
 # Texts that may name nothing that is not there
 
 FOLDERS = ("attestd", "auditd", "claw", "clawd", "common", "contrib",
-           "controld", "doc", "linkd", "man", "meshd", "metricd", "policy",
-           "tests", "verifyd")
+           "controld", "doc", "door", "linkd", "man", "meshd", "metricd",
+           "policy", "sftd", "tests", "verifyd", "xferd")
 
 
 def named(text):
@@ -479,7 +479,7 @@ def two_machines():
     text = read("README.md").split("\n## Two machines")[1].split("\n## ")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
     equal(len(blocks), 2, "blocks")
-    for port in ("7901", "7902"):
+    for port in ("7901", "7911"):
         ok(port in blocks[0], "no port " + port)
         blocks[0] = blocks[0].replace(port, free_port())
     # Who types it goes on when clawd says that it is ready; so does this.

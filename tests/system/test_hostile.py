@@ -34,7 +34,7 @@ from claw_test import (LONG, PROCESSES, ROOT, WORKERS, Failure, Node, diag,
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 SUITE = ("clawd",) + PROCESSES
 ALL = SUITE + WORKERS  # in the order of enum proc
-ATTACKERS = PROCESSES + ("linkd",)
+ATTACKERS = PROCESSES + ("linkd", "xferd")
 CHANNELS = [("auditd", "keyd"), ("attestd", "auditd"), ("controld", "auditd"),
             ("controld", "attestd")]
 # On these a third of the malformed packets and a seventh of a seventh of the
@@ -42,7 +42,10 @@ CHANNELS = [("auditd", "keyd"), ("attestd", "auditd"), ("controld", "auditd"),
 MESH_CHANNELS = [("attestd", "keyd"), ("controld", "keyd"),
                  ("controld", "meshd"), ("meshd", "keyd"),
                  ("meshd", "attestd"), ("linkd", "keyd"),
-                 ("linkd", "attestd"), ("linkd", "meshd")]
+                 ("linkd", "attestd"), ("linkd", "meshd"),
+                 ("controld", "sftd"), ("sftd", "auditd"), ("sftd", "keyd"),
+                 ("sftd", "attestd"), ("xferd", "keyd"),
+                 ("xferd", "attestd"), ("xferd", "sftd")]
 LOST_WITH_SUITE = ("keyd", "auditd")
 PER_NODE = 14
 ANY_FD, NO_FD = None, 0
@@ -70,7 +73,8 @@ def read_schema(program):
         words = line.split()
         if words[0] == "event":
             events[int(words[1])] = {"attestd": words[2] == "1",
-                                     "controld": words[3] == "1"}
+                                     "controld": words[3] == "1",
+                                     "sftd": words[4] == "1"}
         else:
             message = Message(words)
             messages[message.name] = message
@@ -78,12 +82,13 @@ def read_schema(program):
 
 
 def neighbours(process):
-    """Whom it can attack. A linkd that keyd attacks is in fuzz_ipc_linkd: here
+    """Whom it can attack. A worker that keyd attacks is in fuzz_ipc_linkd: here
     there is none while keyd answers nobody."""
     return ["clawd"] + [b if a == process else a
                         for a, b in CHANNELS + MESH_CHANNELS
                         if process in (a, b) and
-                        (process, a) != ("keyd", "linkd")]
+                        (process, a) not in (("keyd", "linkd"),
+                                             ("keyd", "xferd"))]
 
 
 # Attacks: (line, class, what has to come of it)
@@ -98,11 +103,12 @@ def neighbours(process):
 #   allowed   an order is an order
 
 
-# What a linkd with a session gets at most: its one leaf, a verdict that lets
+# What a worker with a session gets at most: its one leaf, a verdict that lets
 # nobody in.
 ALLOWED = {"keyd more 0": {"LEAF_ISSUED": 1}, "keyd more 1": {"LEAF_ISSUED": 1},
            "keyd more 2": {"LEAF_ISSUED": 1}, "attestd more 3": {"VERDICT": 1},
            "keyd more 4": {}, "attestd more 5": {}}
+JOINS = ("keyd more 2", "attestd more 5")
 
 
 def outcome(process, channel):
@@ -183,14 +189,21 @@ def special(process, messages, events):
         yield ("run attestd unread %d" % number["IDENTITY_SHOW"], "floods",
                "ended")
     lies = {"attestd": ("update", 6), "controld": ("permit", 7),
-            "meshd": ("role", 6), "linkd": ("leaf", 7)}
+            "meshd": ("role", 6), "linkd": ("leaf", 7),
+            "sftd": ("role", 6), "xferd": ("leaf", 6)}
     if process in lies:
         for how in range(lies[process][1]):
             yield ("run keyd %s %d" % (lies[process][0], how),
                    "lies to keyd", "refused")
-    if process == "linkd":
+    if process == "sftd":
+        for how in range(8):
+            yield "run keyd transfer %d" % how, "lies to keyd", "refused"
+    if process in ("linkd", "xferd"):
         for attack in ALLOWED:
-            yield "run " + attack, "more than its session may have", "bounded"
+            # What joins is a linkd's; another's JOIN does not pass the gate.
+            if process == "linkd" or attack not in JOINS:
+                yield ("run " + attack, "more than its session may have",
+                       "bounded")
     if process == "attestd":
         for how in range(11):
             yield ("run keyd registry %d" % how, "lies about the registry",
@@ -201,7 +214,7 @@ def special(process, messages, events):
         yield "run keyd key", "lies to keyd", "refused"
         yield ("run keyd unread %d" % number["LOGKEY_CLOSE"], "floods",
                "ended")
-    if process in ("attestd", "controld"):
+    if process in ("attestd", "controld", "sftd"):
         for event, allowed in events.items():
             if not allowed[process]:
                 yield ("run auditd auditd 0 %d" % event,
@@ -284,13 +297,16 @@ class Campaign(threading.Thread):
                                 timeout=120)
 
     def knock(self):
-        """Somebody connects, so that the session of a linkd has a role."""
+        """Somebody connects, so that the session of a worker has a role."""
         self.callers = self.callers[-8:]
         try:
             host, port = self.node.listen.rsplit(":", 1)
-            self.callers.append(socket.create_connection((host, int(port)), 1))
+            port = int(port) + (self.process == "xferd")
+            caller = socket.create_connection((host, port), 1)
+            self.callers.append(caller)
+            caller.sendall(b"\x16" + bytes(15))
         except OSError:
-            pass  # meshd is not there yet
+            pass  # its broker is not there yet
         return False
 
     def follows(self):
@@ -326,7 +342,8 @@ class Campaign(threading.Thread):
         children = self.node.children()
         if set(children) != set(PROCESSES):
             return False
-        for pid in [*children.values(), *self.node.workers()]:
+        for pid in [*children.values(), *self.node.workers(),
+                    *self.node.workers("xferd")]:
             try:
                 if "/real/" not in os.readlink("/proc/%d/exe" % pid):
                     return False
@@ -501,11 +518,11 @@ for name in ATTACKERS:
              "false accusations", "floods"]
     if name not in ("keyd", "metricd"):
         kinds += ["lies to keyd"]
-    if name == "linkd":
+    if name in ("linkd", "xferd"):
         kinds += ["more than its session may have"]
     if name == "attestd":
         kinds += ["lies about the registry"]
-    if name in ("attestd", "controld"):
+    if name in ("attestd", "controld", "sftd"):
         kinds += ["records not its own", "outcomes not its own"]
     if name == "controld":
         kinds += ["orders in the wrong state"]

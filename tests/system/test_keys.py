@@ -17,8 +17,8 @@ import tempfile
 import time
 
 from claw_test import (LONG, NOBODYS_UID, POOL, PROCESSES, ROOT, WORKERS,
-                       Failure, Node, account_uid, binary, diag, equal, main,
-                       need_root, ok, reachable, skip, test, wait_for)
+                       XFERDS, Failure, Node, account_uid, binary, diag, equal,
+                       main, need_root, ok, reachable, skip, test, wait_for)
 from mesh_test import Peer, code_of
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
@@ -276,7 +276,9 @@ def gcore_finds_nothing(node):
 @both
 def descriptors(node):
     use(node)
-    wait_for(lambda: len(node.workers()) == POOL, 10, "the pool of linkd")
+    for name, many in (("linkd", POOL), ("xferd", XFERDS)):
+        wait_for(lambda: len(node.workers(name)) == many, 10,
+                 "the pool of " + name)
     time.sleep(0.5)
     pid = node.children()["keyd"]
     sockets = 0
@@ -290,8 +292,9 @@ def descriptors(node):
             sockets += 1
         else:
             ok(to.startswith(EVENT_LOOP), "descriptor %s is %s" % (number, to))
-    # clawd's, auditd's, attestd's, controld's, meshd's; a link's each.
-    equal(sockets, 5 + POOL, "channels")
+    # clawd's, auditd's, attestd's, controld's, meshd's, sftd's; a link's each
+    # and a transfer's.
+    equal(sockets, 6 + POOL + XFERDS, "channels")
 
 
 @test("keyd's secrets cannot be swapped out or dumped, and are few")

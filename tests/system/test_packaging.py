@@ -50,11 +50,11 @@ def keyd_links_little():
     equal(needed("keyd"), KEYD, "keyd")
 
 
-@test("only linkd links libssl, and only metricd an HTTP server")
-def only_linkd_links_tls():
+@test("only linkd and xferd link libssl, and only metricd an HTTP server")
+def only_peers_workers_link_tls():
     for program in PROGRAMS:
         libraries = needed(program)
-        equal("libssl" in libraries, program == "linkd",
+        equal("libssl" in libraries, program in ("linkd", "xferd"),
               "whether %s links libssl" % program)
         ok("libevent" not in libraries, program + " links all of libevent")
         ok(program == "metricd" or "libevent_extra" not in libraries,
@@ -141,6 +141,10 @@ def tmpfiles():
           ["0750", "root", USER_PREFIX + "attestd"], "registry")
     equal([line[2:5] for line in lines if line[1].endswith("log/claw/audit")],
           [["2750", USER_PREFIX + "auditd", "claw"]], "log/claw/audit")
+    equal(made[("claw", "sft")], ["2700", USER_PREFIX + "sftd", "claw"], "sft")
+    equal(made[("claw", "files")],
+          ["2750", USER_PREFIX + "sftd", "claw"], "files")
+    equal(made[("claw", "sft.ndjson")], ["0640", "root", "claw"], "sft.ndjson")
 
 
 @test("the shell scripts are clean")

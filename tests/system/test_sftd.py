@@ -8,20 +8,21 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests/lib"))
 
-from claw_test import Failure, binary, main, ok, test, wait_for
+from claw_test import ROOT, Failure, binary, main, ok, test, wait_for
 from mesh_test import Peer, member
 
 MIB = 1 << 20
 
 
-def two(config=None, capabilities=None):
+def two(config=None, capabilities=None, as_user=not ROOT):
     """Nodes that know each other, up."""
-    a = Peer("alpha", config=config).start()
+    a = Peer("alpha", as_user, config=config).start()
     b = member(a, "beta", config, **(
         {} if capabilities is None else {"capabilities": capabilities}))
     b.start()
@@ -69,7 +70,16 @@ def incoming(node):
 
 @test("a file arrives whole under its peer's folder, with a receipt at both ends and a record of intent and outcome")
 def arrives():
-    a, b = two()
+    arrives_as(not ROOT)
+
+
+@test("the same with one user for all processes")
+def arrives_as_user():
+    arrives_as(True)
+
+
+def arrives_as(as_user):
+    a, b = two(as_user=as_user)
     path = source(a, "file.bin", 5 * MIB + 17)
     events = send(a, "beta", path)
     names = [e["event"] for e in events]
@@ -215,6 +225,41 @@ def leaves():
     ok(last["event"] == "detached", "%s" % last)
     wait_for(lambda: os.path.exists(delivered(b, "alpha", "other.bin")), 20,
              "it arrives by itself")
+
+
+def closed(connection):
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@test("strangers that say nothing, bring a route of nobody's, or come in any number are closed, and a transfer beside them arrives")
+def strangers():
+    a, b = two({"mesh.handshake_timeout": "1s"})
+    path = source(a, "file.bin", 20 * MIB)
+    process = begin(a, path, "--limit", "10M")
+    until_moving(process)
+    port = ("127.0.0.1", b.port + 1)
+    crowd = []
+    for i in range(400):
+        one = socket.create_connection(port, 5)
+        one.settimeout(10)
+        if i % 2:
+            one.sendall(bytes([1 + i % 20] * 16))
+        crowd.append(one)
+    for one in crowd:
+        ok(closed(one), "it is closed")
+    process.stdout.read()
+    ok(process.wait() == 0, "the transfer is done")
+    ok(same(path, delivered(b, "alpha", "file.bin")), "the same")
+    wait_for(lambda: len(b.workers("xferd")) <= 2, 20, "workers as before")
+    text = b.claw("metrics:print", check=True).stdout
+    away = [line for line in text.splitlines()
+            if line.startswith("claw_sft_turned_away_total ")]
+    ok(float(away[0].split()[-1]) > 0, "turned away: %s" % away)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ import subprocess
 import threading
 import time
 
-from claw_test import (LONG, POOL, PROCESSES, ROOT, Failure, Node, contains,
-                       diag, equal, main, need_root, ok, reachable, test,
-                       wait_for)
+from claw_test import (LONG, POOL, PROCESSES, ROOT, XFERDS, Failure, Node,
+                       contains, diag, equal, main, need_root, ok, reachable,
+                       test, wait_for)
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 ROUNDS = 100 if LONG else 3
@@ -32,7 +32,9 @@ STALLED = 5    # seconds of silence, and then two to the next question
 
 # What stands in policy/supervision.def, written without looking at it.
 STOPS_SUITE = ("keyd", "auditd")
-STOP_ORDER = ("meshd", "controld", "attestd", "auditd", "keyd")
+STOP_ORDER = ("sftd", "meshd", "controld", "attestd", "auditd", "keyd")
+# Workers that wait for something to do.
+POOLS = {"linkd": POOL, "xferd": XFERDS}
 
 FAULTS = {
     "SIGKILL": "killed by SIGKILL",
@@ -80,8 +82,11 @@ def descriptors(node):
 
 
 def pool_is_full(node):
-    """Two linkd wait, and whoever has channels to them has those and no more."""
-    wait_for(lambda: len(node.workers()) == POOL, 10, "the pool of linkd")
+    """Two linkd and an xferd wait, and whoever has channels to them has those
+    and no more."""
+    for name, many in POOLS.items():
+        wait_for(lambda: len(node.workers(name)) == many, 10,
+                 "the pool of " + name)
     before = None
     while before != descriptors(node):
         before = descriptors(node)
@@ -127,12 +132,13 @@ def check_replaced(process, before, after):
 
 def check_stop_order(process, text):
     done = re.findall(r'msg="(\w+)\[\d+\] has finished"', text)
-    equal(tuple(p for p in done if p != "linkd"),
+    equal(tuple(p for p in done if p not in POOLS),
           tuple(p for p in STOP_ORDER if p != process),
           "%s lost: the order of the stop" % process)
-    # A worker is its broker's: no linkd outlives what serves it.
-    equal(done[:done.count("linkd")], ["linkd"] * done.count("linkd"),
-          "%s lost: the links come first" % process)
+    # A worker is its broker's: none outlives what serves it.
+    workers = sum(p in POOLS for p in done)
+    ok(all(p in POOLS for p in done[:workers]),
+       "%s lost: the workers come first: %s" % (process, done))
 
 
 def one_round(node, process, fault):
@@ -338,51 +344,72 @@ def both_at_once():
 # Workers
 
 
-@test("meshd dies: its links end with it, and the new one has its own")
-def links_of_meshd():
+def broker_dies(broker, worker):
     need_root()
     with Node() as node:
         pool_is_full(node)
-        suite, links = node.children(), node.workers()
-        os.kill(suite["meshd"], signal.SIGKILL)
-        wait_for(gone(links), 10, "the end of the old one's links")
+        suite, old = node.children(), node.workers(worker)
+        os.kill(suite[broker], signal.SIGKILL)
+        wait_for(gone(old), 10, "the end of the old one's workers")
         wait_for(lambda: whole(node), 10, "all processes")
         held = pool_is_full(node)
-        equal(set(node.workers()) & set(links), set(), "links that stayed")
+        equal(set(node.workers(worker)) & set(old), set(), "workers that stayed")
         now = node.children()
         for name in PROCESSES:
-            equal(now[name] == suite[name], name != "meshd",
+            equal(now[name] == suite[name], name != broker,
                   "whether %s was kept" % name)
         # Nobody keeps a channel to who is gone.
         mark = os.path.getsize(node.log_path)
         time.sleep(LASTED)
-        os.kill(now["meshd"], signal.SIGKILL)
-        wait_for(lambda: 'msg="meshd is ready"' in new_log(node, mark), 10,
-                 "meshd")
-        wait_for(lambda: len(node.workers()) == POOL and
+        os.kill(now[broker], signal.SIGKILL)
+        wait_for(lambda: 'msg="%s is ready"' % broker in new_log(node, mark),
+                 10, broker)
+        wait_for(lambda: len(node.workers(worker)) == POOLS[worker] and
                  descriptors(node) == held, 10, "descriptors as before")
+
+
+@test("meshd dies: its links end with it, and the new one has its own")
+def links_of_meshd():
+    broker_dies("meshd", "linkd")
+
+
+@test("sftd dies: its transfers end with it, and the new one has its own")
+def transfers_of_sftd():
+    broker_dies("sftd", "xferd")
+
+
+def worker_dies(worker):
+    need_root()
+    with Node() as node:
+        held = pool_is_full(node)
+        for fault, how in FAULTS.items():
+            suite, old = node.children(), node.workers(worker)
+            strike(fault, old[0])
+            wait_for(lambda: old[0] not in node.workers(worker) and
+                     len(node.workers(worker)) == POOLS[worker], 15,
+                     "another " + worker)
+            ok(set(old[1:]) <= set(node.workers(worker)),
+               "%s: the other %s" % (fault, worker))
+            equal(node.children(), suite, "%s: the suite" % fault)
+            record = wait_for(lambda: ended(node, old[0]), 10,
+                              "%s: its record" % fault)[0]
+            equal(record["process"], worker, "process on record")
+            equal(record["reason"], how, fault)
+            wait_for(lambda: descriptors(node) == held, 10,
+                     "%s: descriptors as before" % fault)
+        equal(node.claw("api:ping").returncode, 0, "answer")
 
 
 @test("a linkd dies: the others and the suite go on, and another takes its "
       "place; it is on record")
 def one_link():
-    need_root()
-    with Node() as node:
-        held = pool_is_full(node)
-        for fault, how in FAULTS.items():
-            suite, links = node.children(), node.workers()
-            strike(fault, links[0])
-            wait_for(lambda: links[0] not in node.workers() and
-                     len(node.workers()) == POOL, 15, "another linkd")
-            ok(links[1] in node.workers(), "%s: the other linkd" % fault)
-            equal(node.children(), suite, "%s: the suite" % fault)
-            record = wait_for(lambda: ended(node, links[0]), 10,
-                              "%s: its record" % fault)[0]
-            equal(record["process"], "linkd", "process on record")
-            equal(record["reason"], how, fault)
-            wait_for(lambda: descriptors(node) == held, 10,
-                     "%s: descriptors as before" % fault)
-        equal(node.claw("api:ping").returncode, 0, "answer")
+    worker_dies("linkd")
+
+
+@test("an xferd dies: the suite goes on, and another takes its place; it is on "
+      "record")
+def one_transfer():
+    worker_dies("xferd")
 
 
 # Orders

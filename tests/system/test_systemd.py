@@ -11,8 +11,9 @@ import re
 import shutil
 import signal
 
-from claw_test import (POOL, PROCESSES, Failure, Node, account_uid, equal,
-                       main, need_root, ok, skip, stage, test, wait_for)
+from claw_test import (NETWORKED, POOL, PROCESSES, XFERDS, Failure, Node,
+                       account_uid, equal, main, need_root, ok, skip, stage,
+                       test, wait_for)
 
 
 def granted():
@@ -46,15 +47,16 @@ def confined(node):
         equal(status(pid, "Uid").split()[0], str(account_uid(name)), name)
         equal(status(pid, "CapBnd"), "0" * 16, name + "'s bounding set")
         equal(os.readlink("/proc/%d/ns/net" % pid) != outside,
-              name != "meshd", "whether %s has a network of its own" % name)
+              name not in NETWORKED, "whether %s has a network of its own" % name)
     # What an account of its own for each worker is for.
-    wait_for(lambda: len(node.workers()) == POOL, what="the pool of linkd")
-    for pid in node.workers():
-        wait_for(lambda: status(pid, "Seccomp") == "2", what="its filter")
-        equal(status(pid, "Uid").split()[0], str(account_uid("linkd")),
-              "linkd")
-        ok(os.readlink("/proc/%d/ns/net" % pid) != outside,
-           "linkd has clawd's network")
+    for name, many in (("linkd", POOL), ("xferd", XFERDS)):
+        wait_for(lambda: len(node.workers(name)) == many,
+                 what="the pool of " + name)
+        for pid in node.workers(name):
+            wait_for(lambda: status(pid, "Seccomp") == "2", what="its filter")
+            equal(status(pid, "Uid").split()[0], str(account_uid(name)), name)
+            ok(os.readlink("/proc/%d/ns/net" % pid) != outside,
+               name + " has clawd's network")
     old = children["controld"]
     os.kill(old, signal.SIGSTOP)
     wait_for(lambda: node.children().get("controld", old) != old,

@@ -86,7 +86,7 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 static int
 folder(const char *name)
 {
-	char path[64];
+	char path[128];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", top, name);
@@ -422,7 +422,7 @@ static void
 test_no_link_is_followed(void **state)
 {
 	static const char *const where[] = { "alpha", "alpha/a", "alpha/a/b" };
-	char outside[64];
+	char outside[128];
 	unsigned int i;
 	int r;
 

@@ -178,7 +178,8 @@ test_killed(void **state)
 
 	(void)state;
 	srand(1);
-	for (round = 0; round < 6; round++) {
+	for (round = 0; round < (getenv("CLAW_LONG") != NULL ? 200 : 6);
+	     round++) {
 		xferkit_file(&f, below(), 48 * MIB + 77, 20, 0);
 		least = 0;
 		for (tries = 0;; tries++) {
@@ -232,6 +233,58 @@ test_damaged_partial(void **state)
 	assert_int_equal(a.have, 15 * MIB);
 	xferkit_end(&a, &b);
 	xferkit_remove(&f);
+}
+
+/* The journal is lost and the partial file is full of something else. */
+static void
+test_journal_lost(void **state)
+{
+	char path[320];
+	int fd;
+
+	(void)state;
+	xferkit_file(&f, below(), 8 * MIB, 20, 6 * MIB);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	xferkit_end(&a, &b);
+	snprintf(path, sizeof(path), "%s/partial", f.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "not zero", 8, 2 * (off_t)MIB + 100), 8);
+	assert_int_equal(pwrite(fd, "not zero", 8, 5 * (off_t)MIB - 3), 8);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/journal", f.dir);
+	assert_int_equal(unlink(path), 0);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.have, 0);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+/* Killed when all was there and nothing committed: nothing is sent again. */
+static void
+test_all_there(void **state)
+{
+	static const uint64_t size[] = { 5 * MIB + 3, 1000, 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		xferkit_file(&f, below(), size[i], 20, 0);
+		start();
+		xferkit_go(&a, &b);
+		arrives();
+		xferkit_end(&a, &b);
+		start();
+		xferkit_go(&a, &b);
+		arrives();
+		assert_int_equal(a.have, size[i]);
+		assert_int_equal(a.progress.moved, 0);
+		xferkit_end(&a, &b);
+		xferkit_remove(&f);
+	}
 }
 
 static void
@@ -326,6 +379,49 @@ test_session_ends(void **state)
 }
 
 static void
+on_drained(struct chan *c, struct msg *m, void *arg)
+{
+	(void)c;
+	(void)m;
+	(void)arg;
+}
+
+static void
+drain(struct xend *e)
+{
+	struct msg_DRAIN order = { .timeout_ms = 1000 };
+
+	(void)chan_send_DRAIN(e->clawd,
+	    chan_ask(e->clawd, MSG_DRAIN, on_drained, NULL), -1, &order);
+}
+
+/* One that waits in the pool ends in order, and has nothing to say. */
+static void
+test_drained(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), 32 * MIB, 20, 0);
+	start();
+	drain(&a);
+	drain(&b);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_false(a.has_failed || b.has_failed);
+	assert_int_equal(a.status, 0);
+	xferkit_end(&a, &b);
+	start();
+	a.rate = 20 * MIB;
+	xferkit_go(&a, &b);
+	assert_true(linkkit_until(has_some, &a));
+	drain(&a);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_STOPPING);
+	assert_int_equal(b.failed.code, SFT_STOPPING);
+	assert_true(b.failed.by_peer);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+static void
 test_not_attested(void **state)
 {
 	(void)state;
@@ -353,10 +449,13 @@ main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_damaged_partial),
+		cmocka_unit_test(test_journal_lost),
+		cmocka_unit_test(test_all_there),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_source_changes),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_session_ends),
+		cmocka_unit_test(test_drained),
 		cmocka_unit_test(test_not_attested),
 	};
 

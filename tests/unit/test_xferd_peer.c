@@ -204,6 +204,7 @@ ends_saying(enum sft_code code, const char *what)
 	body = hears(SFT_ABORT, &len);
 	assert_int_equal(sft_reason_parse(body, len, &r), 0);
 	assert_int_equal(r.code, code);
+	assert_true(linkkit_until_set(&real->has_failed));
 	assert_true(linkkit_until_set(&real->ended));
 	assert_int_equal(real->status, 0);
 	assert_string_equal(real->fault, "");

@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Nothing is lost: whichever process dies at whichever end and moment,
+wherever the connection is cut, whatever the disk refuses or forgets, the same
+command given again ends with the right file and its receipt, without sending
+what was acknowledged, and never is there a wrong file under its name."""
+
+import errno
+import filecmp
+import os
+import random
+import shutil
+import subprocess
+import time
+
+import claw_test
+from claw_test import (LONG, SANITIZERS, Failure, diag, equal, main, ok, skip,
+                       test, wait_for)
+from crash_test import (ALLOCATE, DIE, FDATASYNC, FSYNC, LINK, MKDIR, OPEN,
+                        RENAME, SHORT, TRUNCATE, UNLINK, WRITE, Recording)
+from sft_test import MIB, Duo, claims, kill, until_sent
+
+ROUNDS = int(os.environ.get("CLAW_CUTS", "0")) or (2000 if LONG else 20)
+SEED = int(os.environ.get("CLAW_SEED", "1"))
+WINDOW = 32 * MIB  # the least that there is
+CONFIG = {"sft.resume_buffer": "32M"}
+CALLS = (WRITE, TRUNCATE, ALLOCATE, FSYNC, FDATASYNC, OPEN, LINK, UNLINK,
+         RENAME, MKDIR)
+
+
+# Cuts and kills
+
+
+class Round:
+    """One file, cut once or more; what was acknowledged, and what was sent."""
+
+    def __init__(self, duo, rng):
+        self.duo, self.rng = duo, rng
+        self.chunk = rng.choice((1, 1, 1, 2, 4, 8))
+        top = 26 if rng.random() < 0.1 else 24.5
+        self.size = int(2 ** rng.uniform(10, top)) + rng.choice((-1, 0, 1))
+        self.streams = rng.randint(1, 8)
+        # A second, about; or as fast as it goes.
+        self.rate = 0 if rng.random() < 0.3 else int(
+            self.size * rng.uniform(0.7, 3)) + 100000
+        self.source = duo.file(self.size, rng.random())
+        self.name = os.path.basename(self.source)
+        self.id = None
+        self.promised = 0
+        self.journalled = set()
+        self.cuts = self.met = self.again = 0
+        self.what = ""
+
+    def flags(self):
+        flags = ["--chunk-size", "%dM" % self.chunk, "--streams",
+                 str(self.streams)]
+        return flags + (["--limit", str(self.rate)] if self.rate else [])
+
+    def seen(self, event):
+        if event["event"] == "accepted":
+            if self.id is None:
+                self.id = event["id"]
+            equal(event["id"], self.id, "id of a transfer that goes on")
+            if event["have"] < self.promised:
+                self.lost = "have %d after %d were acknowledged" % (
+                    event["have"], self.promised)
+            self.promised = max(self.promised, event["have"])
+        elif event["event"] == "progress":
+            self.promised = max(self.promised, event["durable"])
+
+    # What is done to it.
+
+    def cut(self):
+        """The connection, at some byte."""
+        rng = self.rng
+        count = len(self.duo.proxy.connections())
+        number = count + rng.randint(1, 1 + min(
+            self.streams, 1 + self.size // (self.chunk * MIB)))
+        if rng.random() < 0.25:
+            way, at = "down", int(2 ** rng.uniform(0, 13))
+        else:
+            way = "up"
+            at = int(2 ** rng.uniform(0, 14)) if rng.random() < 0.3 else \
+                rng.randrange(self.size // self.streams + 3000)
+        how = rng.choice(("reset", "reset", "close"))
+        self.what = "%s of connection %d, %s, at byte %d" % (
+            how, number - count, way, at)
+        self.duo.proxy.do(how, number, way, at)
+
+    def kill(self):
+        """A process at either end, at some moment."""
+        rng, duo = self.rng, self.duo
+        node = rng.choice(duo.nodes())
+        who = rng.choice(("xferd", "xferd", "sftd", "sftd", "clawd", "keyd",
+                          "attestd", "auditd", "controld"))
+        self.what = "%s of %s is killed" % (who, node.name)
+        time.sleep(rng.uniform(0, self.size / self.rate if self.rate
+                               else 0.3))
+        if who == "clawd":
+            node.kill()
+            node.start()
+        elif who == "xferd":
+            for pid in node.workers("xferd"):
+                kill(pid)
+        else:
+            pid = node.children().get(who)
+            if pid:
+                kill(pid)
+
+    # What must hold.
+
+    def between(self, sending):
+        """After each attempt."""
+        if self.lost:
+            raise Failure(self.lost)
+        duo = self.duo
+        there = os.path.exists(duo.arrived(self.name))
+        signed = self.id is not None and self.id in duo.receipts(duo.alpha)
+        kept = self.id is not None and self.id in duo.receipts(duo.beta)
+        ok(there or not signed, "a receipt of no file")
+        ok(signed or not kept, "the sender's receipt is the only one")
+        if there:
+            ok(filecmp.cmp(self.source, duo.arrived(self.name),
+                           shallow=False), "a wrong file under its name")
+        if self.id is not None:
+            now = duo.journal(self.id)
+            ok(not self.journalled - now, "the journal forgot %r" % (
+                self.journalled - now))
+            self.journalled = now
+            size = self.chunk * MIB
+            claimed = sum(min(size, self.size - i * size) for i in now)
+            ok(claimed >= self.promised or there,
+               "%d durable were told, and %d are in the journal" % (
+                   self.promised, claimed))
+
+    def run(self):
+        duo, rng = self.duo, self.rng
+        self.lost = None
+        if len(duo.proxy.connections()) > 150:
+            duo.begin_proxy()
+        before = len(duo.proxy.connections())
+        end = time.monotonic() + 150
+        attempts = 0
+        self.cuts = rng.choice((1, 1, 1, 2, 3))
+        left = self.cuts
+        while True:
+            killing = left > 0 and rng.random() < 0.5
+            if left > 0 and not killing:
+                self.cut()
+            s = duo.send(self.source, *self.flags(), seen=self.seen)
+            attempts += 1
+            if killing:
+                self.kill()
+            left -= 1
+            try:
+                status = s.wait(150)
+            except Failure as why:
+                raise Failure("%s: %s" % (self.what, why)) from None
+            self.between(s)
+            if status != 0 or s.all("again"):
+                self.met += 1
+            if status == 0:
+                break
+            error = s.error() or s.errors
+            ok(error, "it ended with %d and no word" % status)
+            if time.monotonic() > end:
+                raise Failure("%s: not sent in 150 s, last %d: %r" % (
+                    self.what, status, error))
+            time.sleep(0.1)
+        passed = sum(c["up"]["taken"] for c in
+                     duo.proxy.connections()[before:])
+        self.again = passed - self.size - 8192 * (
+            len(duo.proxy.connections()) - before) - self.size // 50
+        ok(self.again <= WINDOW * self.cuts, "%d bytes were sent again" %
+           self.again)
+        duo.check(s, self.source)
+        os.unlink(duo.arrived(self.name))
+        os.unlink(self.source)
+        return attempts
+
+
+@test("a process killed at either end, or the connection cut at any byte: the "
+      "file is right, what was acknowledged is kept, little is sent again")
+def cuts():
+    rng = random.Random(SEED)
+    duo, done, attempts, met, most = None, 0, 0, 0, 0
+    begun = time.monotonic()
+    try:
+        for number in range(ROUNDS):
+            if number % 50 == 0:
+                if duo is not None:
+                    duo.__exit__()
+                duo = Duo(config=CONFIG, proxied=True)
+            r = Round(duo, random.Random(rng.random()))
+            try:
+                attempts += r.run()
+            except Exception:
+                diag("round %d of seed %d: %s; %d bytes, chunks of %d MiB, "
+                     "%d streams, %d a second" % (
+                         number, SEED, r.what, r.size, r.chunk, r.streams,
+                         r.rate))
+                raise
+            done += 1
+            met += 1 if r.met else 0
+            most = max(most, r.again)
+            if number % 50 == 49:
+                print("# %d rounds, %d of them interrupted, %d commands, at "
+                      "most %d bytes again" % (done, met, attempts, most),
+                      flush=True)
+    finally:
+        diag("%d rounds in %.0f s, %d of them interrupted, %d commands, at "
+             "most %d bytes again" % (done, time.monotonic() - begun, met,
+                                      attempts, most))
+        if duo is not None and duo.proxy is not None:
+            duo.proxy.close()
+            duo.proxy = None
+
+
+# Recorded
+
+
+class Recorded:
+    """Two nodes; what sftd and xferd of one of them do to its folder is
+    recorded, and may fail."""
+
+    def __init__(self, sender=False, size=3 * MIB - 77, limit=None):
+        if SANITIZERS:
+            skip("a sanitizer's run time wants to be loaded first")
+        self.recording = None
+        if sender:
+            self.duo = Duo(start=False)
+            self.record(self.duo.beta)
+            self.duo.beta.start()
+            claw_test.staged = None
+            self.duo.beta.wait_links("alpha")
+        else:
+            self.duo = Duo(before=lambda duo: self.record(duo.alpha))
+        self.node = self.duo.beta if sender else self.duo.alpha
+        self.size = size
+        self.limit = limit
+
+    def record(self, node):
+        self.recording = Recording(os.path.join(node.dir, "data"),
+                                   room=256 * MIB)
+        self.recording.preload("sftd", "xferd")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        claw_test.staged = None
+        self.duo.__exit__()
+        if self.recording is not None:
+            self.recording.close()
+
+    def file(self):
+        return self.duo.file(self.size, self.duo.count)
+
+    def flags(self):
+        return ["--chunk-size", "1M", "--streams", "2"] + (
+            ["--limit", self.limit] if self.limit else [])
+
+    def clear(self):
+        for slot in range(4):
+            self.recording.fault(slot, CALLS, 0)
+
+    def again(self, source, timeout=90):
+        """The same command until it is there, as it must be."""
+        self.clear()
+        last = until_sent(self.duo, source, *self.flags(),
+                          timeout=timeout)[-1]
+        there = self.duo.check(last, source)
+        os.unlink(there)
+        os.unlink(source)
+        # The recording need not hold them all.
+        if self.recording.position() > 128 * MIB:
+            raise Failure("the recording is too small")
+
+
+def nothing_wrong(duo, source):
+    """Whatever is there is right, and signed only if it is there."""
+    there = duo.arrived(os.path.basename(source))
+    if os.path.exists(there):
+        ok(filecmp.cmp(source, there, shallow=False),
+           "a wrong file under its name")
+
+
+def die_everywhere(process, sender):
+    """Dies before call 1, 2, 3 ... of one transfer; each is resumed."""
+    number, met = 0, 0
+    r = None
+    try:
+        while True:
+            number += 1 if LONG else random.randint(1, 5)
+            # A new pair now and then: the recording has an end.
+            if r is None or r.recording.position() > 100 * MIB:
+                if r is not None:
+                    r.__exit__()
+                r = Recorded(sender)
+            source = r.file()
+            duo = r.duo
+            # One that ends soon after it began waits ever longer.
+            if process == "sftd":
+                time.sleep(2.2)
+            r.recording.fault(0, CALLS, DIE, number, process=process)
+            s = duo.send(source, *r.flags())
+            s.wait(90)
+            nothing_wrong(duo, source)
+            seen = r.recording.seen(0)
+            name = os.path.basename(source)
+            ids = {e["id"] for e in s.all("accepted")}
+            for i in ids & duo.receipts(duo.alpha):
+                ok(os.path.exists(duo.arrived(name)), "a receipt of no file, "
+                   "before call %d" % number)
+            if seen < number:
+                equal(s.wait(), 0, "one that nothing happened to")
+                break
+            met += 1
+            try:
+                r.again(source)
+            except Failure as why:
+                raise Failure("before call %d of %s: %s" % (
+                    number, process, why)) from None
+    finally:
+        if r is not None:
+            r.__exit__()
+    diag("%s of the %s: %d points" % (
+        process, "sender" if sender else "receiver", met))
+    return met
+
+
+@test("sftd of the receiver dies before each call of a transfer that changes "
+      "or syncs something: each is taken up again")
+def points_sftd():
+    ok(die_everywhere("sftd", False) > 8, "points")
+
+
+@test("likewise its xferd")
+def points_xferd():
+    ok(die_everywhere("xferd", False) > 2, "points")
+
+
+@test("likewise sftd of the sender")
+def points_sender():
+    ok(die_everywhere("sftd", True) > 0, "points")
+
+
+@test("whatever a crash leaves of what was not synced: under its name is the "
+      "right file or none, what was acknowledged is there, and it goes on")
+def replay():
+    with Recorded(size=2 * MIB + 4099, limit="6M") as r:
+        duo, recording = r.duo, r.recording
+        source = r.file()
+        with open(source, "rb") as f:
+            data = f.read()
+        notes = []
+
+        def seen(event):
+            if event["event"] in ("progress", "receipt"):
+                notes.append((recording.position(), event))
+        s = duo.sent(source, *r.flags(), seen=seen)
+        duo.check(s, source)
+        transfer = s.last("receipt")["id"]
+        name = b"files/beta/" + os.path.basename(source).encode()
+        incoming = b"sft/incoming/" + transfer.encode() + b"/"
+        signed = b"sft/receipts/" + transfer.encode() + b".json"
+        count, placed, kept = 0, 0, []
+        for ordered in (True, False):
+            for state in recording.states(
+                    seed=SEED, samples=60 if LONG else 14,
+                    exhaustive=64 if LONG else 16, ordered=ordered,
+                    promises=[p for p, _ in notes]):
+                count += 1
+                tree = state.tree
+                if tree.get(name) is not None:
+                    placed += 1
+                    ok(tree[name] == data, "a wrong file under its name: %r"
+                       % state)
+                told = [e for _, e in notes[:state.promises]]
+                ok(not (told and told[-1]["event"] == "receipt")
+                   or (tree.get(name) == data and signed in tree),
+                   "it was said to be there: %r" % state)
+                durable = max([e.get("durable", 0) for e in told], default=0)
+                if durable and name not in tree:
+                    right = sum(
+                        len(data[i * MIB:(i + 1) * MIB])
+                        for i in claims(tree.get(incoming + b"journal", b""))
+                        if tree.get(incoming + b"partial", b"")
+                        [i * MIB:(i + 1) * MIB] == data[i * MIB:(i + 1) * MIB])
+                    ok(right >= durable, "%d durable were told, and %d are: "
+                       "%r" % (durable, right, state))
+                if (signed in tree) and tree.get(name) != data:
+                    raise Failure("a receipt of no file: %r" % state)
+                if random.Random(count).random() < 0.02:
+                    kept.append(state)
+        diag("%d states, in %d of them it has its name" % (count, placed))
+        ok(count > 300 and placed > 20, "states")
+        # A node that wakes up in one of them.
+        rng = random.Random(SEED)
+        for state in rng.sample(kept, min(len(kept), 60 if LONG else 8)):
+            wake_up(r, state, source)
+
+
+def wake_up(r, state, source):
+    duo, alpha = r.duo, r.duo.alpha
+    alpha.stop()
+    data = os.path.join(alpha.dir, "data")
+    for top in (b"sft", b"files"):
+        folder = os.path.join(os.fsencode(data), top)
+        for path in os.listdir(folder):
+            path = os.path.join(folder, path)
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        for path in sorted(state.tree):
+            if not path.startswith(top + b"/"):
+                continue
+            full = os.path.join(os.fsencode(data), path)
+            if state.tree[path] is None:
+                os.mkdir(full, 0o700)
+            else:
+                with open(full, "wb") as f:
+                    f.write(state.tree[path])
+    subprocess.run(["chown", "-R", "--reference", data,
+                    os.path.join(data, "sft"), os.path.join(data, "files")],
+                   check=True)
+    alpha.start()
+    last = until_sent(duo, source, *r.flags(), timeout=60)[-1]
+    try:
+        duo.check(last, source)
+    except Failure as why:
+        raise Failure("%s, in %r" % (why, state)) from None
+
+
+FAULTS = (("ENOSPC", (WRITE, ALLOCATE, TRUNCATE, OPEN, MKDIR, RENAME),
+           errno.ENOSPC),
+          ("EIO", (WRITE, ALLOCATE, OPEN, RENAME, TRUNCATE), errno.EIO),
+          ("short write", (WRITE,), SHORT),
+          ("failing sync", (FSYNC, FDATASYNC), errno.EIO))
+
+
+def fail_everywhere(process, sender=False):
+    """Call 1, 2, 3 ... of a transfer fails, in each way."""
+    met = {}
+    for what, calls, error in FAULTS:
+        number, r = 0, None
+        try:
+            while True:
+                number += 1
+                if r is None or r.recording.position() > 100 * MIB:
+                    if r is not None:
+                        r.__exit__()
+                    r = Recorded(sender)
+                source = r.file()
+                duo = r.duo
+                r.recording.fault(0, calls, error, number, process=process)
+                s = duo.send(source, *r.flags())
+                status = s.wait(90)
+                seen = r.recording.seen(0)
+                nothing_wrong(duo, source)
+                if seen < number:
+                    equal(status, 0, "one that nothing happened to")
+                    break
+                met[what] = number
+                at = "%s at call %d of %s" % (what, number, process)
+                if status != 0:
+                    ok(s.error().get("text"), at + ": no word: %r" % s.events)
+                    ok(s.error()["name"] in ("io", "no-space", "timeout",
+                                             "stopping", "busy"),
+                       "%s: %r" % (at, s.error()))
+                try:
+                    r.again(source)
+                except Failure as why:
+                    raise Failure("%s: %s\n%r" % (at, why, s.events)) from None
+        finally:
+            if r is not None:
+                r.__exit__()
+    diag("%s: %r" % (process, met))
+    return met
+
+
+@test("no space, I/O errors, short writes and failing syncs at every call of "
+      "the receiver's sftd: a clear error, nothing wrong, and it goes on")
+def faults_sftd():
+    met = fail_everywhere("sftd")
+    ok(min(met.values()) > 3, "points: %r" % met)
+
+
+@test("likewise of its xferd")
+def faults_xferd():
+    met = fail_everywhere("xferd")
+    ok(len(met) >= 3, "points: %r" % met)
+
+
+@test("likewise of the sender's sftd")
+def faults_sender():
+    met = fail_everywhere("sftd", True)
+    ok(len(met) >= 3, "points: %r" % met)
+
+
+if __name__ == "__main__":
+    main()
