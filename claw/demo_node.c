@@ -7,6 +7,7 @@
  * who gets a copy of the programs if he could not reach them.
  */
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -228,26 +229,44 @@ clean_env(char *const envp[], char *env[static ENV_MAX])
 	return k;
 }
 
-/* Nobody else is to reach the demo's node, and it is to be in nobody's way. */
 static bool
-free_address(char out[static 32])
+port_is_free(uint16_t port)
 {
 	union {
 		struct sockaddr any;
 		struct sockaddr_in in;
 	} addr = { .in = { .sin_family = AF_INET,
+		       .sin_port = htons(port),
 		       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-	socklen_t len = sizeof(addr.in);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool good;
+	bool good = fd != -1 && bind(fd, &addr.any, sizeof(addr.in)) == 0;
 
-	good = fd != -1 && bind(fd, &addr.any, len) == 0 &&
-	    getsockname(fd, &addr.any, &len) == 0;
 	if (fd != -1)
 		close(fd);
-	snprintf(out, 32, "127.0.0.1:%u",
-	    (unsigned int)ntohs(addr.in.sin_port));
-	return good || complain("a port of 127.0.0.1");
+	return good;
+}
+
+/*
+ * Nobody else is to reach the demo's node, and it is to be in nobody's way. A
+ * node takes the port after its own, too (sft.listen): even ones, so that no
+ * two nodes meet, and below those that the kernel gives to who connects.
+ */
+static bool
+free_address(char out[static 32])
+{
+	unsigned int tries;
+	uint16_t port;
+
+	for (tries = 0; tries < 1000; tries++) {
+		if (getrandom(&port, sizeof(port), 0) != sizeof(port))
+			break;
+		port = (uint16_t)(10240 + port % 10880 * 2);
+		if (!port_is_free(port) || !port_is_free((uint16_t)(port + 1)))
+			continue;
+		snprintf(out, 32, "127.0.0.1:%u", (unsigned int)port);
+		return true;
+	}
+	return complain("a port of 127.0.0.1");
 }
 
 /* A pipe out of which the text can be read: the end to read from, or -1. */

@@ -61,19 +61,29 @@ remove_partial(const struct transfer *t)
 		    strerror(-r));
 }
 
-/* A run before was ended within the finish: it goes on from where it was. */
-static void
-finish_again(struct transfer *t, struct finish *f)
+/*
+ * A finish that was interrupted, by the end of a run or by the disk, goes on
+ * from where it was. 0: it has its name now, or is an incomplete one; or why
+ * it is in between.
+ */
+static int
+finish_again(struct transfer *t)
 {
-	int r = commit_place(&t->what);
+	struct finish f;
+	int r;
 
-	if (r == 0)
-		f->placed = true;
-	else {
+	if (t->placed || commit_state(&t->what, &f) != 0)
+		return 0;
+	if (!f.placed && (r = commit_place(&t->what)) != 0) {
 		log_warnx("a file of %s could not be given its name: %s",
 		    t->what.peer, strerror(-r));
 		(void)commit_undo(&t->what);
+		return commit_state(&t->what, &f) == 0 ? r : 0;
 	}
+	t->placed = true;
+	memcpy(t->root, f.root, sizeof(t->root));
+	t->durable = t->what.offer.size;
+	return 0;
 }
 
 static void
@@ -81,21 +91,16 @@ load(const struct partial *p)
 {
 	struct transfer *t = transfer_new(true, p->peer);
 	uint8_t receipt[SFT_RECEIPT_MAX];
-	struct finish f = { .placed = false };
 
 	t->what = *p;
 	t->started_ms = p->since_ms;
 	t->ended_ms = partial_touched(p) * 1000;
 	transfer_set(t, TRANSFER_PAUSED);
-	if (commit_state(p, &f) == 0 && !f.placed)
-		finish_again(t, &f);
-	t->placed = f.placed;
+	(void)finish_again(t);
 	if (!t->placed) {
 		transfer_why(t, SFT_STOPPING, false, "this node was stopped");
 		return;
 	}
-	memcpy(t->root, f.root, sizeof(t->root));
-	t->durable = t->what.offer.size;
 	if (commit_answer(p, receipt, sizeof(receipt)) > 0) {
 		t->has_receipt = true;
 		t->state = TRANSFER_DONE;
@@ -164,7 +169,8 @@ deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
 }
 
 void
-incoming_not_offered(struct conn *c, const char *text)
+incoming_not_offered(struct conn *c, uint8_t code, bool by_peer,
+    const char *text)
 {
 	struct transfer *t;
 
@@ -172,7 +178,7 @@ incoming_not_offered(struct conn *c, const char *text)
 		return;
 	c->offered = true;
 	t = transfer_new(true, c->peer);
-	transfer_why(t, SFT_DENIED, true, "%s", text);
+	transfer_why(t, code, by_peer, "%s", text);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
@@ -290,6 +296,9 @@ on_intent(struct transfer *t, bool ok, const char *why)
 		r = -EIO;
 	if (r == 0)
 		r = hand_over(t);
+	/* Somebody has taken away what there was of it. */
+	if (r == -ENOENT)
+		t->lost = true;
 	if (r != 0) {
 		policy_error(r, &v);
 		give_up(t, v.code, v.text);
@@ -371,9 +380,11 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 {
 	struct conn *c = conn_with(worker);
 	struct msg_XFER_OFFERED offered;
+	struct policy_verdict v;
 	struct transfer *t;
 	struct partial p;
 	const char *wrong;
+	int r;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
 		fatalx("malformed XFER_OFFERED");
@@ -392,6 +403,11 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	c->offered = true;
 	t = transfer_offer(true, c->peer, p.digest);
+	if (t != NULL && t->conn == NULL && (r = finish_again(t)) != 0) {
+		policy_error(r, &v);
+		refuse(c, m->id, v.code, v.text);
+		return;
+	}
 	/* What was delivered and is gone by now comes anew. */
 	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
 		remove_partial(t);

@@ -24,7 +24,8 @@ bool incoming_resume(struct transfer *t);
 bool incoming_cancel(struct transfer *t);
 
 /* A peer that was about to offer, and found that it may not. */
-void incoming_not_offered(struct conn *c, const char *text);
+void incoming_not_offered(struct conn *, uint8_t code, bool by_peer,
+    const char *text);
 
 /* Messages of workers. */
 void incoming_on_offered(struct chan *c, struct msg *m);

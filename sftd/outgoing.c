@@ -121,6 +121,7 @@ say_detached(struct transfer *t)
 	transfer_id(t, id);
 	event_begin(&l, "detached");
 	event_hex(&l, "id", id, sizeof(id));
+	event_str(&l, "peer", t->what.peer);
 	say(t, &l);
 	let_client_go(t);
 }
@@ -656,7 +657,7 @@ say_attested(struct transfer *t)
 	event_str(&l, "peer", c->peer);
 	event_str(&l, "key", key);
 	event_str(&l, "address", c->address.text);
-	event_num(&l, "seq", c->seq);
+	event_num(&l, "registry", c->seq);
 	say(t, &l);
 }
 
@@ -982,6 +983,7 @@ outgoing_on_receipt(struct chan *worker, struct msg *m)
 	}
 	t->has_receipt = true;
 	t->durable = t->what.offer.size;
+	transfer_say(t);
 	say_receipt(t);
 	over(t, TRANSFER_DONE);
 }

@@ -4,6 +4,9 @@
  */
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
 
 #include <openssl/sha.h>
 
@@ -146,20 +149,39 @@ begin_journal(int dir, const struct partial *p, const char *self,
 	return fd;
 }
 
-/* All of its room at once, so that a full disk is found out before. */
+/*
+ * All of its room at once, so that a full disk is found out before. In memory
+ * that would clear each page, while everybody waits, only for it to be written
+ * a moment later: there it is enough that there was room when it began.
+ */
+static int
+reserve(int fd, uint64_t size)
+{
+	struct statfs fs;
+
+	if (size == 0)
+		return 0;
+	if (fstatfs(fd, &fs) == -1)
+		return -errno;
+	if (fs.f_type != TMPFS_MAGIC) {
+		if (fallocate(fd, 0, 0, (off_t)size) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP)
+			return -errno;
+	}
+	return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+}
+
 static int
 make_file(int dir, uint64_t size)
 {
-	int fd, r = 0;
+	int fd, r;
 
 	fd = openat(dir, "partial",
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -errno;
-	if (size > 0 && fallocate(fd, 0, 0, (off_t)size) == -1)
-		r = errno == EOPNOTSUPP && ftruncate(fd, (off_t)size) == 0 ?
-		    0 :
-		    -errno;
+	r = reserve(fd, size);
 	if (r == 0 && fsync(fd) == -1)
 		r = -errno;
 	close(fd);
@@ -190,14 +212,12 @@ wall_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-int
-partial_make(struct partial *p, const char *self)
+static int
+make(struct partial *p, const char *self)
 {
 	char hex[STORE_HEX_ID];
 	int dir, r;
 
-	if (p->offer.epoch >= SFT_EPOCH_MAX)
-		return -ESTALE;
 	if (getrandom(p->id, sizeof(p->id), 0) != sizeof(p->id))
 		return -EIO;
 	/* Ids of which the first is 0 are sftd's own, until there is one. */
@@ -213,6 +233,20 @@ partial_make(struct partial *p, const char *self)
 	close(dir);
 	if (r != 0)
 		(void)partial_remove(p->id);
+	return r;
+}
+
+int
+partial_make(struct partial *p, const char *self)
+{
+	int r;
+
+	if (p->offer.epoch >= SFT_EPOCH_MAX)
+		return -ESTALE;
+	r = make(p, self);
+	/* What was not made has no id: nobody can go on with it. */
+	if (r != 0)
+		memset(p->id, 0, sizeof(p->id));
 	return r;
 }
 

@@ -32,7 +32,7 @@ struct partial {
 
 /*
  * A new one: room for the file is taken. id is chosen, epoch is 1 above the
- * offer's. 0; -ENOSPC, or -errno, and nothing is left of it.
+ * offer's. 0; -ENOSPC, or -errno, and nothing is left of it: id is all 0.
  */
 int partial_make(struct partial *p, const char *self);
 

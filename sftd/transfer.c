@@ -314,14 +314,16 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 		return wrong;
 	if (p->moved > t->now.moved || p->durable > t->now.durable)
 		t->alive_us = conn_now_us();
-	/* What was there already did not come now. */
-	if (p->durable > t->durable) {
-		more = p->durable - t->durable;
-		if (more > p->moved - t->now.moved)
-			more = p->moved - t->now.moved;
+	/* What was there already did not come now; what came may be durable
+	 * only by the next report. */
+	more = p->durable > t->have ? p->durable - t->have : 0;
+	if (more > p->moved)
+		more = p->moved;
+	if (more > t->now.counted) {
 		counter_add(t->receives ? COUNTER_SFT_BYTES_IN :
 					  COUNTER_SFT_BYTES_OUT,
-		    more);
+		    more - t->now.counted);
+		t->now.counted = more;
 	}
 	counter_add(COUNTER_SFT_RESENT, p->resent - t->now.resent);
 	t->durable = p->durable;
@@ -385,13 +387,36 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 		transfer_say(t);
 }
 
+/* A peer that has half of all transfers leaves the others to the others. */
+static bool
+is_greedy(const struct conn *new)
+{
+	const struct conn *c;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(c, conn_all(), entry)
+		if (c->state == CONN_UP && c->role == EVIDENCE_SERVER &&
+		    strcmp(c->peer, new->peer) == 0)
+			n++;
+	return n > (sftd_config.max_transfers + 1u) / 2;
+}
+
 void
 transfer_on_up(struct chan *worker, struct msg *m)
 {
+	struct msg_XFER_STOP stop = { .code = SFT_BUSY,
+		.text = "as many sessions as a peer may have are under way" };
 	struct conn *c = conn_with(worker);
 
-	if (c == NULL || !conn_worker_up(c))
+	if (c == NULL || !conn_worker_up(c)) {
 		child_violation(worker, m, "up without a connection");
+		return;
+	}
+	if (c->role != EVIDENCE_SERVER || !is_greedy(c))
+		return;
+	incoming_not_offered(c, stop.code, false, stop.text);
+	(void)chan_send_XFER_STOP(worker, 0, -1, &stop);
+	conn_close(c, stop.text);
 }
 
 void
@@ -410,7 +435,7 @@ transfer_on_failed(struct chan *worker, struct msg *m)
 	if (t != NULL)
 		transfer_why(t, f.code, f.by_peer != 0, "%s", f.text);
 	else if (c != NULL && f.by_peer != 0 && f.code == SFT_DENIED)
-		incoming_not_offered(c, f.text);
+		incoming_not_offered(c, f.code, true, f.text);
 	if (c == NULL || !conn_worker_down(c, f.text))
 		child_violation(worker, m, "failed without a connection");
 }

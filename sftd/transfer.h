@@ -54,6 +54,7 @@ struct transfer {
 	uint64_t have;	  /* bytes that were there when this one began */
 	struct {
 		uint64_t moved, durable, resent; /* by the worker's count */
+		uint64_t counted;		 /* of them in the counters */
 	} now;
 	uint64_t rate; /* bytes a second, of late */
 	uint64_t rate_us, rate_moved;

@@ -10,29 +10,16 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 
 import claw_test
-from claw_test import Failure, Node, ROOT, reachable, wait_for
+from claw_test import Failure, Node, ROOT, free_port, reachable, wait_for
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 # Any key will do where nothing is sealed.
 SEALING = "x25519:B20k4sxf3WigOQopNoZO-WbJG9uAFJDsxOby5zQmIi4"
 CAPABILITIES = ("sft.send", "sft.receive", "voice.connect", "voice.accept",
                 "voice.bridge")
-
-
-def free_port():
-    """A port that nobody has, nor the next one: files come in there."""
-    while True:
-        port = claw_test.free_port()
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port + 1))
-                return port
-            except OSError:
-                continue
 
 
 class Peer(Node):

@@ -17,7 +17,7 @@ import threading
 import time
 
 import claw_test
-from claw_test import (Failure, ROOT, binary, contains, equal, ok, wait_for)
+from claw_test import Failure, ROOT, binary, equal, ok, wait_for
 from link_test import Proxy
 from mesh_test import Peer, free_port
 

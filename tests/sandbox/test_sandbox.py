@@ -145,8 +145,6 @@ DIFFERS = {
     "metricd": {"shutdown": "ENOTCONN"},
     "controld": {"shutdown": "ENOTCONN"},
     "linkd": {"shutdown": "ENOTCONN"},
-    # and this one writes one file that it was given
-    "xferd": {"shutdown": "ENOTCONN", "grow": "done", "clone3": "ENOSYS"},
     # meshd makes TCP connections and nothing else: it binds nothing and has
     # no socket of another kind to connect
     "meshd": {
@@ -290,7 +288,6 @@ LIMITS = {
     "verifyd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "controld": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "meshd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
-    "sftd": {"fork": "EAGAIN", "grow": "done"},
     "linkd": {"fork": "EAGAIN", "grow": "SIGXFSZ"},
     "sftd": {"fork": "EAGAIN", "grow": "done"},
     # a thread would count as a child: here the filter is the wall

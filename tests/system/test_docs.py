@@ -13,14 +13,13 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
 
 from claw_test import (NOBODYS_UID, ROOT, SANITIZERS, STAGE, Node, contains,
-                       equal, main, ok, skip, stage, test)
+                       equal, free_port, main, ok, skip, stage, test)
 
 TOP = os.path.realpath(os.path.join(
     os.path.dirname(os.path.abspath(__file__)), "..", ".."))
@@ -466,12 +465,6 @@ def by_hand():
         ok(both()[0] != 0, "a changed checkpoint has a good signature")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
-
-
 @test("README: two machines become peers as it says, and one is revoked")
 def two_machines():
     if SANITIZERS:
@@ -481,7 +474,7 @@ def two_machines():
     equal(len(blocks), 2, "blocks")
     for port in ("7901", "7911"):
         ok(port in blocks[0], "no port " + port)
-        blocks[0] = blocks[0].replace(port, free_port())
+        blocks[0] = blocks[0].replace(port, str(free_port()))
     # Who types it goes on when clawd says that it is ready; so does this.
     script, waits = re.subn(
         r"^(clawd -f \S+) &.*$", r"""\1 2>log & pids="$pids $!"

@@ -21,18 +21,12 @@ import threading
 import time
 
 from claw_test import (LONG, ROOT, Failure, Node, binary, contains, diag,
-                       equal, main, need_root, ok, reachable, skip, test,
+                       equal, free_port, main, need_root, ok, reachable, skip, test,
                        wait_for)
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 CUTS = 1 if LONG else 16  # steps between two cuts, at most
 PREFIX = "claw-join-1:"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def new_inviter(name="alpha"):

@@ -11,10 +11,9 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 
-from claw_test import (Failure, Node, contains, equal, main, ok, test,
+from claw_test import (Failure, Node, contains, equal, free_port, main, ok, test,
                        wait_for)
 
 # Public keys of RFC 8032, section 7.1.
@@ -649,10 +648,8 @@ def fork():
 # Other nodes
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % s.getsockname()[1]
+def free_address():
+    return "127.0.0.1:%d" % free_port()
 
 
 def identity(node):
@@ -662,12 +659,12 @@ def identity(node):
 
 @test("node:ping says who answered, who refused, and who is not there")
 def ping():
-    address = free_port()
-    first, second = new("tokyo", free_port()), new("osaka", address)
+    address = free_address()
+    first, second = new("tokyo", free_address()), new("osaka", address)
     adopt(second, first)
     first.start()
     second.start()
-    done = first.claw("node:ping", free_port())
+    done = first.claw("node:ping", free_address())
     equal(done.returncode, 69, "nobody is there: " + done.stdout)
     contains(done.stdout, "not reached", "why")
     done = first.claw("node:ping", address)

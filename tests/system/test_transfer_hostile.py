@@ -535,6 +535,38 @@ def slow():
     scene.done()
 
 
+@test("a peer that opens as many sessions as it can leaves room for others")
+def greedy():
+    scene = Scene()
+    since, held, word = scene.node.since(), [], None
+    address = "127.0.0.1:%d" % (scene.node.port + 1)
+    rogues = [Rogue("rogue", 0x700 + Scene.number).knows(scene.node).begin()
+              for _ in range(2)]
+    for number in range(18):
+        session = rogues[number // 9].open(number % 9, address)
+        if number >= 8:
+            word = session.last_word()
+            equal(word[0], BUSY, "session %d: %r" % (number, word))
+        held.append(session)
+    reason(scene, since, "as many sessions as a peer may have")
+    other = Rogue("other", 0x7fff)
+    scene.node.add("other", other.identity)
+    with other.knows(scene.node):
+        sending = Sending(other, scene.node)
+        ok(sending.offer(), "another peer's offer")
+        sending.all_chunks()
+        sending.finish()
+        close(sending)
+    for rogue in rogues:
+        rogue.end()
+    wait_for(lambda: len(scene.node.workers("xferd")) == scene.pool, 20)
+    scene.rogue.knows(scene.node)
+    scene.rogue.end()
+    scene.rogue.begin()
+    honest(scene)
+    scene.done()
+
+
 # As the receiver
 
 

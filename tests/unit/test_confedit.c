@@ -52,6 +52,13 @@ static const char *const samples[CONF_KEY_MAX][2] = {
 	[CONF_KEY_MESH_PER_ADDRESS] = { "1", "500" },
 	[CONF_KEY_MESH_HANDSHAKE_TIMEOUT] = { "5s", "1m" },
 	[CONF_KEY_MESH_POOL] = { "1", "32" },
+	[CONF_KEY_SFT_LISTEN] = { "", "[::1]:7947" },
+	[CONF_KEY_SFT_CHUNK_SIZE] = { "1M", "32M" },
+	[CONF_KEY_SFT_STREAMS] = { "1", "8" },
+	[CONF_KEY_SFT_RESUME_BUFFER] = { "32M", "16G" },
+	[CONF_KEY_SFT_MAX_BYTES] = { "512K", "1024G" },
+	[CONF_KEY_SFT_VERIFY] = { "stream", "disk" },
+	[CONF_KEY_SFT_MAX_TRANSFERS] = { "1", "60" },
 	[CONF_KEY_CONTROL_GROUP] = { "claw", "wheel" },
 	[CONF_KEY_CONTROL_MAX_CLIENTS] = { "1", "1024" },
 	[CONF_KEY_METRICS_LISTEN] = { "", "127.0.0.1:9100" },
@@ -180,17 +187,18 @@ static void
 make_file(struct text *t, uint64_t seed)
 {
 	static const char *const tops[] = { "audit", "control", "metrics",
-		"log" };
+		"mesh", "sft", "log" };
+	const unsigned int n = sizeof(tops) / sizeof(tops[0]);
 	unsigned int step, i, top, node_at;
 
 	memset(t, 0, sizeof(*t));
 	t->seed = seed * 2654435761u + 1;
 	step = 1 + pick(t, 6);
-	top = pick(t, 4);
-	node_at = pick(t, 5);
+	top = pick(t, n);
+	node_at = pick(t, n + 1);
 	if (pick(t, 4) == 0)
 		put(t, "# head\n---\n");
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i <= n; i++) {
 		if (i == node_at) {
 			put_section(t, "node", 0);
 			if (pick(t, 2) == 0) {
@@ -204,7 +212,7 @@ make_file(struct text *t, uint64_t seed)
 			/* May stay without a key, which is allowed. */
 			put_section(t, tops[top], 0);
 			put_keys(t, tops[top], step);
-			top = (top + 1) % 4;
+			top = (top + 1) % n;
 		}
 	}
 	put_noise(t);
