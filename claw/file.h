@@ -38,4 +38,24 @@ bool file_id(const struct cmd *c, const char *text);
  */
 int file_follow(const struct cmd *c, struct api *api);
 
+/*
+ * A file without a name, where TMPDIR says. A descriptor, or -1 after saying
+ * why there is no room for that.
+ */
+int file_spool(const struct cmd *c, const char *what);
+
+struct file_tree {
+	bool links;	   /* symbolic links come in too */
+	size_t links_left; /* how many were left out */
+};
+
+/*
+ * A folder, or several files and folders, as one file (common/bundle.h),
+ * which has the time of the latest of them. Symbolic links are never followed
+ * but where they are a source; what is neither file, folder nor link is left
+ * out, with a word. A descriptor, or -1 after saying what is wrong.
+ */
+int file_tree(const struct cmd *c, const char *const *sources, size_t n,
+    struct file_tree *t);
+
 #endif

@@ -32,7 +32,10 @@
 /* What the flags say. */
 struct wanted {
 	const char *peer;
-	const char *source;
+	const char *source; /* the first, of perhaps several */
+	const char *sources[CMD_GIVEN_MAX];
+	size_t n_sources;
+	bool tree;
 	char name[NAME_MAX_BYTES + 1];
 	uint64_t chunk, rate, streams;
 };
@@ -113,6 +116,10 @@ take_name(const struct cmd *c, struct wanted *w)
 	char *copy;
 	size_t n;
 
+	if (name == NULL && w->n_sources > 1)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "several sources become one folder: --name says what it "
+		    "is called");
 	if (name == NULL && strcmp(w->source, "-") == 0)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "what comes from standard input needs a --name");
@@ -126,6 +133,11 @@ take_name(const struct cmd *c, struct wanted *w)
 	if (n == 0 || n >= sizeof(w->name))
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "a name has 1 to %d bytes", NAME_MAX_BYTES);
+	if (strcmp(w->name, ".") == 0 || strcmp(w->name, "..") == 0 ||
+	    strcmp(w->name, "/") == 0)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "%s has no name of its own: --name says what it is called",
+		    w->source);
 	return EX_OK;
 }
 
@@ -135,7 +147,9 @@ take_flags(const struct cmd *c, struct wanted *w)
 	int status;
 
 	w->peer = cmd_value(c, FLAG_SEND_TARGET);
-	w->source = cmd_value(c, FLAG_SEND_SOURCE);
+	w->n_sources =
+	    cmd_values(c, FLAG_SEND_SOURCE, w->sources, CMD_GIVEN_MAX);
+	w->source = w->n_sources > 0 ? w->sources[0] : NULL;
 	if (w->peer == NULL || w->source == NULL)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "file:send wants --target-node NAME and --source FILE");
@@ -147,26 +161,33 @@ take_flags(const struct cmd *c, struct wanted *w)
 	return status == EX_OK ? take_name(c, w) : status;
 }
 
+int
+file_spool(const struct cmd *c, const char *what)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd;
+
+	fd = open(dir != NULL && dir[0] != '\0' ? dir : "/var/tmp",
+	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1)
+		(void)out_error(c, stderr, EX_CANTCREAT, "FailedError",
+		    "no room for %s: %s; TMPDIR says where", what,
+		    strerror(errno));
+	return fd;
+}
+
 /* Standard input is kept in a file without a name first: what is sent must be
  * there to be read again. */
 static int
 spool(const struct cmd *c)
 {
 	static char buf[1 << 18];
-	const char *dir = getenv("TMPDIR");
 	ssize_t n, done, m = 0;
 	int fd;
 
-	fd = open(dir != NULL && dir[0] != '\0' ? dir : "/var/tmp",
-	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd == -1) {
-		(void)out_error(c, stderr, EX_CANTCREAT, "FailedError",
-		    "no room for what comes from standard input: %s; TMPDIR "
-		    "says where",
-		    strerror(errno));
+	fd = file_spool(c, "what comes from standard input");
+	if (fd == -1)
 		return -1;
-	}
-	m = 0;
 	while (m != -1 && (n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
 		for (done = 0; done < n && m != -1; done += m)
 			m = write(fd, buf + done, (size_t)(n - done));
@@ -179,12 +200,38 @@ spool(const struct cmd *c)
 	return fd;
 }
 
+/* A folder, or several sources, as one file. */
 static int
-open_source(const struct cmd *c, const char *path)
+open_tree(const struct cmd *c, struct wanted *w)
 {
+	bool links = cmd_value(c, FLAG_SEND_SYMLINKS) != NULL;
+	struct file_tree t = { .links = links };
+	int fd;
+
+	if (cmd_value(c, FLAG_SEND_REPLACE) != NULL) {
+		(void)out_error(c, stderr, EX_USAGE, "UsageError",
+		    "--replace: a folder replaces nothing");
+		return -1;
+	}
+	w->tree = true;
+	fd = file_tree(c, w->sources, w->n_sources, &t);
+	if (fd != -1 && !c->json && t.links_left > 0)
+		fprintf(stderr, "claw: left out: %zu symbolic link%s%s\n",
+		    t.links_left, t.links_left == 1 ? "" : "s",
+		    links ? ", which would lead out of the folder" :
+			    "; --symlinks sends them");
+	return fd;
+}
+
+static int
+open_source(const struct cmd *c, struct wanted *w)
+{
+	const char *path = w->source;
 	struct stat st;
 	int fd;
 
+	if (w->n_sources > 1)
+		return open_tree(c, w);
 	if (strcmp(path, "-") == 0)
 		return spool(c);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -197,10 +244,11 @@ open_source(const struct cmd *c, const char *path)
 	}
 	if (S_ISREG(st.st_mode))
 		return fd;
-	(void)out_error(c, stderr, EX_NOINPUT, "FailedError",
-	    "%s is %s: only files are sent", path,
-	    S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
 	close(fd);
+	if (S_ISDIR(st.st_mode))
+		return open_tree(c, w);
+	(void)out_error(c, stderr, EX_NOINPUT, "FailedError",
+	    "%s is no regular file: only files and folders are sent", path);
 	return -1;
 }
 
@@ -242,6 +290,8 @@ params(const struct cmd *c, const struct wanted *w)
 	if (w->rate > 0)
 		(void)json_object_set_new(p, "rate",
 		    json_integer((json_int_t)w->rate));
+	if (w->tree)
+		(void)json_object_set_new(p, "tree", json_true());
 	if (cmd_value(c, FLAG_SEND_REPLACE) != NULL)
 		(void)json_object_set_new(p, "replace", json_true());
 	if (cmd_value(c, FLAG_SEND_DETACH) != NULL)
@@ -289,7 +339,7 @@ file_send_run(const struct cmd *c)
 	status = take_flags(c, &w);
 	if (status != EX_OK)
 		return status;
-	source = open_source(c, w.source);
+	source = open_source(c, &w);
 	if (source == -1)
 		return EX_NOINPUT;
 	status = send_one(c, &w, source);

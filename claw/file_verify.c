@@ -7,6 +7,8 @@
  * has the hash that they signed. No node needs to run where a registry is
  * given.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -108,19 +110,18 @@ check_signatures(const struct cmd *c, const struct receipt *r)
 	return status;
 }
 
-/* BLAKE3 of a file of a known size. */
+/* BLAKE3 of a file of a known size; closes it. */
 static int
-hash_file(const struct cmd *c, const char *path, uint64_t size, uint8_t out[32])
+hash_file(const struct cmd *c, const char *path, int fd, uint64_t size,
+    uint8_t out[32])
 {
 	static uint8_t buf[PIECE];
 	blake3_hasher h;
 	uint64_t left = size;
 	ssize_t n = 1;
-	int fd;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	blake3_hasher_init(&h);
-	while (fd != -1 && n > 0) {
+	while (n > 0) {
 		n = read(fd, buf, sizeof(buf));
 		if (n > 0 && (uint64_t)n <= left) {
 			blake3_hasher_update(&h, buf, (size_t)n);
@@ -130,12 +131,11 @@ hash_file(const struct cmd *c, const char *path, uint64_t size, uint8_t out[32])
 		if (left > size)
 			break;
 	}
-	if (fd == -1 || n == -1) {
+	if (n == -1) {
 		n = errno;
-		if (fd != -1)
-			close(fd);
-		return out_error(c, stderr, fd == -1 ? EX_NOINPUT : EX_IOERR,
-		    "IoError", "%s: %s", path, strerror((int)n));
+		close(fd);
+		return out_error(c, stderr, EX_IOERR, "IoError", "%s: %s", path,
+		    strerror((int)n));
 	}
 	close(fd);
 	if (left != 0)
@@ -147,12 +147,49 @@ hash_file(const struct cmd *c, const char *path, uint64_t size, uint8_t out[32])
 	return EX_OK;
 }
 
+/* A folder as it was sent: with its links, or without where it has none. */
 static int
-check_file(const struct cmd *c, const char *path, const struct receipt_seal *s)
+check_tree(const struct cmd *c, const char *path, const struct receipt_seal *s)
 {
+	struct file_tree t = { .links = true };
+	struct stat st;
 	uint8_t hash[32];
-	int status = hash_file(c, path, s->size, hash);
+	int fd, tries, status = EX_OK;
 
+	for (tries = 0; tries < 2; tries++) {
+		fd = file_tree(c, &path, 1, &t);
+		if (fd == -1)
+			return EX_NOINPUT;
+		if (fstat(fd, &st) == -1 || (uint64_t)st.st_size != s->size)
+			close(fd);
+		else {
+			status = hash_file(c, path, fd, s->size, hash);
+			if (status != EX_OK ||
+			    memcmp(hash, s->root, sizeof(hash)) == 0)
+				return status;
+		}
+		t = (struct file_tree){ .links = false };
+	}
+	return out_error(c, stderr, EXIT_NEGATIVE, "MismatchError",
+	    "%s is not the folder that was signed for: names, contents, "
+	    "times and who may run what all count",
+	    path);
+}
+
+static int
+check_file(const struct cmd *c, const char *path, const struct receipt_file *f)
+{
+	const struct receipt_seal *s = &f->receipt.seal;
+	uint8_t hash[32];
+	int fd, status;
+
+	if (f->has_offer && f->offer.tree)
+		return check_tree(c, path, s);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return out_error(c, stderr, EX_NOINPUT, "IoError", "%s: %s",
+		    path, strerror(errno));
+	status = hash_file(c, path, fd, s->size, hash);
 	if (status != EX_OK)
 		return status;
 	if (memcmp(hash, s->root, sizeof(hash)) != 0)
@@ -211,7 +248,7 @@ file_verify_receipt_run(const struct cmd *c)
 	if (status == EX_OK)
 		status = check_signatures(c, &f->receipt);
 	if (status == EX_OK)
-		status = check_file(c, c->operands[0], &f->receipt.seal);
+		status = check_file(c, c->operands[0], f);
 	if (status == EX_OK)
 		status = print_verified(c, &f->receipt);
 	free(f);

@@ -411,6 +411,7 @@ boot_send_config(struct instance *in, const struct conf *conf,
 		[PROC_SFTD] = { MSG_CONFIG_SFTD, config_sftd },
 		[PROC_LINKD] = { MSG_CONFIG_WORKER, config_worker },
 		[PROC_XFERD] = { MSG_CONFIG_WORKER, config_worker },
+		[PROC_UNPACKD] = { MSG_CONFIG_WORKER, config_worker },
 	};
 
 	return table[in->proc].send(in->chan,

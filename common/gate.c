@@ -74,6 +74,8 @@ fd_matches(enum msg_fd want, int fd, unsigned int nfds)
 		return false;
 	if (want == FD_IS_FILE)
 		return S_ISREG(st.st_mode);
+	if (want == FD_IS_FOLDER)
+		return S_ISDIR(st.st_mode);
 	len = sizeof(type);
 	if (!S_ISSOCK(st.st_mode) ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1)

@@ -53,7 +53,7 @@ enum msg_type {
 enum msg_when { WHEN_BOOT = 1, WHEN_RUN = 2, WHEN_DRAIN = 4 };
 
 /* The descriptor that comes with a message. */
-enum msg_fd { FD_NONE, FD_IS_CHANNEL, FD_IS_STREAM, FD_IS_FILE };
+enum msg_fd { FD_NONE, FD_IS_CHANNEL, FD_IS_STREAM, FD_IS_FILE, FD_IS_FOLDER };
 
 /* Special values of msg_rule.limit */
 #define LIMIT_ONCE UINT32_MAX

@@ -80,14 +80,22 @@ put_offer(const struct receipt_file *f)
 	json_t *digest = put_hex("", f->receipt.seal.offer, 32);
 	char mode[8], mtime[24];
 
+	json_t *offer;
+
 	if (!f->has_offer)
 		return json_pack("{s:o}", "sha256", digest);
 	snprintf(mode, sizeof(mode), "%04o", o->mode & 0777u);
 	snprintf(mtime, sizeof(mtime), "%" PRIu64, o->mtime_ns);
-	return json_pack("{s:o, s:s%, s:s, s:s, s:i, s:b}", "sha256", digest,
+	offer = json_pack("{s:o, s:s%, s:s, s:s, s:i, s:b}", "sha256", digest,
 	    "name", (const char *)o->name, (size_t)o->name_len, "mtime_ns",
 	    mtime, "mode", mode, "chunk_log2", (int)o->chunk_log2, "replace",
 	    (int)o->replace);
+	if (offer != NULL && o->tree &&
+	    json_object_set_new(offer, "tree", json_true()) != 0) {
+		json_decref(offer);
+		return NULL;
+	}
+	return offer;
 }
 
 ssize_t
@@ -245,7 +253,7 @@ get_offer(json_t *j, struct receipt_file *f)
 {
 	struct sft_offer *o = &f->offer;
 	const char *digest, *mode, *mtime, *name;
-	int chunk_log2, replace;
+	int chunk_log2, replace, tree = -1;
 	size_t n;
 
 	if (json_unpack_ex(j, NULL, JSON_STRICT, "{s:s}", "sha256", &digest) ==
@@ -254,9 +262,11 @@ get_offer(json_t *j, struct receipt_file *f)
 		    NULL :
 		    "the offer's digest is none";
 	if (json_unpack_ex(j, NULL, JSON_STRICT,
-		"{s:s, s:s%, s:s, s:s, s:i, s:b}", "sha256", &digest, "name",
-		&name, &n, "mtime_ns", &mtime, "mode", &mode, "chunk_log2",
-		&chunk_log2, "replace", &replace) != 0)
+		"{s:s, s:s%, s:s, s:s, s:i, s:b, s?b}", "sha256", &digest,
+		"name", &name, &n, "mtime_ns", &mtime, "mode", &mode,
+		"chunk_log2", &chunk_log2, "replace", &replace, "tree",
+		&tree) != 0 ||
+	    tree == 0) /* it is there only where it is true */
 		return "the offer has not exactly the fields that it must "
 		       "have, of their types";
 	if (!get_hex(digest, "", f->receipt.seal.offer, 32) ||
@@ -269,6 +279,7 @@ get_offer(json_t *j, struct receipt_file *f)
 	o->name_len = (uint16_t)n;
 	o->chunk_log2 = (uint8_t)chunk_log2;
 	o->replace = replace != 0;
+	o->tree = tree == 1;
 	o->size = f->receipt.seal.size;
 	f->has_offer = true;
 	return NULL;

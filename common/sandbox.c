@@ -233,6 +233,19 @@ dir_rights(enum sandbox_rights rights)
 	return r;
 }
 
+/*
+ * What is left to who gets his directory late, for that directory's sake: to
+ * make, write and remove, and never to read.
+ */
+#define LATE_RIGHTS                                                            \
+	(LL_FS_WRITE_FILE | LL_FS_MAKE_REG | LL_FS_MAKE_DIR | LL_FS_MAKE_SYM | \
+	    LL_FS_REMOVE_FILE | LL_FS_REMOVE_DIR)
+
+static const uint32_t late = 0
+#define LATE(proc, what) | PROC_BIT(PROC_##proc)
+#include "policy/descriptors.def"
+    ;
+
 static size_t
 attr_size(int abi)
 {
@@ -273,6 +286,8 @@ lay_landlock(struct entering *in)
 	if (abi >= LL_ABI_NET && !proc_has_network(in->self))
 		attr.handled_access_net |= LL_NET_CONNECT_TCP;
 
+	if ((late & PROC_BIT(in->self)) != 0)
+		attr.handled_access_fs &= ~LATE_RIGHTS;
 	if (abi == 0)
 		return ABSENT;
 	in->detail = "ruleset";
@@ -510,6 +525,29 @@ sandbox_enter(enum proc self, const struct sandbox_given *given,
 		rv = sandbox_probe(self, rep);
 	sandbox_probe_close();
 	free(in.first.filter);
+	return rv;
+}
+
+int
+sandbox_enter_dir(int dir)
+{
+	struct ll_ruleset_attr attr = { .handled_access_fs = LATE_RIGHTS };
+	struct ll_path_beneath_attr rule = { .allowed_access = LATE_RIGHTS,
+		.parent_fd = dir };
+	int abi, fd, rv = 0;
+
+#ifdef CLAW_SANITIZERS
+	if (insecure)
+		return 0;
+#endif
+	if ((abi = landlock_abi()) <= 0)
+		return abi;
+	fd = ll_create_ruleset(&attr, attr_size(1), 0);
+	if (fd == -1)
+		return -errno;
+	if (ll_add_path(fd, &rule) == -1 || ll_restrict_self(fd) == -1)
+		rv = -errno;
+	close(fd);
 	return rv;
 }
 

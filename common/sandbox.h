@@ -175,6 +175,14 @@ int sandbox_enter(enum proc self, const struct sandbox_given *given,
     struct sandbox_report *rep);
 
 /*
+ * A process of which descriptors.def says that its directory comes late has
+ * it now: below it it may make, write and remove, and nowhere else. Before a
+ * byte of what is to be written there is read. 0 (also where this kernel has
+ * no Landlock) or a negative errno.
+ */
+int sandbox_enter_dir(int dir);
+
+/*
  * Take away what only start-up needed (the LATER lines of syscalls.def), by a
  * second filter on top of the first. It was compiled by sandbox_enter(), so
  * this is one system call. 0 (also where there is nothing to take) or a

@@ -47,6 +47,10 @@
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |    \
 	    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
 	    CLONE_CHILD_CLEARTID)
+/* To make what is not there, or to go through what is a folder. */
+#define UNPACK_OPEN                                                            \
+	(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_WRONLY | O_CREAT |  \
+	    O_EXCL | O_LARGEFILE)
 #define SOCKET_KIND 0xf /* type without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 #define INT_MASK 0xffffffffU /* the kernel looks at 32 bits of an int */

@@ -19,7 +19,8 @@
 #include "common/welcome.h"
 
 #define OFFER_VERSION 1
-#define OFFER_FILE 0 /* the one kind there is */
+#define OFFER_FILE 0
+#define OFFER_TREE 1
 #define OFFER_REPLACE 1
 #define OFFER_DRY 2
 #define OFFER_MIN (1 + 1 + 8 + 8 + 2 + 1 + 1 + 1 + 8 + 2)
@@ -246,7 +247,7 @@ sft_offer_format(const struct sft_offer *o, uint8_t *out, size_t size)
 	wbuf_init(&w, out, size);
 	put_head(&w, SFT_OFFER, (size_t)OFFER_MIN + o->name_len);
 	wbuf_u8(&w, OFFER_VERSION);
-	wbuf_u8(&w, OFFER_FILE);
+	wbuf_u8(&w, o->tree ? OFFER_TREE : OFFER_FILE);
 	wbuf_u64(&w, o->size);
 	wbuf_u64(&w, o->mtime_ns);
 	wbuf_u16(&w, o->mode & MODE_KEPT);
@@ -282,9 +283,10 @@ sft_offer_parse(const uint8_t *body, size_t len, struct sft_offer *o)
 	flags = rbuf_u8(&r);
 	o->replace = (flags & OFFER_REPLACE) != 0;
 	o->dry = (flags & OFFER_DRY) != 0;
+	o->tree = kind == OFFER_TREE;
 	o->epoch = rbuf_u64(&r);
 	name = rbuf_bytes(&r, &o->name_len);
-	if (!rbuf_done(&r) || version != OFFER_VERSION || kind != OFFER_FILE ||
+	if (!rbuf_done(&r) || version != OFFER_VERSION || kind > OFFER_TREE ||
 	    mode > MODE_SENT || flags > (OFFER_REPLACE | OFFER_DRY) ||
 	    !offer_ok(o))
 		return -EBADMSG;
@@ -776,7 +778,7 @@ sft_offer_digest(const struct sft_offer *o, const char *sender,
 	wbuf_put(&w, receiver, strnlen(receiver, NODENAME_MAX));
 	wbuf_u8(&w, 0);
 	wbuf_u8(&w, OFFER_VERSION);
-	wbuf_u8(&w, OFFER_FILE);
+	wbuf_u8(&w, o->tree ? OFFER_TREE : OFFER_FILE);
 	wbuf_u64(&w, o->size);
 	wbuf_u64(&w, o->mtime_ns);
 	wbuf_u16(&w, o->mode & MODE_KEPT);

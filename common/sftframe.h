@@ -136,7 +136,8 @@ struct sft_offer {
 	uint8_t streams; /* at most that many are wanted */
 	bool replace;
 	bool dry;
-	uint64_t epoch;		    /* below SFT_EPOCH_MAX */
+	bool tree;	/* a folder, as bundle.h has it; size is the bundle's */
+	uint64_t epoch; /* below SFT_EPOCH_MAX */
 	uint16_t name_len;	    /* 1 to SFT_NAME_MAX */
 	uint8_t name[SFT_NAME_MAX]; /* bytes: ask sftname.h */
 };

@@ -93,6 +93,7 @@ on_send_recorded(struct chan *c, struct msg *m, void *arg)
 	want.replace = rpc_flag(&r->rpc, "replace", false);
 	want.detach = rpc_flag(&r->rpc, "detach", false);
 	want.dry = rpc_flag(&r->rpc, "dry_run", false);
+	want.tree = rpc_flag(&r->rpc, "tree", false);
 	id = pass_ask(r, PROC_SFTD, MSG_FILE_SEND, on_taken, r);
 	if (id != 0)
 		(void)chan_send_FILE_SEND(child_peer(PROC_SFTD), id, -1, &want);

@@ -85,6 +85,21 @@ set_times(int fd, uint64_t mtime_ns)
 	return futimens(fd, ts);
 }
 
+/*
+ * A folder was synced by who unpacked it; what it is called there is not yet.
+ * It gets its mode and time when it has its name: until then it must stay such
+ * that it can be unpacked once more.
+ */
+static int
+find_tree(int dir, struct stat *st)
+{
+	if (fstatat(dir, "tree", st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	if (!S_ISDIR(st->st_mode))
+		return -ENOTDIR;
+	return fsync(dir) == -1 ? -errno : 0;
+}
+
 int
 commit_begin(const struct partial *p, const uint8_t root[32])
 {
@@ -103,6 +118,8 @@ commit_begin(const struct partial *p, const uint8_t root[32])
 	fd = openat(dir, "partial", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		r = -errno;
+	else if (p->offer.tree)
+		r = find_tree(dir, &st);
 	else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != p->offer.size)
 		r = -EFBIG;
 	else if (fchmod(fd, FILE_MODE(p->offer.mode)) == -1 ||
@@ -219,6 +236,31 @@ move(const struct partial *p, int from, int to, const char *last)
 	return 0;
 }
 
+/* The same for a folder. */
+static int
+move_tree(const struct partial *p, const struct finish *f, int from, int to,
+    const char *last)
+{
+	struct stat st;
+	int fd, r = 0;
+
+	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1 &&
+	    errno != ENOENT)
+		return -errno;
+	fd = open_beneath(to, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) == -1)
+		r = -errno;
+	else if ((uint64_t)st.st_ino != f->inode)
+		r = -EEXIST;
+	else if (fchmod(fd, FOLDER_MODE) == -1 ||
+	    set_times(fd, p->offer.mtime_ns) == -1 || fsync(fd) == -1)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
 int
 commit_place(const struct partial *p)
 {
@@ -238,7 +280,8 @@ commit_place(const struct partial *p)
 		close(from);
 		return to;
 	}
-	r = move(p, from, to, last);
+	r = p->offer.tree ? move_tree(p, &f, from, to, last) :
+			    move(p, from, to, last);
 	if (r == 0 && (fsync(to) == -1 || fsync(from) == -1))
 		r = -errno;
 	if (r == 0) {
@@ -259,7 +302,8 @@ commit_undo(const struct partial *p)
 	if ((dir = partial_dir(p)) < 0)
 		return dir;
 	/* Only where it still is incomplete. */
-	if (fstatat(dir, "partial", &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fstatat(dir, p->offer.tree ? "tree" : "partial", &st,
+		AT_SYMLINK_NOFOLLOW) == 0)
 		r = store_drop(dir, "finish");
 	close(dir);
 	return r;
@@ -308,6 +352,25 @@ commit_state(const struct partial *p, struct finish *f)
 	return r;
 }
 
+/* The folder as it came, if what was unpacked of it is still there. */
+static int
+placed_tree(const struct partial *p, const struct finish *f, int dir,
+    const char *last)
+{
+	struct stat st;
+	int fd;
+
+	if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || (uint64_t)st.st_ino != f->inode)
+		return -ENOENT;
+	if ((dir = partial_dir(p)) < 0)
+		return dir;
+	fd = openat(dir, "partial", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	close(dir);
+	return fd == -1 ? -errno : fd;
+}
+
 int
 commit_placed(const struct partial *p, const struct finish *f)
 {
@@ -318,6 +381,11 @@ commit_placed(const struct partial *p, const struct finish *f)
 	dir = walk(p->peer, p->offer.name, p->offer.name_len, false, last);
 	if (dir < 0)
 		return dir;
+	if (p->offer.tree) {
+		fd = placed_tree(p, f, dir, last);
+		close(dir);
+		return fd;
+	}
 	fd = open_beneath(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	close(dir);
 	if (fd < 0)

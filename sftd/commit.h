@@ -2,6 +2,7 @@
 /*
  * commit.h - the end of a file that is taken: from the last chunk to its name.
  *
+ *	0 (a folder)	it has been unpacked and is durable: tree.h
  *	1 begin		size; mode and time; fsync; finish says what is to be
  *			done, and with which inode
  *	2 place		folders below files/<peer>/; renamed there; all folders
@@ -19,7 +20,7 @@
 
 struct finish {
 	uint8_t root[32];
-	uint64_t inode;
+	uint64_t inode; /* of the file, or of the tree */
 	bool placed;
 };
 

@@ -28,6 +28,7 @@
 #include "sftd/policy.h"
 #include "sftd/rehash.h"
 #include "sftd/store.h"
+#include "sftd/tree.h"
 
 #define SECOND UINT64_C(1000000)
 /* A worker that moves nothing: longer than it waits for its peer itself. */
@@ -39,6 +40,8 @@
 /* What is not complete, and what a sender may still ask a receipt for. */
 #define KEPT_MS (UINT64_C(7) * 86400 * 1000)
 #define DONE_MS (UINT64_C(86400) * 1000)
+/* Of a folder all that came is kept so long beside what was unpacked. */
+#define DONE_TREE_MS (UINT64_C(600) * 1000)
 #define PARTIALS_MAX 64 /* of one peer */
 #define DONE_MAX 1024
 
@@ -52,7 +55,8 @@ remove_partial(const struct transfer *t)
 {
 	int r = partial_remove(t->what.id);
 
-	if (r != 0)
+	/* Of a folder what was unpacked goes first, and then this again. */
+	if (r != 0 && r != -ENOTEMPTY)
 		log_warnx("a partial file could not be removed: %s",
 		    strerror(-r));
 }
@@ -193,6 +197,7 @@ read_offer(const struct conn *c, const struct msg_XFER_OFFERED *m,
 	    m->chunk_log2 < SFT_CHUNK_LOG2_MIN ||
 	    m->chunk_log2 > SFT_CHUNK_LOG2_MAX || m->streams == 0 ||
 	    m->streams > SFT_STREAMS_MAX || m->replace > 1 || m->dry > 1 ||
+	    m->tree > 1 || (m->tree != 0 && m->replace != 0) ||
 	    m->epoch >= SFT_EPOCH_MAX || !sft_size_ok(m->size, m->chunk_log2))
 		return "an offer that is none";
 	snprintf(p->peer, sizeof(p->peer), "%s", c->peer);
@@ -203,6 +208,7 @@ read_offer(const struct conn *c, const struct msg_XFER_OFFERED *m,
 	o->streams = m->streams;
 	o->replace = m->replace != 0;
 	o->dry = m->dry != 0;
+	o->tree = m->tree != 0;
 	o->epoch = m->epoch;
 	memcpy(o->name, m->name, m->name_len);
 	o->name_len = m->name_len;
@@ -527,6 +533,28 @@ answer_again(struct transfer *t)
 	return true;
 }
 
+/* Folders: unpacked by a worker of its own, then the finish goes on. */
+
+static void finish(struct transfer *t);
+
+static void
+on_unpacked(void *arg, uint8_t code, const char *text)
+{
+	struct transfer *t = arg;
+
+	t->unpack = NULL;
+	if (t->conn == NULL || t->conn->state != CONN_UP)
+		return;
+	if (code != 0) {
+		/* What its sender has sealed is no folder, and stays none. */
+		t->lost = code == SFT_PROTOCOL;
+		not_finished(t, code, text);
+		return;
+	}
+	t->unpacked = true;
+	finish(t);
+}
+
 static void
 finish(struct transfer *t)
 {
@@ -535,6 +563,12 @@ finish(struct transfer *t)
 	struct policy_verdict v;
 	int r;
 
+	if (t->what.offer.tree && !t->placed && !t->unpacked) {
+		t->unpack = tree_unpack(&t->what, on_unpacked, t);
+		if (t->unpack == NULL)
+			not_finished(t, SFT_IO, "it cannot be unpacked");
+		return;
+	}
 	r = commit_begin(&t->what, t->root);
 	/* What the disk did not keep nobody knows: all of it is sent anew. */
 	if (r == -EIO && !t->placed)
@@ -682,6 +716,9 @@ in_down(struct conn *c)
 	t->routes = 0;
 	rehash_free(t->rehash);
 	t->rehash = NULL;
+	tree_let_go(t->unpack);
+	t->unpack = NULL;
+	t->unpacked = false;
 	if (transfer_ended(t))
 		return;
 	transfer_why(t, SFT_IO, false, "%s", c->reason);
@@ -770,7 +807,8 @@ sweep(struct transfer *t)
 
 	if (t->state == TRANSFER_PAUSED ?
 		age <= KEPT_MS :
-		age <= DONE_MS && count_done() <= DONE_MAX)
+		age <= (t->what.offer.tree ? DONE_TREE_MS : DONE_MS) &&
+		    count_done() <= DONE_MAX)
 		return;
 	if (t->state == TRANSFER_PAUSED)
 		log_info("an incomplete file of %s is given up: nobody came "
@@ -792,7 +830,7 @@ incoming_tick(struct transfer *t, uint64_t now)
 	}
 	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
 		conn_close(t->conn, "its transfer has ended");
-	else if (transfer_active(t) && t->rehash == NULL &&
+	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
 	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

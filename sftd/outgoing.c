@@ -95,6 +95,8 @@ say_offer(struct transfer *t)
 	event_num(&l, "size", o->size);
 	event_num(&l, "chunk", UINT64_C(1) << o->chunk_log2);
 	event_num(&l, "streams", o->streams);
+	if (o->tree)
+		event_bool(&l, "tree", true);
 	say(t, &l);
 }
 
@@ -234,6 +236,8 @@ order_refused(const struct msg_FILE_SEND *s, uint16_t *code)
 		return "a chunk is 1M, 2M, 4M, 8M, 16M or 32M";
 	if (s->streams > SFT_STREAMS_MAX && s->streams != STREAMS_AUTO)
 		return "there are 1 to 8 streams";
+	if (s->tree > 1 || (s->tree != 0 && s->replace != 0))
+		return "a folder replaces nothing";
 	*code = EAGAIN;
 	if (ending)
 		return "this node stops";
@@ -269,6 +273,7 @@ outgoing_on_send(struct chan *c, struct msg *m)
 	    streams == 0 || streams == STREAMS_AUTO ? AUTO_STREAMS : streams;
 	t->what.offer.replace = s.replace != 0;
 	t->what.offer.dry = s.dry != 0;
+	t->what.offer.tree = s.tree != 0;
 	t->detached = s.detach != 0;
 	t->rate_wanted = s.rate;
 	transfer_set(t, TRANSFER_WAITING);
@@ -695,6 +700,7 @@ out_up(struct conn *c)
 	offer.streams = o->streams;
 	offer.replace = o->replace;
 	offer.dry = o->dry;
+	offer.tree = o->tree;
 	offer.rate = t->rate_wanted;
 	offer.epoch = o->epoch;
 	transfer_set(t, TRANSFER_OFFERED);

@@ -27,6 +27,9 @@
 #define OFFER_MAGIC UINT64_C(0x636c61772f696e01) /* "claw/in", version 1 */
 #define OFFER_MAX 2048
 
+/* Whoever has a tree with something in it. */
+static void (*clear_tree)(const uint8_t id[SFT_ID_LEN]);
+
 static const char *const names[] = { "partial", "journal", "finish", "receipt",
 	"finish.new", "receipt.new", "offer.new", "offer" };
 
@@ -49,6 +52,7 @@ write_offer(int dir, const struct partial *p)
 	wbuf_u8(&w, p->offer.chunk_log2);
 	wbuf_u8(&w, p->offer.streams);
 	wbuf_u8(&w, p->offer.replace);
+	wbuf_u8(&w, p->offer.tree);
 	wbuf_bytes(&w, p->offer.name, p->offer.name_len);
 	if (w.failed)
 		return -EINVAL;
@@ -87,6 +91,7 @@ read_offer(int dir, struct partial *p)
 	p->offer.chunk_log2 = rbuf_u8(&r);
 	p->offer.streams = rbuf_u8(&r);
 	p->offer.replace = rbuf_u8(&r) != 0;
+	p->offer.tree = rbuf_u8(&r) != 0;
 	at = rbuf_bytes(&r, &n);
 	if (at == NULL || n == 0 || n > SFT_NAME_MAX)
 		return -EBADMSG;
@@ -348,19 +353,73 @@ partial_touched(const struct partial *p)
 static int
 remove_named(const char *hex)
 {
+	uint8_t id[SFT_ID_LEN];
 	size_t i;
-	int dir;
+	int dir, r;
 
 	dir = openat(store_incoming(), hex,
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir == -1)
 		return errno == ENOENT ? 0 : -errno;
+	(void)unlinkat(dir, "offer", 0);
+	if (unlinkat(dir, "tree", AT_REMOVEDIR) == -1 && errno != ENOENT) {
+		r = -errno;
+		close(dir);
+		if (r == -EEXIST)
+			r = -ENOTEMPTY;
+		if (r == -ENOTEMPTY && clear_tree != NULL &&
+		    store_unhex(hex, id, sizeof(id)))
+			clear_tree(id);
+		return r;
+	}
 	for (i = sizeof(names) / sizeof(names[0]); i-- > 0;)
 		(void)unlinkat(dir, names[i], 0);
 	close(dir);
 	if (unlinkat(store_incoming(), hex, AT_REMOVEDIR) == -1)
 		return -errno;
 	return fsync(store_incoming()) == -1 ? -errno : 0;
+}
+
+void
+partial_with_tree(void (*clear)(const uint8_t id[SFT_ID_LEN]))
+{
+	clear_tree = clear;
+}
+
+/*
+ * Its worker is of another user, and the group is what a folder in which it is
+ * made has: hence these bits, and no chmod(2), which would take the group's
+ * inheritance away. Nobody else comes by the folder that it is in.
+ */
+static int
+make_tree(int dir)
+{
+	mode_t mask = umask(0);
+	int r =
+	    mkdirat(dir, "tree", 0777) == -1 && errno != EEXIST ? -errno : 0;
+
+	(void)umask(mask);
+	if (r != 0)
+		return r;
+	r = openat(dir, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return r == -1 ? -errno : r;
+}
+
+int
+partial_tree(const uint8_t id[SFT_ID_LEN], int *file)
+{
+	int dir, tree;
+
+	if ((dir = open_dir(id)) < 0)
+		return dir;
+	*file = openat(dir, "partial", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	tree = *file == -1 ? -errno : make_tree(dir);
+	close(dir);
+	if (tree < 0 && *file != -1) {
+		close(*file);
+		*file = -1;
+	}
+	return tree;
 }
 
 int

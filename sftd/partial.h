@@ -4,6 +4,8 @@
  *
  *	offer		what the peer offered, and the epoch: of our making
  *	partial		the file; a worker writes it
+ *	tree		the folder that the file is, as another worker unpacks
+ *			it; it is that worker's user who owns what is in it
  *	journal		which chunks are durable; a worker writes it
  *	finish		what is to be done or was done at the end: commit.h
  *	receipt		what was answered
@@ -56,6 +58,19 @@ void partial_load(void (*each)(const struct partial *p));
 
 /* When something was last written to it, seconds since 1970; 0: unknown. */
 uint64_t partial_touched(const struct partial *p);
+
+/*
+ * What is in a tree its worker has to take away, which needs the file for it.
+ * partial_remove() leaves both, says whose they are and returns -ENOTEMPTY; it
+ * is called again when the tree is empty. So does partial_load().
+ */
+void partial_with_tree(void (*clear)(const uint8_t id[SFT_ID_LEN]));
+
+/*
+ * The tree, empty or with what a run before left: a place to go through, that
+ * everybody who holds it may write in. A descriptor or -errno.
+ */
+int partial_tree(const uint8_t id[SFT_ID_LEN], int *file);
 
 /* Gone, with all that is in it. 0 or -errno. */
 int partial_remove(const uint8_t id[SFT_ID_LEN]);

@@ -58,6 +58,9 @@ name(const struct policy_case *c, struct policy_verdict *out)
 		no(out, SFT_IO, "%s", strerror(-c->there));
 	else if (c->there != 0 && c->there != S_IFREG)
 		no(out, SFT_EXISTS, "there is something else of that name");
+	else if (c->there != 0 && o->tree)
+		no(out, SFT_EXISTS,
+		    "there is a file of that name, and a folder replaces none");
 	else if (c->there == S_IFREG && !o->replace)
 		no(out, SFT_EXISTS,
 		    "there is a file of that name, and it was not said to "
@@ -72,6 +75,8 @@ size(const struct policy *policy, const struct policy_case *c,
     struct policy_verdict *out)
 {
 	const struct sft_offer *o = c->offer;
+	/* A folder is there twice for a while: as it comes, and unpacked. */
+	uint64_t need = o->tree && o->size <= INT64_MAX ? 2 * o->size : o->size;
 
 	if (o->size > policy->max_bytes)
 		no(out, SFT_TOO_LARGE, "at most %llu bytes are taken here",
@@ -79,9 +84,9 @@ size(const struct policy *policy, const struct policy_case *c,
 	else if (!sft_size_ok(o->size, o->chunk_log2))
 		no(out, SFT_TOO_LARGE,
 		    "too many chunks: choose a larger chunk size");
-	else if (!c->resumes && o->size > c->room)
+	else if (!c->resumes && need > c->room)
 		no(out, SFT_NO_SPACE, "there is no room for %llu bytes",
-		    (unsigned long long)o->size);
+		    (unsigned long long)need);
 	else
 		return true;
 	return false;

@@ -34,6 +34,7 @@
 #include "sftd/outgoing.h"
 #include "sftd/show.h"
 #include "sftd/store.h"
+#include "sftd/tree.h"
 
 static struct msg_CONFIG_SFTD staged;
 static struct event *drain_due, *hourly;
@@ -97,6 +98,7 @@ prepare(void)
 	accept_prepare();
 	transfer_prepare();
 	outgoing_prepare();
+	tree_prepare();
 	drain_due = evtimer_new(child_base(), on_drain_due, NULL);
 	hourly = event_new(child_base(), -1, EV_PERSIST, on_hour, NULL);
 	if (drain_due == NULL || hourly == NULL)
@@ -147,6 +149,7 @@ start(void)
 	evtimer_add(hourly, &hour);
 	child_ready();
 	started = true;
+	tree_begin();
 	conn_advance(); /* fills the pool */
 	accept_update();
 }
@@ -167,7 +170,10 @@ peer_up(struct chan *c)
 static void
 peer_down(struct chan *c)
 {
-	if (chan_peer(c) == PROC_XFERD && !conn_forget(c) && pool_forget(c))
+	if (chan_peer(c) == PROC_UNPACKD)
+		tree_forget(c);
+	else if (chan_peer(c) == PROC_XFERD && !conn_forget(c) &&
+	    pool_forget(c))
 		conn_advance();
 	accept_update();
 }
@@ -192,8 +198,15 @@ drain(uint32_t timeout_ms)
 	evtimer_add(drain_due, &tv);
 }
 
+static void
+on_worker_ended(struct chan *c, struct msg *m)
+{
+	if (!tree_on_worker_ended(m))
+		conn_on_worker_ended(c, m);
+}
+
 static const struct chan_handlers from_clawd[] = {
-	{ MSG_WORKER_ENDED, conn_on_worker_ended },
+	{ MSG_WORKER_ENDED, on_worker_ended },
 	{ 0, NULL },
 };
 

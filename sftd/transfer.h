@@ -34,6 +34,7 @@ enum transfer_state {
 
 struct intent;
 struct rehash;
+struct tree;
 
 struct transfer {
 	TAILQ_ENTRY(transfer) entry;
@@ -96,6 +97,8 @@ struct transfer {
 	bool placed;	/* it has its name */
 	bool lost;	/* what there is of it is worth nothing */
 	struct rehash *rehash;
+	struct tree *unpack;
+	bool unpacked; /* in this attempt */
 };
 
 TAILQ_HEAD(transfer_list, transfer);

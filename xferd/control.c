@@ -329,6 +329,7 @@ control_offer(const struct msg_XFER_OFFER *m, int fd)
 	o->streams = m->streams;
 	o->replace = m->replace != 0;
 	o->dry = m->dry != 0;
+	o->tree = m->tree != 0;
 	o->epoch = m->epoch;
 	o->name_len = m->name_len;
 	memcpy(o->name, m->name, m->name_len);
@@ -573,6 +574,7 @@ on_offer(const uint8_t *body, size_t len)
 		.streams = o->streams,
 		.replace = o->replace,
 		.dry = o->dry,
+		.tree = o->tree,
 		.epoch = o->epoch };
 	memcpy(told.offer, xf.digest, sizeof(told.offer));
 	enter(ASKED);

@@ -32,7 +32,7 @@ USER_PREFIX = os.environ.get("CLAW_TEST_USER_PREFIX", "_claw_")
 ROOT = os.geteuid() == 0
 PROCESSES = ("keyd", "auditd", "attestd", "metricd", "controld", "meshd",
              "sftd")
-WORKERS = ("verifyd", "linkd", "xferd")
+WORKERS = ("verifyd", "linkd", "xferd", "unpackd")
 # Who reaches the network, and parses nothing of it.
 NETWORKED = ("meshd", "sftd")
 POOL = 2  # of linkd, that wait for the next connection (mesh.pool)

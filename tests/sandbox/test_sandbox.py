@@ -178,6 +178,13 @@ DIFFERS = {
         "connect-abstract": "EBADF",
     },
     "verifyd": {},
+    # unpackd makes what is not there below the directory that it will get by
+    # message: until that has come nothing says where, and its user does
+    "unpackd": {
+        "write-outside": "done",
+        "write-inside": KILLED,
+        "open-truncating": KILLED,
+    },
     # xferd writes the file that it was given; it makes threads, which are
     # held by all that holds it, and nothing that is more than a thread
     "xferd": {
@@ -227,9 +234,23 @@ SECCOMP_ALONE = {
     },
 }
 
-# What these layers leave to the processes that have the network.
+SECCOMP_ALONE["unpackd"] = {
+    "open-passwd": "done",
+    "open-dotdot": "done",
+    "open-key": "done",
+    "open-private": "done",
+    "resolver": "done",
+    "open-mem": "done",
+    "read-inside": "done",
+    "write-outside": "done",
+}
+
+# What these layers leave to the processes that have the network, and to who
+# gets a directory later.
 NETWORKED = {
-    "landlock": {name: {"connect-tcp": "ECONNREFUSED"} for name in OUTWARD},
+    "landlock": dict({name: {"connect-tcp": "ECONNREFUSED"}
+                      for name in OUTWARD},
+                     unpackd={"write-outside": "done"}),
     "network namespace": {name: {"connect-tcp": "ECONNREFUSED",
                                  "connect-abstract": "done"}
                           for name in OUTWARD},
@@ -271,6 +292,7 @@ LIMITS = {
     "sftd": {"fork": "EAGAIN", "grow": "done"},
     # a thread would count as a child: here the filter is the wall
     "xferd": {"fork": "done", "thread": "done", "grow": "done"},
+    "unpackd": {"fork": "EAGAIN", "grow": "done"},
 }
 NETWORK = {
     "connect-tcp": "ENETUNREACH",

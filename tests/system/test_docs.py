@@ -100,7 +100,8 @@ def states(mask):
 
 
 KINDS = {"NO_FD": "", "FD_CHANNEL": ", with a socket", "FD_FILE":
-         ", with a file", "FD_STREAM": ", with a connection"}
+         ", with a file", "FD_STREAM": ", with a connection",
+         "FD_FOLDER": ", with a directory"}
 
 
 def how_often(limit, reply):

@@ -3,15 +3,22 @@
  * test_sandbox.c - what clawd tells a child about its sandbox arrives, and the
  * tables answer as they read.
  */
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <setjmp.h>
-#include <stdarg.h>
-
 #include <cmocka.h>
 
+#include "common/landlock_abi.h"
 #include "common/sandbox.h"
 #include "common/sandbox_int.h"
 
@@ -171,6 +178,62 @@ table_reads(void **state)
 	free(text);
 }
 
+/* What a process may that has got its directory: 0, or which act was wrong. */
+static int
+act_confined(int inside, int outside)
+{
+	const int make = O_WRONLY | O_CREAT | O_EXCL;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    sandbox_enter_dir(inside) != 0)
+		return 1;
+	if (openat(inside, "made", make, 0600) == -1 ||
+	    mkdirat(inside, "folder", 0700) == -1 ||
+	    openat(inside, "folder/made", make, 0600) == -1 ||
+	    symlinkat("made", inside, "link") == -1 ||
+	    unlinkat(inside, "made", 0) == -1)
+		return 2;
+	if (openat(outside, "made", make, 0600) != -1 ||
+	    mkdirat(outside, "folder", 0700) != -1 ||
+	    symlinkat("there", outside, "link") != -1 ||
+	    unlinkat(outside, "there", 0) != -1 ||
+	    openat(outside, "there", O_WRONLY) != -1 ||
+	    openat(inside, "../outside/there", O_WRONLY) != -1)
+		return 3;
+	return 0;
+}
+
+static void
+a_late_directory_is_the_only_one(void **state)
+{
+	char top[] = "/tmp/test_sandbox.XXXXXX", command[64];
+	int dir, inside, outside, status;
+	pid_t pid;
+
+	(void)state;
+	if (syscall(LL_SYS_CREATE_RULESET, NULL, 0,
+		LL_CREATE_RULESET_VERSION) <= 0)
+		skip();
+	assert_non_null(mkdtemp(top));
+	dir = open(top, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(mkdirat(dir, "inside", 0700), 0);
+	assert_int_equal(mkdirat(dir, "outside", 0700), 0);
+	inside = openat(dir, "inside", O_PATH | O_DIRECTORY);
+	outside = openat(dir, "outside", O_PATH | O_DIRECTORY);
+	close(openat(outside, "there", O_WRONLY | O_CREAT, 0600));
+	pid = fork();
+	if (pid == 0)
+		_exit(act_confined(inside, outside));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	assert_int_equal(system(command), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(inside);
+	close(outside);
+	close(dir);
+}
+
 int
 main(void)
 {
@@ -182,6 +245,7 @@ main(void)
 		cmocka_unit_test(every_layer_is_probed),
 		cmocka_unit_test(clawd_has_none),
 		cmocka_unit_test(table_reads),
+		cmocka_unit_test(a_late_directory_is_the_only_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

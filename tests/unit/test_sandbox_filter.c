@@ -51,6 +51,9 @@
 /* What the table means by these, said once more and in other words. */
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_EOR | MSG_MORE)
 #define FUTEX_COMMAND FUTEX_CMD_MASK
+#define UNPACK_OPEN                                                            \
+	(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_WRONLY | O_CREAT |  \
+	    O_EXCL | O_LARGEFILE)
 #define THREAD_FLAGS 0x3d0f00
 #ifndef CLONE_DETACHED
 #define CLONE_DETACHED 0x400000
@@ -548,7 +551,6 @@ never(void **state)
 		{ "open_by_handle_at", { 0 } },
 		{ "personality", { 0 } },
 		{ "linkat", { 0 } },
-		{ "symlinkat", { 0 } },
 		{ "mknodat", { 0 } },
 		{ "fchmodat", { 0 } },
 		{ "fchown", { 0 } },
@@ -572,7 +574,18 @@ never(void **state)
 	static const struct forbidden files[] = {
 		{ "openat2", { 0 } },
 		{ "fchmod", { 0 } },
+	};
+	/* And who writes what has been delivered. */
+	static const struct forbidden times[] = {
 		{ "utimensat", { 0 } },
+	};
+	/* And who learns late where he may write. */
+	static const struct forbidden confined_late[] = {
+		{ "symlinkat", { 0 } },
+		{ "syncfs", { 0 } },
+		{ "landlock_create_ruleset", { 0 } },
+		{ "landlock_add_rule", { 0 } },
+		{ "landlock_restrict_self", { 0 } },
 	};
 	static const struct forbidden threads[] = {
 		{ "clone", { THREAD_FLAGS } },
@@ -591,6 +604,12 @@ never(void **state)
 		if (p != PROC_SFTD)
 			refuses((enum proc)p, files,
 			    sizeof(files) / sizeof(files[0]));
+		if (p != PROC_SFTD && p != PROC_UNPACKD)
+			refuses((enum proc)p, times,
+			    sizeof(times) / sizeof(times[0]));
+		if (p != PROC_UNPACKD)
+			refuses((enum proc)p, confined_late,
+			    sizeof(confined_late) / sizeof(confined_late[0]));
 		if (p != PROC_XFERD)
 			refuses((enum proc)p, threads,
 			    sizeof(threads) / sizeof(threads[0]));

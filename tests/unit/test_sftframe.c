@@ -127,7 +127,7 @@ test_offer_bad(void **state)
 	(void)state;
 	bad_offer(0, 0); /* version */
 	bad_offer(0, 2);
-	bad_offer(1, 1);     /* kind */
+	bad_offer(1, 2);     /* kind */
 	bad_offer(2, 1);     /* size: too many chunks */
 	bad_offer(10, 0x80); /* mtime */
 	bad_offer(18, 0x10); /* mode */
