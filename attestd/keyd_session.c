@@ -70,6 +70,10 @@ keyd_on_leaf(struct chan *c, struct msg *m)
 		keyd_refuse(c, m, EAGAIN, "the registry is not known yet");
 		return;
 	}
+	if (!session_is_for(child_session(c), chan_peer(c))) {
+		keyd_refuse(c, m, EPERM, "another broker's session");
+		return;
+	}
 	why = session_leaf(child_session(c), want.purpose,
 	    permit_invites(boot_s()), boot_s(), &ev);
 	if (why != NULL) {

@@ -124,6 +124,14 @@ purpose_refused(const struct session *s, uint8_t purpose, bool joins)
 	    "not a purpose of a link";
 }
 
+bool
+session_is_for(uint32_t id, enum proc worker)
+{
+	const struct session *s = id == 0 ? NULL : find(id);
+
+	return s == NULL || (s->broker == PROC_SFTD) == (worker == PROC_XFERD);
+}
+
 const char *
 session_leaf(uint32_t id, uint8_t purpose, bool joins, uint64_t now_s,
     struct evidence *ev)

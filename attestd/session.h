@@ -47,6 +47,10 @@ void session_end(uint32_t session);
 /* A broker has gone, and with it those of its that never had a worker. */
 void session_end_unclaimed(enum proc broker);
 
+/* Whether a worker of this kind may speak in it: linkd in meshd's, xferd in
+ * sftd's. One that is not known is nobody's yet. */
+bool session_is_for(uint32_t session, enum proc worker);
+
 /*
  * Counts a leaf and fills in role, purpose and peer. NULL, or why there is
  * none. joins: an invite is open here. now_s: a clock that does not go back.

@@ -7,7 +7,7 @@
  * library takes more than its header says; then known answers, hashed whole,
  * and composed from chunks. It takes some milliseconds.
  *
- * The bytes are the official vectors': 0, 1, ... 250, and again. The first
+ * The bytes are those of BLAKE3's test vectors: 0, 1, ... 250, and again. The first
  * answers are among them; the last ones are the reference implementation's,
  * for sizes that need chunks of a file.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * test_b3tree.c - chunks hashed apart fold to the file's BLAKE3: the official
- * vectors, every edge of every chunk size, random sizes in random orders.
+ * test_b3tree.c - chunks hashed apart fold to the file's BLAKE3: the
+ * reference's vectors, every edge of every chunk size, random sizes in random
+ * orders.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -20,7 +21,10 @@
 #define PERIOD 251
 #define PIECE_MOST (256 * 1024)
 
-/* Official: input 0, 1, ... 250 over and over (its "hash", first 32 bytes). */
+/*
+ * Made with the reference implementation in Rust, for the input and lengths of
+ * its test vectors: 0, 1, ... 250 over and over.
+ */
 static const struct {
 	uint64_t size;
 	const char *hash;
@@ -232,7 +236,7 @@ test_selftest(void **state)
 }
 
 static void
-test_official_vectors(void **state)
+test_reference_vectors(void **state)
 {
 	char hex[2 * B3TREE_LEN + 1];
 	b3tree_value root;
@@ -423,7 +427,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_selftest),
-		cmocka_unit_test(test_official_vectors),
+		cmocka_unit_test(test_reference_vectors),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_values_nest),

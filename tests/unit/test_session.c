@@ -457,6 +457,22 @@ test_leaves_of_transfers(void **state)
 	assert_non_null(role(++last, EVIDENCE_CLIENT, EVIDENCE_SFT, "b"));
 }
 
+/* A number that a broker has named is for its own kind of worker. */
+static void
+test_whose_workers(void **state)
+{
+	uint32_t link = server(), file = transfer(EVIDENCE_SERVER);
+
+	(void)state;
+	assert_true(session_is_for(link, PROC_LINKD));
+	assert_false(session_is_for(link, PROC_XFERD));
+	assert_true(session_is_for(file, PROC_XFERD));
+	assert_false(session_is_for(file, PROC_LINKD));
+	assert_true(session_is_for(last + 1, PROC_LINKD));
+	session_end(link);
+	session_end(file);
+}
+
 int
 main(void)
 {
@@ -479,6 +495,7 @@ main(void)
 		cmocka_unit_test(test_word_of_the_right_end),
 		cmocka_unit_test(test_no_word_of_a_link),
 		cmocka_unit_test(test_leaves_of_transfers),
+		cmocka_unit_test(test_whose_workers),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
