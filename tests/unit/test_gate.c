@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,7 +89,7 @@ test_who_when_what(void **state)
 {
 	const struct msg_rule *r;
 	unsigned int self, peer, k;
-	int fds[4] = { -1, -1, -1, -1 }, pair[2], stream[2];
+	int fds[5] = { -1, -1, -1, -1, -1 }, pair[2], stream[2];
 	enum gate_verdict v;
 	size_t i, n;
 	bool may, answer;
@@ -99,6 +100,7 @@ test_who_when_what(void **state)
 	fds[FD_IS_CHANNEL] = pair[0];
 	fds[FD_IS_STREAM] = stream[0];
 	fds[FD_IS_FILE] = memfd_create("file", 0);
+	fds[FD_IS_FOLDER] = open("/", O_PATH | O_DIRECTORY);
 	r = msg_rules(&n);
 	for (i = 0; i < n; i++)
 		for (self = 0; self < PROC_MAX; self++)
@@ -126,6 +128,7 @@ test_who_when_what(void **state)
 	close(stream[0]);
 	close(stream[1]);
 	close(fds[FD_IS_FILE]);
+	close(fds[FD_IS_FOLDER]);
 }
 
 /* Each message with every kind and number of descriptors. */
@@ -147,7 +150,7 @@ test_descriptors(void **state)
 	fd[FILE_FD] = memfd_create("file", 0);
 	fd[CHANNEL_FD] = seq[0];
 	fd[STREAM_FD] = stream[0];
-	fd[DIR_FD] = -1;
+	fd[DIR_FD] = open("/", O_PATH | O_DIRECTORY);
 	fd[PIPE_FD] = p[0];
 	r = msg_rules(&n);
 	for (i = 0; i < n; i++) {
@@ -164,6 +167,8 @@ test_descriptors(void **state)
 					k ==
 					    (r[i].fd == FD_IS_FILE ?
 						    FILE_FD :
+						    r[i].fd == FD_IS_FOLDER ?
+						    DIR_FD :
 						    r[i].fd == FD_IS_STREAM ?
 						    STREAM_FD :
 						    CHANNEL_FD);
@@ -182,6 +187,7 @@ test_descriptors(void **state)
 		close(p[k]);
 	}
 	close(fd[FILE_FD]);
+	close(fd[DIR_FD]);
 }
 
 /* A header that is not as it should be. */
@@ -315,7 +321,7 @@ test_limits(void **state)
 {
 	const struct msg_rule *r;
 	unsigned int self, peer;
-	int fd, pair[2], stream[2], file;
+	int fd, pair[2], stream[2], file, folder;
 	struct gate g;
 	uint32_t k, most;
 	size_t i, n, len;
@@ -324,6 +330,7 @@ test_limits(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
 	file = memfd_create("file", 0);
+	folder = open("/", O_PATH | O_DIRECTORY);
 	r = msg_rules(&n);
 	for (i = 0; i < n; i++) {
 		if (r[i].limit == LIMIT_REPLY)
@@ -336,6 +343,7 @@ test_limits(void **state)
 		g.when = (r[i].when & WHEN_RUN) != 0 ? WHEN_RUN : WHEN_BOOT;
 		fd = r[i].fd == FD_NONE	    ? -1 :
 		    r[i].fd == FD_IS_FILE   ? file :
+		    r[i].fd == FD_IS_FOLDER ? folder :
 		    r[i].fd == FD_IS_STREAM ? stream[0] :
 					      pair[0];
 		most = r[i].limit == LIMIT_ONCE ? 1 : r[i].limit;
@@ -354,6 +362,7 @@ test_limits(void **state)
 		gate_clear(&g);
 	}
 	close(file);
+	close(folder);
 	close(stream[0]);
 	close(stream[1]);
 	close(pair[0]);
