@@ -593,7 +593,7 @@ test_malformed_offer(void **state)
 		if (i == 0)
 			out[FRAME_HEAD_LEN] = 2; /* version */
 		if (i == 1)
-			out[FRAME_HEAD_LEN + 1] = 1; /* kind */
+			out[FRAME_HEAD_LEN + 1] = 2; /* kind */
 		if (i == 2)
 			out[FRAME_HEAD_LEN + 2] = 0xff; /* size */
 		if (i == 3)
