@@ -7,8 +7,10 @@ what they use when nothing happens. What a linkd costs before there is a
 connection for it and when it ends is the pool's, and told apart, and so is
 clawd, which has no other part in it, and what the others do for a worker that
 has nothing to do yet. The peer is a bare mutual TLS 1.3 handshake in one process
-(bench_handshake), in turns with ours. The latency is node.ping's own, once with
-the audit log in memory (nothing to wait for in fdatasync) and once on the disk.
+(bench_handshake), in turns with ours and, like ours, with a pause before each:
+what has done something else meanwhile costs more; without it is told beside.
+The latency is node.ping's own, once with the audit log in memory (nothing to
+wait for in fdatasync) and once on the disk.
 
 Then as many handshakes at a time as get the most done, and a flood of
 strangers that a node:ping has to get through.
@@ -190,11 +192,11 @@ def workers_of(node):
         return found
 
 
-def parts(rounds):
+def parts(rounds, pause_s=0):
     """{part: (CPU us, wall us)}: bench_handshake's medians."""
     done = subprocess.run(
         [os.path.join(BUILD, "tests", "bench", "bench_handshake"),
-         str(rounds)], check=True, text=True, stdout=subprocess.PIPE)
+         str(rounds), str(int(pause_s * 1e6))], check=True, text=True, stdout=subprocess.PIPE)
     found = {}
     for line in done.stdout.splitlines():
         name, cpu, wall = line.split()
@@ -361,7 +363,7 @@ def adoption(pair):
             for name, ms in difference(used_ms(node), before).items()}
 
 
-def report_cpu(samples, adopted, bare):
+def report_cpu(samples, adopted, bare, looped):
     used = {name: statistics.median(s.used[name] for s in samples)
             for name in samples[0].used}
     linkd = [ms for s in samples for ms in s.linkd]
@@ -385,6 +387,7 @@ def report_cpu(samples, adopted, bare):
           % (2e3 * sum(adopted[name]
                        for name in ("keyd", "attestd", "meshd"))))
     print("peer: bare mutual TLS 1.3, one process      %9.0f us" % bare)
+    print("    one after the other, without a pause    %9.0f us" % looped)
     verdict(total / bare <= CPU_RATIO, "CPU, attested / bare"
             "                        %9.2f (%.1f asked), %d samples"
             % (total / bare, CPU_RATIO, len(linkd)))
@@ -403,9 +406,10 @@ def report_latency(memory, disk, bare_ms):
 
 
 def measure(memory, disk, count, strangers):
-    samples, in_memory, on_disk, alone = [], [], [], []
+    samples, in_memory, on_disk, alone, looped = [], [], [], [], []
     for _ in range(ROUNDS):
-        alone.append(parts(100))
+        alone.append(parts(20, PAUSE_S))
+        looped.append(parts(50)["bare-tls"])
         samples.append(Sample(memory, count // ROUNDS))
         in_memory += samples[-1].times
         for _ in range(count // ROUNDS):
@@ -413,7 +417,8 @@ def measure(memory, disk, count, strangers):
             on_disk.append(disk.api.ping())
     part = {name: tuple(statistics.median(p[name][i] for p in alone)
                         for i in (0, 1)) for name in alone[0]}
-    report_cpu(samples, adoption(disk), part["bare-tls"][0])
+    report_cpu(samples, adoption(disk), part["bare-tls"][0],
+               statistics.median(cpu for cpu, _ in looped))
     print("parts, alone in one process:")
     for name in ("attested-tls", "one-time-key", "leaf", "verify"):
         print("    %-36s    %9.0f us" % (name, part[name][0]))

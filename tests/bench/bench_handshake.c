@@ -11,7 +11,9 @@
  *
  * bench_attest.py runs this beside two real nodes.
  *
- * Usage: bench_handshake [rounds], "name cpu_us wall_us" to a line: medians.
+ * Usage: bench_handshake [rounds [pause]], "name cpu_us wall_us" to a line:
+ * medians. pause: microseconds of nothing before each, so that the peer has
+ * what ours has: a processor that has done something else meanwhile.
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -356,17 +358,21 @@ int
 main(int argc, char **argv)
 {
 	size_t rounds = argc > 1 ? (size_t)atoi(argv[1]) : 500, i, part;
+	useconds_t pause_us = argc > 2 ? (useconds_t)atoi(argv[2]) : 0;
 
 	log_init("bench_handshake", false);
 	if (rounds == 0 || rounds > ROUNDS_MAX)
-		fatalx("usage: bench_handshake [rounds]");
+		fatalx("usage: bench_handshake [rounds [pause]]");
 	prepare();
 	for (i = 0; i < 10; i++) /* to warm up; overwritten */
 		for (part = 0; part < PARTS; part++)
 			round_of(part, 0);
 	for (i = 0; i < rounds; i++)
-		for (part = 0; part < PARTS; part++)
+		for (part = 0; part < PARTS; part++) {
+			if (pause_us > 0)
+				(void)usleep(pause_us);
 			round_of(part, i);
+		}
 	for (part = 0; part < PARTS; part++)
 		printf("%-14s %8.1f %8.1f\n", parts[part].name,
 		    median(cpu[part], rounds), median(wall[part], rounds));
