@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clawd/account.h"
@@ -25,6 +26,8 @@
 /* Of the local sockets; on the network a full queue costs who calls a second.
  */
 #define BACKLOG 128
+#define BIND_MS 2000
+#define BIND_AGAIN_MS 25
 
 static const char *const names[] = { "claw.sock", "metrics.sock", "cookie" };
 
@@ -83,6 +86,25 @@ next_port(struct sockaddr_storage *ss)
 		*port = htons((uint16_t)(ntohs(*port) + 1));
 }
 
+/*
+ * Processes of a clawd that was killed end by themselves, but not at once, and
+ * hold the port until they have.
+ */
+static int
+bind_soon(int fd, const struct sockaddr_storage *ss, socklen_t len)
+{
+	const struct timespec pause = { .tv_nsec = BIND_AGAIN_MS * 1000000L };
+	unsigned int waited_ms;
+
+	for (waited_ms = 0;; waited_ms += BIND_AGAIN_MS) {
+		if (bind(fd, (const struct sockaddr *)ss, len) == 0)
+			return 0;
+		if (errno != EADDRINUSE || waited_ms >= BIND_MS)
+			return -1;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 static int
 listen_tcp(const char *key, const char *addr, bool next)
 {
@@ -100,8 +122,7 @@ listen_tcp(const char *key, const char *addr, bool next)
 	    socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
-	    bind(fd, (const struct sockaddr *)&ss, len) == -1 ||
-	    listen(fd, SOMAXCONN) == -1) {
+	    bind_soon(fd, &ss, len) == -1 || listen(fd, SOMAXCONN) == -1) {
 		log_warn("cannot listen on %s%s (%s)",
 		    next ? "the port after " : "", addr, key);
 		if (fd != -1)
