@@ -7,9 +7,9 @@
  * library takes more than its header says; then known answers, hashed whole,
  * and composed from chunks. It takes some milliseconds.
  *
- * The bytes are those of BLAKE3's test vectors: 0, 1, ... 250, and again. The first
- * answers are among them; the last ones are the reference implementation's,
- * for sizes that need chunks of a file.
+ * The bytes are those of BLAKE3's test vectors: 0, 1, ... 250, and again. The
+ * first answers are among them; the last ones are the reference
+ * implementation's, for sizes that need chunks of a file.
  */
 #include <errno.h>
 #include <stdlib.h>
