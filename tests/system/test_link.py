@@ -292,7 +292,8 @@ def cuts():
         sender = send(s, DATA)
         sink.join(10)
         sender.join(10)
-        equal((len(sink.data), sink.end), (54321, "ECONNRESET"),
+        # What was not read yet when the reset came is lost.
+        equal((len(sink.data) <= 54321, sink.end), (True, "ECONNRESET"),
               "at the receiver")
         ok(isinstance(sender.error, ConnectionResetError),
            "at the sender: %r" % sender.error)
