@@ -31,7 +31,7 @@
 #define LEAST_PIECE (16 * 1024)
 #define NS_PER_S UINT64_C(1000000000)
 
-enum state { TODO, TAKEN, ACKED };
+enum state { UNSENT, TAKEN, ACKED };
 
 static struct {
 	struct stat was; /* the source, when it was offered */
@@ -43,7 +43,7 @@ static struct {
 	uint8_t *tries; /* how often it was asked for again */
 	b3tree_value *value;
 	bool *hashed;	  /* value is there */
-	uint32_t next;	  /* no chunk before this one is TODO */
+	uint32_t next;	  /* no chunk before this one is UNSENT */
 	uint64_t flying;  /* bytes taken and not durable */
 	uint64_t durable; /* bytes */
 	uint64_t had;
@@ -236,7 +236,7 @@ take_chunk(uint32_t *index)
 	for (;;) {
 		if (xf.stop || xf.finished)
 			break;
-		while (sn.next < xf.chunks && sn.state[sn.next] != TODO)
+		while (sn.next < xf.chunks && sn.state[sn.next] != UNSENT)
 			sn.next++;
 		if (sn.next < xf.chunks &&
 		    (sn.flying == 0 ||
@@ -372,7 +372,7 @@ send_again(uint32_t index)
 	else if (sn.tries[index]++ == XFER_TRIES)
 		why = "a chunk arrived damaged again and again";
 	else {
-		sn.state[index] = TODO;
+		sn.state[index] = UNSENT;
 		sn.flying -= length(index);
 		sn.resent++;
 		if (index < sn.next)
