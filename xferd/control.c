@@ -928,7 +928,8 @@ look_at_peer(uint64_t now)
 		say(sft_ping_format(SFT_PING, ++ct.pings, out, sizeof(out)),
 		    out);
 	} else if ((uint64_t)time(NULL) >= ct.until)
-		xfer_fail(SFT_ATTESTATION, false,
+		/* Nobody did anything wrong: the next attempt goes on. */
+		xfer_fail(SFT_TIMEOUT, false,
 		    "what the peer has proven holds no longer; resuming, it "
 		    "proves itself again");
 	else if (!xf.sends && ct.state == OFFERING &&
