@@ -36,7 +36,8 @@
 #define DURABLE_S 120
 /* An OFFER has so long to come, and its answer. */
 #define OFFER_S 30
-#define ANSWER_S 120
+/* It first hashes what it has, however much; meanwhile it answers PINGs. */
+#define ANSWER_S 3600
 #define DONE_S 10
 #define FRAMES_A_SECOND 1000
 /* Threads that hash what a journal claims. */
