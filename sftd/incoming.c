@@ -694,13 +694,15 @@ in_up(struct conn *c)
 		conn_close(c, "it is for no transfer");
 }
 
-/* What is worth nothing any more is not kept. */
+/*
+ * What is worth nothing any more is not kept. If the source is another one by
+ * now nothing of this can go on; what was delivered of it stays where it is.
+ */
 static bool
 is_lost(const struct transfer *t)
 {
-	return !t->placed &&
-	    (t->lost || t->code == SFT_CANCELLED ||
-		(t->by_peer && t->code == SFT_SOURCE_CHANGED));
+	return t->code == SFT_SOURCE_CHANGED ||
+	    (!t->placed && (t->lost || t->code == SFT_CANCELLED));
 }
 
 static void

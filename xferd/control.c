@@ -626,6 +626,13 @@ on_seal(const uint8_t *body, size_t len)
 	}
 	wrong = receipt_seal_differs(&seal, xf.id, xf.digest, ct.root,
 	    xf.offer.size, ct.peer, ct.own);
+	if (wrong != NULL && strcmp(wrong, "root") == 0 && receive_resumed()) {
+		/* Every chunk is what its sender said then, or says now. */
+		xfer_fail(SFT_SOURCE_CHANGED, false,
+		    "the source is not what it was when a part of it came; "
+		    "that part is given up: send it again");
+		return;
+	}
 	if (wrong != NULL) {
 		xfer_fail(memcmp(seal.root, ct.root, sizeof(ct.root)) != 0 ?
 			SFT_HASH_MISMATCH :

@@ -318,6 +318,33 @@ def source_changed():
             duo.check(duo.sent(source, "--chunk-size", "1M"), source)
 
 
+@test("a source that is another one, as long and as old as before, is not "
+      "mixed with what came of it: told once, then sent whole")
+def source_was_another():
+    def alter(source, to):
+        was = os.stat(source)
+        with open(source, "r+b") as f:
+            f.write(to)
+        os.utime(source, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    with Duo() as duo:
+        source, s = slowly(duo, 12 * MIB)
+        s.stop()
+        alter(source, b"another")
+        wait_for(lambda: state_of(duo.alpha, s.last("accepted")["id"])
+                 == "paused", 10, "the end of the first")
+        s = duo.send(source, "--chunk-size", "1M")
+        equal(s.wait(), 65, "exit: %r" % s.events)
+        equal(s.error()["name"], "source-changed", "error")
+        duo.check(duo.sent(source, "--chunk-size", "1M"), source)
+        # When it was delivered it is another file, and asks to replace it.
+        alter(source, b"a third")
+        equal(duo.send(source, "--chunk-size", "1M").wait(), 65, "exit")
+        s = duo.send(source, "--chunk-size", "1M")
+        equal(s.wait(), 73, "exit: %r" % s.events)
+        equal(len(duo.receipts(duo.alpha)), 1, "receipts")
+
+
 @test("without sft.send or sft.receive in the registry: denied, with the "
       "reason at both ends and in both logs")
 def capabilities():
