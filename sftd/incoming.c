@@ -384,7 +384,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct transfer *t;
 	struct partial p;
 	const char *wrong;
-	int r;
+	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
 		fatalx("malformed XFER_OFFERED");
@@ -415,14 +415,14 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		t = NULL;
 	}
 	if (ending)
-		refuse(c, m->id, SFT_STOPPING, "this node stops");
+		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
 	else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		refuse(c, m->id, SFT_BUSY,
+		deny(c, &p, m->id, SFT_BUSY,
 		    "an attempt before this one is just ending");
 		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 	} else if (t != NULL && t->held)
-		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
+		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
 	else
 		judge(c, t, &p, m->id);
 }

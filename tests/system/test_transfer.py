@@ -253,6 +253,7 @@ def orders():
         equal(s.wait(20), 75, "exit of one that the receiver paused")
         again = duo.send(source, "--chunk-size", "1M")
         equal(again.wait(20), 75, "while it is paused")
+        denied(duo.alpha, "paused")
         duo.alpha.claw("file:resume", transfer, check=True)
         s = duo.sent(source, "--chunk-size", "1M")
         ok(s.last("accepted")["have"] > 0, "%r" % s.events)
