@@ -403,13 +403,16 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	c->offered = true;
 	t = transfer_offer(true, c->peer, p.digest);
-	if (t != NULL && t->conn == NULL && (r = finish_again(t)) != 0) {
+	if (t != NULL && t->conn == NULL)
+		r = finish_again(t);
+	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		refuse(c, m->id, v.code, v.text);
+		deny(c, &p, m->id, v.code, v.text);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
-	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+	if (t != NULL && t->conn == NULL &&
+	    (r == -ENOENT || (t->placed && !still_there(t)))) {
 		remove_partial(t);
 		transfer_free(t);
 		t = NULL;
