@@ -28,6 +28,7 @@ struct packer {
 	const struct cmd *c;
 	struct file_tree *t;
 	int out;
+	int status; /* of what was said last */
 	uint64_t entries, bytes;
 	uint64_t latest; /* of the sources' times */
 	size_t used;
@@ -44,13 +45,13 @@ struct list {
 };
 
 static bool
-say(const struct packer *p, const char *what)
+say(struct packer *p, const char *what)
 {
 	char shown[SFTNAME_SHOWN_SIZE];
 
 	(void)sftname_show((const uint8_t *)p->name, p->len, shown,
 	    sizeof(shown));
-	(void)out_error(p->c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
+	p->status = out_error(p->c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
 	    shown, what);
 	return false;
 }
@@ -68,11 +69,14 @@ flush(struct packer *p)
 		n = write(p->out, p->room + done, p->used - done);
 		if (n == -1 && errno == EINTR)
 			continue;
-		if (n == -1)
-			return out_error(p->c, stderr, EX_IOERR, "FailedError",
-				   "the folder could not be put together: %s; "
-				   "TMPDIR says where it is",
-				   strerror(errno)) == -1;
+		if (n == -1) {
+			p->status = out_error(p->c, stderr, EX_IOERR,
+			    "FailedError",
+			    "the folder could not be put together: %s; TMPDIR "
+			    "says where it is",
+			    strerror(errno));
+			return false;
+		}
 		done += (size_t)n;
 	}
 	p->used = 0;
@@ -330,8 +334,8 @@ open_top(const struct cmd *c, const char *path, struct packer *p)
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd == -1 || fstat(fd, &st) == -1) {
-		(void)out_error(c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
-		    path, strerror(errno));
+		p->status = out_error(c, stderr, EX_NOINPUT, "FailedError",
+		    "%s: %s", path, strerror(errno));
 		if (fd != -1)
 			close(fd);
 		return -1;
@@ -362,9 +366,10 @@ pack_sources(struct packer *p, const char *const *sources, size_t n)
 		qsort(l.name, l.n, sizeof(*l.name), by_name);
 	for (i = 0; good && i < l.n; i++) {
 		if (i > 0 && strcmp(l.name[i], l.name[i - 1]) == 0) {
-			good =
+			p->status =
 			    out_error(p->c, stderr, EX_USAGE, "UsageError",
-				"two sources are called %s", l.name[i]) == -1;
+				"two sources are called %s", l.name[i]);
+			good = false;
 			break;
 		}
 		for (k = 0; k < n; k++) {
@@ -413,9 +418,9 @@ finish(struct packer *p)
 	    pwrite(p->out, head, sizeof(head), 0) == sizeof(head) &&
 	    futimens(p->out, ts) == 0 && lseek(p->out, 0, SEEK_SET) == 0)
 		return true;
-	return out_error(p->c, stderr, EX_IOERR, "FailedError",
-		   "the folder could not be put together: %s",
-		   strerror(errno)) == -1;
+	p->status = out_error(p->c, stderr, EX_IOERR, "FailedError",
+	    "the folder could not be put together: %s", strerror(errno));
+	return false;
 }
 
 int
@@ -425,18 +430,17 @@ file_tree(const struct cmd *c, const char *const *sources, size_t n,
 	struct packer *p = calloc(1, sizeof(*p));
 	int fd;
 
-	if (p == NULL) {
-		(void)out_error(c, stderr, EX_OSERR, "FailedError",
+	if (p == NULL)
+		return -out_error(c, stderr, EX_OSERR, "FailedError",
 		    "out of memory");
-		return -1;
-	}
 	p->c = c;
 	p->t = t;
+	p->status = EX_OSERR; /* what was said nothing of: no memory */
 	t->links_left = 0;
 	fd = p->out = file_spool(c, "the folder as one file");
-	if (fd != -1 && (!pack(p, sources, n) || !finish(p))) {
+	if (fd >= 0 && (!pack(p, sources, n) || !finish(p))) {
 		close(fd);
-		fd = -1;
+		fd = -p->status;
 	}
 	free(p);
 	return fd;

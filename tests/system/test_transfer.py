@@ -408,16 +408,27 @@ def wrong_orders():
         for status, flags in (
                 (64, ["--chunk-size", "3M"]), (64, ["--chunk-size", "64M"]),
                 (64, ["--streams", "9"]), (64, ["--streams", "0"]),
-                (64, ["--limit", "0"]), (64, ["--enc", "none"])):
+                (64, ["--limit", "0"]), (64, ["--limit", "1023"]),
+                (64, ["--enc", "none"]), (65, ["--name", "../x"]),
+                (65, ["--name", "a\nb"]), (65, ["--name", b"\xff"])):
             s = duo.send(source, *flags)
-            equal(s.wait(), status, " ".join(flags))
+            equal(s.wait(), status, "%r" % flags)
         s = duo.send(source, "--chunk-size", "3M")
         s.wait()
         contains(s.errors + str(s.events), "2M", "the nearest")
         s = duo.send(os.path.join(duo.beta.top, "none"))
         equal(s.wait(), 66, "no such file")
-        s = duo.send(duo.beta.top)
-        equal(s.wait(), 66, "a folder")
+        folder = os.path.join(duo.beta.top, "folder")
+        os.mkdir(folder, 0o755)
+        s = duo.send(folder, "--replace")
+        equal(s.wait(), 64, "a folder that replaces")
+        duo.beta.env["TMPDIR"] = os.path.join(folder, "none")
+        for it in (folder, "-"):
+            s = duo.send(it, "--name", "x")
+            equal(s.wait(), 73, "no room to put it together")
+        del duo.beta.env["TMPDIR"]
+        s = duo.send("/dev/null")
+        equal(s.wait(), 66, "no file")
         s = duo.send(source, to="nobody")
         equal(s.wait(), 77, "a node that there is not")
         duo.alpha.stop()
