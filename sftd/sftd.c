@@ -11,6 +11,7 @@
  *			xferds that wait for one
  *	transfer.c	what is sent and taken; what both have in common
  *	outgoing.c	files that are sent
+ *	attempt.c	one attempt at it, from its record to the receipt
  *	client.c	who sends one: brings the source, hears how it goes
  *	incoming.c	files that peers send
  *	policy.c	whether they are taken
@@ -30,6 +31,7 @@
 #include "common/log.h"
 #include "door/accept.h"
 #include "door/pool.h"
+#include "sftd/attempt.h"
 #include "sftd/incoming.h"
 #include "sftd/outgoing.h"
 #include "sftd/show.h"
@@ -222,10 +224,10 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_XFER_PROGRESS, transfer_on_progress },
 	{ MSG_XFER_OFFERED, incoming_on_offered },
 	{ MSG_XFER_COMPLETE, incoming_on_complete },
-	{ MSG_XFER_TAKEN, outgoing_on_taken },
-	{ MSG_XFER_DIAL, outgoing_on_dial },
-	{ MSG_XFER_SEAL, outgoing_on_seal },
-	{ MSG_XFER_RECEIPT, outgoing_on_receipt },
+	{ MSG_XFER_TAKEN, attempt_on_taken },
+	{ MSG_XFER_DIAL, attempt_on_dial },
+	{ MSG_XFER_SEAL, attempt_on_seal },
+	{ MSG_XFER_RECEIPT, attempt_on_receipt },
 	{ 0, NULL },
 };
 

@@ -337,6 +337,12 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 }
 
 void
+transfer_tell(struct transfer *t, struct event_line *l)
+{
+	client_say(t->client, l->text, event_end(l), false);
+}
+
+void
 transfer_say(struct transfer *t)
 {
 	struct event_line l;
@@ -381,7 +387,7 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 		event_begin(&l, "again");
 		event_num(&l, "chunks", p.resent - before);
 		event_num(&l, "resent", t->resent);
-		client_say(t->client, l.text, event_end(&l), false);
+		transfer_tell(t, &l);
 	}
 	if (conn_now_us() - t->said_us >= SAY_US)
 		transfer_say(t);
