@@ -454,8 +454,8 @@ dry_run_over(struct transfer *t)
 	event_str(&l, "text", t->text);
 	transfer_tell(t, &l);
 	transfer_end(t, TRANSFER_DONE);
-	close_source(t);
 	let_client_go(t);
+	transfer_free(t); /* there is nothing to show of it */
 }
 
 void

@@ -267,7 +267,9 @@ transfer_end(struct transfer *t, enum transfer_state state)
 	record_forget(t);
 	record_outcome(t, state);
 	record_line(t);
-	if (state >= TRANSFER_DONE)
+	/* What was only asked for, and would be taken, was not sent. */
+	if (state > TRANSFER_DONE ||
+	    (state == TRANSFER_DONE && !t->what.offer.dry))
 		counter_add(counters[state], 1);
 }
 

@@ -143,6 +143,16 @@ def dry_run():
         equal(duo.receipts(duo.alpha), set(), "receipts")
         equal(os.listdir(os.path.join(duo.alpha.dir, "data", "sft",
                                       "incoming")), [], "incoming")
+        # Nobody reads anywhere that a file was sent.
+        end = duo.beta.wait_event("file.send", outcome="ok")
+        ok("blake3" not in end, "%r" % end)
+        contains(end["reason"], "only asked for", "reason")
+        equal([line["result"] for line in lines(duo.beta)], ["dry-run"],
+              "results")
+        ok("blake3" not in lines(duo.beta)[0], "%r" % lines(duo.beta))
+        equal(metric(duo.beta, 'claw_sft_transfers_total{result="done"}'), 0,
+              "done")
+        contains(duo.beta.claw("file:list").stdout, "no transfers", "list")
         duo.sent(source)
         s = duo.sent(source, "--dry-run")
         contains(s.last("dry-run")["text"], "there already", "dry run")
