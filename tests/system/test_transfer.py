@@ -504,6 +504,12 @@ def events():
             check_schema(e.events)
 
 
+def identity(node):
+    """Its key, as it says itself."""
+    return json.loads(node.claw("node:show", "--json",
+                                check=True).stdout)["identity"]
+
+
 def metric(node, name):
     text = node.claw("metrics:print", check=True).stdout
     found = [float(line.rpartition(" ")[2]) for line in text.splitlines()
@@ -554,9 +560,14 @@ def records():
             # And of one that is refused.
             s = duo.send(duo.file(MIB, 9), "--name", "file1")
             equal(s.wait(), 73, "exit")
-            for node, role in ((duo.alpha, "receiver"), (duo.beta, "sender")):
-                node.wait_event("file.denied", role=role, reason="exists",
-                                outcome="denied")
+            for node, role, peer in ((duo.alpha, "receiver", duo.beta),
+                                     (duo.beta, "sender", duo.alpha)):
+                no = node.wait_event("file.denied", role=role, reason="exists",
+                                     outcome="denied")
+                # Who it was, by which key, under which registry.
+                equal((no["peer_key"], no["file"], no["bytes"]),
+                      (identity(peer), "file1", MIB), "denied")
+                ok(no["seq"] > 0 and len(no["head"]) > 40, "%r" % no)
                 equal(lines(node)[-1]["result"], "refused", "line")
                 equal(metric(node,
                              'claw_sft_transfers_total{result="refused"}'), 1,
