@@ -31,10 +31,6 @@
 #include "sftd/tree.h"
 
 #define SECOND UINT64_C(1000000)
-/* A worker that moves nothing: longer than it waits for its peer itself. */
-#define STALL_US (180 * SECOND)
-/* One that first reads again what there is. */
-#define FIRST_US (3600 * SECOND)
 /* One that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
 /* What is not complete, and what a sender may still ask a receipt for. */
@@ -836,6 +832,6 @@ incoming_tick(struct transfer *t, uint64_t now)
 	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
 		conn_close(t->conn, "its transfer has ended");
 	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
-	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
+	    still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

@@ -36,8 +36,8 @@
 #define DURABLE_S 120
 /* An OFFER has so long to come, and its answer. */
 #define OFFER_S 30
-/* It first hashes what it has, however much; meanwhile it answers PINGs. */
-#define ANSWER_S 3600
+/* And as long as it may hash what it has; meanwhile it answers PINGs. */
+#define ANSWER_S 120
 #define DONE_S 10
 #define FRAMES_A_SECOND 1000
 /* Threads that hash what a journal claims. */
@@ -894,7 +894,7 @@ static const struct atls_ops ops = {
 /* --- time --------------------------------------------------------------- */
 
 static bool
-is_overdue(uint64_t since_ns, unsigned int seconds, uint64_t now)
+is_overdue(uint64_t since_ns, uint64_t seconds, uint64_t now)
 {
 	return now - since_ns > seconds * NS_PER_S;
 }
@@ -944,7 +944,8 @@ look_at_peer(uint64_t now)
 	    is_overdue(ct.since_ns, OFFER_S, now))
 		xfer_fail(SFT_TIMEOUT, false, "peer offers nothing");
 	else if (xf.sends && ct.state == ASKED &&
-	    is_overdue(ct.since_ns, ANSWER_S, now))
+	    is_overdue(ct.since_ns, ANSWER_S + sft_reread_s(xf.offer.size),
+		now))
 		xfer_fail(SFT_TIMEOUT, false, "peer does not answer the offer");
 	else if (!xf.sends && ct.state == SEALED &&
 	    is_overdue(ct.since_ns, DONE_S, now))
