@@ -45,13 +45,13 @@ struct list {
 };
 
 static bool
-say(struct packer *p, const char *what)
+say(struct packer *p, int status, const char *what)
 {
 	char shown[SFTNAME_SHOWN_SIZE];
 
 	(void)sftname_show((const uint8_t *)p->name, p->len, shown,
 	    sizeof(shown));
-	p->status = out_error(p->c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
+	p->status = out_error(p->c, stderr, status, "FailedError", "%s: %s",
 	    shown, what);
 	return false;
 }
@@ -100,16 +100,17 @@ put_entry(struct packer *p, struct bundle_entry *e)
 
 	v = sftname_check((const uint8_t *)p->name, p->len);
 	if (v != SFTNAME_OK)
-		return say(p, sftname_why(v));
+		return say(p, EX_DATAERR, sftname_why(v));
 	if (p->entries == BUNDLE_ENTRIES_MAX)
-		return say(p, "there are more files than one folder may have");
+		return say(p, EX_DATAERR,
+		    "there are more files than one folder may have");
 	e->name_len = (uint16_t)p->len;
 	memcpy(e->name, p->name, p->len);
 	if (ROOM - p->used < BUNDLE_ENTRY_LEN + SFTNAME_MAX && !flush(p))
 		return false;
 	n = bundle_entry(e, p->room + p->used, ROOM - p->used);
 	if (n < 0)
-		return say(p, "it cannot be sent");
+		return say(p, EX_DATAERR, "it cannot be sent");
 	p->used += (size_t)n;
 	p->entries++;
 	return true;
@@ -140,14 +141,15 @@ pack_file(struct packer *p, int fd, const struct stat *st)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return say(p, strerror(errno));
+			return say(p, EX_NOINPUT, strerror(errno));
 		if (n == 0)
-			return say(p, "it became shorter while it was read");
+			return say(p, EX_DATAERR,
+			    "it became shorter while it was read");
 		p->used += (size_t)n;
 		left -= (uint64_t)n;
 	}
 	if (read(fd, &more, 1) != 0)
-		return say(p, "it became longer while it was read");
+		return say(p, EX_DATAERR, "it became longer while it was read");
 	p->bytes += e.size;
 	return true;
 }
@@ -165,7 +167,7 @@ pack_link(struct packer *p, int dir, const char *name)
 	}
 	n = readlinkat(dir, name, target, sizeof(target));
 	if (n == -1)
-		return say(p, strerror(errno));
+		return say(p, EX_NOINPUT, strerror(errno));
 	if (!bundle_link_ok((const uint8_t *)p->name, p->len,
 		(const uint8_t *)target, (size_t)n)) {
 		p->t->links_left++;
@@ -191,14 +193,14 @@ pack_open(struct packer *p, int fd, unsigned int depth)
 	bool good;
 
 	if (fstat(fd, &st) == -1)
-		good = say(p, strerror(errno));
+		good = say(p, EX_NOINPUT, strerror(errno));
 	else if (S_ISREG(st.st_mode))
 		good = pack_file(p, fd, &st);
 	else if (S_ISDIR(st.st_mode)) {
 		e.mtime_ns = time_of(&st);
 		good = put_entry(p, &e) && pack_folder(p, fd, depth);
 	} else
-		good = say(p, "it is no file any more");
+		good = say(p, EX_DATAERR, "it is no file any more");
 	close(fd);
 	return good;
 }
@@ -211,7 +213,7 @@ pack_one(struct packer *p, int dir, const char *name, unsigned int depth)
 	int fd;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return say(p, strerror(errno));
+		return say(p, EX_NOINPUT, strerror(errno));
 	if (S_ISLNK(st.st_mode))
 		return pack_link(p, dir, name);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
@@ -222,7 +224,8 @@ pack_one(struct packer *p, int dir, const char *name, unsigned int depth)
 		return true;
 	}
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd == -1 ? say(p, strerror(errno)) : pack_open(p, fd, depth);
+	return fd == -1 ? say(p, EX_NOINPUT, strerror(errno)) :
+			  pack_open(p, fd, depth);
 }
 
 /* --- in order --------------------------------------------------------------
@@ -294,7 +297,7 @@ descend(struct packer *p, const char *part)
 	size_t n = strlen(part), slash = p->len > 0 ? 1 : 0;
 
 	if (p->len + slash + n > SFTNAME_MAX)
-		return say(p, "a name in it is too long");
+		return say(p, EX_DATAERR, "a name in it is too long");
 	if (slash != 0)
 		p->name[p->len++] = '/';
 	memcpy(p->name + p->len, part, n + 1);
@@ -311,9 +314,9 @@ pack_folder(struct packer *p, int fd, unsigned int depth)
 	bool good = true;
 
 	if (depth > SFTNAME_DEPTH_MAX)
-		return say(p, "folders are too deep");
+		return say(p, EX_DATAERR, "folders are too deep");
 	if (!list_read(&l, fd))
-		good = say(p, strerror(errno));
+		good = say(p, EX_NOINPUT, strerror(errno));
 	for (i = 0; good && i < l.n; i++) {
 		good = descend(p, l.name[i]) &&
 		    pack_one(p, fd, l.name[i], depth + 1);
