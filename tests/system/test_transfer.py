@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import time
 
 from claw_test import (LONG, Failure, contains, diag, equal, main, ok, skip,
@@ -572,6 +573,46 @@ def records():
                 equal(metric(node,
                              'claw_sft_transfers_total{result="refused"}'), 1,
                       "refused at " + node.name)
+
+
+@test("who sent what to whom, when, how much, by which key and under which "
+      "registry, is in a copy of the log, as claw-sftd(8) says")
+def from_the_log():
+    if shutil.which("jq") is None:
+        skip("no jq")
+    with open(os.path.join(os.environ.get("srcdir", "."), "man",
+                           "claw-sftd.8"), encoding="utf-8") as f:
+        recipe = "jq -r" + f.read().split("\njq -r")[1].split("\n.Ed")[0]
+    with Duo() as duo:
+        source = duo.file(MIB)
+        told = duo.sent(source).last("receipt")
+        equal(duo.send(duo.file(9), "--name", "file1").wait(), 73, "exit")
+        for node, other, kinds in (
+                (duo.alpha, duo.beta, ["file.receive", "file.denied"]),
+                (duo.beta, duo.alpha, ["file.send", "file.denied",
+                                       "file.send"])):
+            node.wait_event("file.denied")
+            shutil.copytree(os.path.join(node.dir, "log", "audit"),
+                            os.path.join(node.top, "copy"))
+            out = subprocess.run(
+                ["sh", "-c", recipe.replace("\\e", "\\")], cwd=node.top,
+                check=True, text=True, stdout=subprocess.PIPE).stdout
+            rows = [line.split("\t") for line in out.splitlines()]
+            equal([row[1] for row in rows], kinds, "what")
+            with open(duo.receipt_path(node, told["id"])) as f:
+                receipt = json.load(f)
+            me = receipt["sender" if node is duo.beta else "receiver"]
+            equal(rows[0][2:], ["ok", other.name, identity(other), "file1",
+                                str(MIB), told["blake3"],
+                                str(me["registry"]["seq"]),
+                                me["registry"]["head"].partition(":")[2],
+                                told["id"], "-"], "of what was sent")
+            equal(rows[1][2:7] + rows[1][8:10],
+                  ["denied", other.name, identity(other), "file1", "9"] +
+                  rows[0][8:10], "of what was refused")
+            contains(rows[1][11], "a file of that name", "why")
+            ok(re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:.]+Z", rows[0][0]),
+               rows[0][0])
 
 
 # Side by side
