@@ -227,14 +227,19 @@ commit_there(const char *into, const uint8_t *name, size_t len)
 	return r;
 }
 
-/* Moved, now or by the run that a crash ended. */
+/* Moved, now or by the run that a crash ended: then it is still there. */
 static int
-move(const struct partial *p, int from, int to, const char *last)
+move(const struct partial *p, const struct finish *f, int from, int to,
+    const char *last)
 {
 	struct stat st, there;
 
-	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : -errno;
+	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT ||
+		    fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == -1)
+			return -errno;
+		return (uint64_t)there.st_ino == f->inode ? 0 : -ENOENT;
+	}
 	if (fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		/* A crash may leave a file that was moved in both folders. */
 		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
@@ -294,7 +299,7 @@ commit_place(const struct partial *p)
 		return to;
 	}
 	r = p->offer.tree ? move_tree(p, &f, from, to, last) :
-			    move(p, from, to, last);
+			    move(p, &f, from, to, last);
 	if (r == 0 && (fsync(to) == -1 || fsync(from) == -1))
 		r = -errno;
 	if (r == 0) {

@@ -31,10 +31,6 @@
 #include "sftd/tree.h"
 
 #define SECOND UINT64_C(1000000)
-/* A worker that moves nothing: longer than it waits for its peer itself. */
-#define STALL_US (180 * SECOND)
-/* One that first reads again what there is. */
-#define FIRST_US (3600 * SECOND)
 /* One that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
 /* What is not complete, and what a sender may still ask a receipt for. */
@@ -410,7 +406,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct transfer *t;
 	struct partial p;
 	const char *wrong;
-	int r;
+	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
 		fatalx("malformed XFER_OFFERED");
@@ -429,26 +425,29 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	c->offered = true;
 	t = transfer_offer(true, c->peer, p.digest);
-	if (t != NULL && t->conn == NULL && (r = finish_again(t)) != 0) {
+	if (t != NULL && t->conn == NULL)
+		r = finish_again(t);
+	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		refuse(c, m->id, v.code, v.text);
+		deny(c, &p, m->id, v.code, v.text);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
-	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+	if (t != NULL && t->conn == NULL &&
+	    (r == -ENOENT || (t->placed && !still_there(t)))) {
 		remove_partial(t);
 		transfer_free(t);
 		t = NULL;
 	}
 	if (ending)
-		refuse(c, m->id, SFT_STOPPING, "this node stops");
+		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
 	else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		refuse(c, m->id, SFT_BUSY,
+		deny(c, &p, m->id, SFT_BUSY,
 		    "an attempt before this one is just ending");
 		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 	} else if (t != NULL && t->held)
-		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
+		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
 	else
 		judge(c, t, &p, m->id);
 }
@@ -720,13 +719,15 @@ in_up(struct conn *c)
 		conn_close(c, "it is for no transfer");
 }
 
-/* What is worth nothing any more is not kept. */
+/*
+ * What is worth nothing any more is not kept. If the source is another one by
+ * now nothing of this can go on; what was delivered of it stays where it is.
+ */
 static bool
 is_lost(const struct transfer *t)
 {
-	return !t->placed &&
-	    (t->lost || t->code == SFT_CANCELLED ||
-		(t->by_peer && t->code == SFT_SOURCE_CHANGED));
+	return t->code == SFT_SOURCE_CHANGED ||
+	    (!t->placed && (t->lost || t->code == SFT_CANCELLED));
 }
 
 static void
@@ -857,6 +858,6 @@ incoming_tick(struct transfer *t, uint64_t now)
 	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
 		conn_close(t->conn, "its transfer has ended");
 	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
-	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
+	    still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }
