@@ -147,21 +147,24 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 	    text);
 }
 
-/* No: the worker tells the peer, and ends. */
+/*
+ * No: the worker tells the peer, and ends. whole is for the operator: the same,
+ * with the rule that says so.
+ */
 static void
-deny(struct conn *c, const struct partial *what, uint32_t ask,
-    const struct policy_verdict *v)
+deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text, const char *whole)
 {
 	struct transfer *t = transfer_new(true, c->peer);
 
 	t->what.offer = what->offer;
 	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
-	transfer_why(t, v->code, false, "%s", v->whole);
+	transfer_why(t, code, false, "%s", whole);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
 	transfer_end(t, TRANSFER_REFUSED);
-	refuse(c, ask, v->code, v->text);
+	refuse(c, ask, code, text);
 }
 
 void
@@ -385,7 +388,7 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, &v);
+		deny(c, p, ask, v.code, v.text, v.whole);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,
@@ -405,7 +408,8 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct policy_verdict v;
 	struct transfer *t;
 	struct partial p;
-	const char *wrong;
+	const char *no = NULL, *wrong;
+	uint8_t code = 0;
 	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
@@ -429,7 +433,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		r = finish_again(t);
 	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		deny(c, &p, m->id, v.code, v.text);
+		deny(c, &p, m->id, v.code, v.text, v.whole);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
@@ -439,17 +443,23 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		transfer_free(t);
 		t = NULL;
 	}
-	if (ending)
-		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
-	else if (t != NULL && t->conn != NULL) {
+	if (ending) {
+		code = SFT_STOPPING;
+		no = "this node stops";
+	} else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		deny(c, &p, m->id, SFT_BUSY,
-		    "an attempt before this one is just ending");
-		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
-	} else if (t != NULL && t->held)
-		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
-	else
+		code = SFT_BUSY;
+		no = "an attempt before this one is just ending";
+	} else if (t != NULL && t->held) {
+		code = SFT_PAUSED;
+		no = "the receiver has paused it";
+	}
+	if (no == NULL)
 		judge(c, t, &p, m->id);
+	else
+		deny(c, &p, m->id, code, no, no);
+	if (code == SFT_BUSY)
+		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 }
 
 /* --- data streams ----------------------------------------------------------
