@@ -368,8 +368,27 @@ find_rule(const struct transfer *t, struct partial *p, struct sftrule *rule)
 	return rule;
 }
 
+/* Folders as they came, which nobody has asked for again, give way first. */
 static void
-judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
+make_room(uint64_t bytes)
+{
+	struct transfer *t, *next;
+
+	for (t = TAILQ_FIRST(transfer_all()); t != NULL && store_room() < bytes;
+	     t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (!t->receives || t->state != TRANSFER_DONE ||
+		    t->conn != NULL || !t->what.offer.tree)
+			continue;
+		remove_partial(t);
+		transfer_free(t);
+	}
+}
+
+/* changed: what was delivered of it is not there any more, as it was. */
+static void
+judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask,
+    bool changed)
 {
 	struct sftrule rule;
 	struct policy policy = { sftd_config.max_bytes,
@@ -381,9 +400,16 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		.rule = find_rule(t, p, &rule),
 		.under_way = transfer_count(),
 		.resumes = t != NULL,
-		.room = store_room() };
+		.room = store_room(),
+		.inodes = store_inodes(),
+		.changed = changed };
 	struct policy_verdict v;
 
+	if (t == NULL && p->offer.size <= policy.max_bytes &&
+	    is.room < policy_need(&p->offer)) {
+		make_room(policy_need(&p->offer));
+		is.room = store_room();
+	}
 	if (p->into[0] != '\0')
 		is.there =
 		    commit_there(p->into, p->offer.name, p->offer.name_len);
@@ -401,6 +427,55 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		take(c, t, p, ask);
 }
 
+/*
+ * Something else is there, of the same size: maybe the same file, put back
+ * from a copy. Its hash tells.
+ */
+static void
+on_read_instead(void *arg, int error, const uint8_t root[32])
+{
+	struct transfer *t = arg;
+	struct partial p = { .offer = t->what.offer };
+	struct conn *c = t->conn;
+	uint32_t ask = t->ask;
+
+	t->rehash = NULL;
+	if (c == NULL || c->state != CONN_UP)
+		return; /* in_down() does the rest */
+	memcpy(p.peer, t->what.peer, sizeof(p.peer));
+	memcpy(p.digest, t->what.digest, sizeof(p.digest));
+	t->conn = NULL;
+	t->ask = 0;
+	if (error == 0 && memcmp(root, t->root, 32) == 0 &&
+	    commit_adopt(&t->what) == 0) {
+		transfer_set(t,
+		    t->has_receipt ? TRANSFER_DONE : TRANSFER_PAUSED);
+		judge(c, t, &p, ask, false);
+		return;
+	}
+	remove_partial(t);
+	transfer_free(t);
+	judge(c, NULL, &p, ask, true);
+}
+
+static bool
+read_instead(struct conn *c, struct transfer *t, const struct partial *p,
+    uint32_t ask)
+{
+	int fd = commit_instead(&t->what);
+
+	if (fd < 0)
+		return false;
+	transfer_begin(t);
+	t->what.offer = p->offer;
+	t->conn = c;
+	t->ask = ask;
+	transfer_set(t, TRANSFER_OFFERED);
+	t->rehash = rehash_new(fd, p->offer.size, on_read_instead, t);
+	close(fd);
+	return true;
+}
+
 void
 incoming_on_offered(struct chan *worker, struct msg *m)
 {
@@ -410,6 +485,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct transfer *t;
 	struct partial p;
 	const char *wrong;
+	bool gone = false;
 	int r;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
@@ -436,6 +512,9 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	/* What was delivered and is gone by now comes anew. */
 	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+		if (!ending && read_instead(c, t, &p, m->id))
+			return;
+		gone = true;
 		remove_partial(t);
 		transfer_free(t);
 		t = NULL;
@@ -450,7 +529,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	} else if (t != NULL && t->held)
 		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
 	else
-		judge(c, t, &p, m->id);
+		judge(c, t, &p, m->id, gone);
 }
 
 /* --- data streams ----------------------------------------------------------
