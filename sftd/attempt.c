@@ -160,14 +160,18 @@ out_down(struct conn *c)
 
 	if (t == NULL || t->conn != c)
 		return;
-	t->conn = NULL;
-	if (!transfer_active(t))
+	if (!transfer_active(t)) {
+		t->conn = NULL;
 		return;
+	}
 	/* It was not the one that answers, maybe. */
 	if (!t->up && t->code == 0 && route_next(&t->way) && dial(t))
 		return;
 	transfer_why(t, SFT_IO, false, "%s", c->reason);
+	/* What is recorded of it says who the peer was, and by which key. */
 	outgoing_missed(t);
+	if (c->arg != NULL) /* or there is no such transfer any more */
+		t->conn = NULL;
 }
 
 static void

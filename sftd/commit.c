@@ -254,7 +254,6 @@ take_back(const struct finish *f, const char *name, int from, int to,
 	    0;
 }
 
-/* Moved, now or by the run that a crash ended. */
 static int
 move(const struct partial *p, const struct finish *f, int from, int to,
     const char *last)
@@ -262,7 +261,7 @@ move(const struct partial *p, const struct finish *f, int from, int to,
 	struct stat st, there;
 
 	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
 	/* Put back from a copy, nobody knows of when. */
 	if ((uint64_t)st.st_ino != f->inode)
 		return -ESTALE;
@@ -288,11 +287,11 @@ move_tree(const struct partial *p, const struct finish *f, int from, int to,
 	struct stat st;
 	int fd, r = 0;
 
-	if (fstatat(from, "tree", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    (uint64_t)st.st_ino != f->inode)
+	if (fstatat(from, "tree", &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	if ((uint64_t)st.st_ino != f->inode)
 		return -ESTALE;
-	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1 &&
-	    errno != ENOENT)
+	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1)
 		return -errno;
 	fd = open_beneath(to, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	if (fd < 0)
@@ -490,6 +489,7 @@ commit_adopt(const struct partial *p)
 	}
 	r = read_finish(dir, &f);
 	f.inode = (uint64_t)st.st_ino;
+	f.placed = true;
 	if (r == 0 &&
 	    (set_times(fd, p->offer.mtime_ns) == -1 || fsync(fd) == -1))
 		r = -errno;

@@ -31,10 +31,6 @@
 #include "sftd/tree.h"
 
 #define SECOND UINT64_C(1000000)
-/* A worker that moves nothing: longer than it waits for its peer itself. */
-#define STALL_US (180 * SECOND)
-/* One that first reads again what there is. */
-#define FIRST_US (3600 * SECOND)
 /* One that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
 /* What is not complete, and what a sender may still ask a receipt for. */
@@ -74,6 +70,7 @@ finish_again(struct transfer *t)
 
 	if (t->placed || commit_state(&t->what, &f) != 0)
 		return 0;
+	memcpy(t->root, f.root, sizeof(t->root));
 	if (!f.placed && (r = commit_place(&t->what)) != 0) {
 		log_warnx("a file of %s could not be given its name: %s",
 		    t->what.peer, strerror(-r));
@@ -81,7 +78,6 @@ finish_again(struct transfer *t)
 		return commit_state(&t->what, &f) == 0 ? r : 0;
 	}
 	t->placed = true;
-	memcpy(t->root, f.root, sizeof(t->root));
 	t->durable = t->what.offer.size;
 	return 0;
 }
@@ -153,7 +149,7 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 
 /* No: the worker tells the peer, and ends. */
 static void
-deny(struct conn *c, const struct partial *what, uint32_t ask,
+deny_by(struct conn *c, const struct partial *what, uint32_t ask,
     const struct policy_verdict *v)
 {
 	struct transfer *t = transfer_new(true, c->peer);
@@ -166,6 +162,17 @@ deny(struct conn *c, const struct partial *what, uint32_t ask,
 	t->conn = NULL;
 	transfer_end(t, TRANSFER_REFUSED);
 	refuse(c, ask, v->code, v->text);
+}
+
+static void
+deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text)
+{
+	struct policy_verdict v = { .code = code };
+
+	snprintf(v.text, sizeof(v.text), "%s", text);
+	snprintf(v.whole, sizeof(v.whole), "%s", text);
+	deny_by(c, what, ask, &v);
 }
 
 void
@@ -415,7 +422,7 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask,
 		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, &v);
+		deny_by(c, p, ask, &v);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,
@@ -448,6 +455,7 @@ on_read_instead(void *arg, int error, const uint8_t root[32])
 	t->ask = 0;
 	if (error == 0 && memcmp(root, t->root, 32) == 0 &&
 	    commit_adopt(&t->what) == 0) {
+		t->placed = true;
 		transfer_set(t,
 		    t->has_receipt ? TRANSFER_DONE : TRANSFER_PAUSED);
 		judge(c, t, &p, ask, false);
@@ -486,7 +494,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct partial p;
 	const char *wrong;
 	bool gone = false;
-	int r;
+	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
 		fatalx("malformed XFER_OFFERED");
@@ -505,13 +513,16 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	c->offered = true;
 	t = transfer_offer(true, c->peer, p.digest);
-	if (t != NULL && t->conn == NULL && (r = finish_again(t)) != 0) {
+	if (t != NULL && t->conn == NULL)
+		r = finish_again(t);
+	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		refuse(c, m->id, v.code, v.text);
+		deny(c, &p, m->id, v.code, v.text);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
-	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+	if (t != NULL && t->conn == NULL &&
+	    (r == -ENOENT || (t->placed && !still_there(t)))) {
 		if (!ending && read_instead(c, t, &p, m->id))
 			return;
 		gone = true;
@@ -520,14 +531,14 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		t = NULL;
 	}
 	if (ending)
-		refuse(c, m->id, SFT_STOPPING, "this node stops");
+		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
 	else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		refuse(c, m->id, SFT_BUSY,
+		deny(c, &p, m->id, SFT_BUSY,
 		    "an attempt before this one is just ending");
 		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 	} else if (t != NULL && t->held)
-		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
+		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
 	else
 		judge(c, t, &p, m->id, gone);
 }
@@ -799,13 +810,15 @@ in_up(struct conn *c)
 		conn_close(c, "it is for no transfer");
 }
 
-/* What is worth nothing any more is not kept. */
+/*
+ * What is worth nothing any more is not kept. If the source is another one by
+ * now nothing of this can go on; what was delivered of it stays where it is.
+ */
 static bool
 is_lost(const struct transfer *t)
 {
-	return !t->placed &&
-	    (t->lost || t->code == SFT_CANCELLED ||
-		(t->by_peer && t->code == SFT_SOURCE_CHANGED));
+	return t->code == SFT_SOURCE_CHANGED ||
+	    (!t->placed && (t->lost || t->code == SFT_CANCELLED));
 }
 
 static void
@@ -936,6 +949,6 @@ incoming_tick(struct transfer *t, uint64_t now)
 	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
 		conn_close(t->conn, "its transfer has ended");
 	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
-	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
+	    still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

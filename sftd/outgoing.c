@@ -23,10 +23,6 @@
 #define SECOND UINT64_C(1000000)
 /* A client that brings no source. */
 #define WAITING_US (30 * SECOND)
-/* A worker that moves nothing: longer than it waits for its peer itself. */
-#define STALL_US (180 * SECOND)
-/* One that has not been taken yet, or re-reads what the other end has. */
-#define OFFERED_US (3600 * SECOND)
 #define BACKOFF_MS 250
 #define BACKOFF_MAX_MS 30000
 /* How long one goes on trying without getting anywhere. */
@@ -454,8 +450,8 @@ dry_run_over(struct transfer *t)
 	event_str(&l, "text", t->text);
 	transfer_tell(t, &l);
 	transfer_end(t, TRANSFER_DONE);
-	close_source(t);
 	let_client_go(t);
+	transfer_free(t); /* there is nothing to show of it */
 }
 
 void
@@ -498,11 +494,11 @@ outgoing_tick(struct transfer *t, uint64_t now)
 		conn_close(t->conn, "its transfer has ended");
 	else if (t->state == TRANSFER_WAITING && still > WAITING_US)
 		fail(t, SFT_TIMEOUT, "no client brought the source");
-	else if (t->state == TRANSFER_OFFERED && still > OFFERED_US)
+	else if (t->state == TRANSFER_OFFERED && still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "the peer did not answer");
 	else if ((t->state == TRANSFER_MOVING ||
 		     t->state == TRANSFER_FINISHING) &&
-	    still > STALL_US)
+	    still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 	if (t->client != NULL && t->state != TRANSFER_WAITING &&
 	    now - t->said_us > SILENT_US)

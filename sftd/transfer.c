@@ -25,6 +25,7 @@
 #define RATE_US UINT64_C(1000000)
 /* Clients hear at most so often how it goes. */
 #define SAY_US UINT64_C(250000)
+#define STALL_S 180
 
 struct msg_CONFIG_SFTD sftd_config;
 static struct transfer_list all = TAILQ_HEAD_INITIALIZER(all);
@@ -267,8 +268,16 @@ transfer_end(struct transfer *t, enum transfer_state state)
 	record_forget(t);
 	record_outcome(t, state);
 	record_line(t);
-	if (state >= TRANSFER_DONE)
+	/* What was only asked for, and would be taken, was not sent. */
+	if (state > TRANSFER_DONE ||
+	    (state == TRANSFER_DONE && !t->what.offer.dry))
 		counter_add(counters[state], 1);
+}
+
+uint64_t
+transfer_stall_us(const struct transfer *t)
+{
+	return (STALL_S + sft_reread_s(t->what.offer.size)) * 1000000;
 }
 
 /* What workers say. */

@@ -326,6 +326,38 @@ test_fails_anywhere(void **state)
 		}
 }
 
+/*
+ * Moved, and before that could be written down the process ended; then somebody
+ * took the file away, or put another there: no receipt for that.
+ */
+static void
+test_taken_away(void **state)
+{
+	int another, dir, fd;
+
+	(void)state;
+	for (another = 0; another < 2; another++) {
+		start_empty();
+		here = arrived("file");
+		assert_int_equal(commit_begin(&here, root), 0);
+		assert_true((dir = partial_dir(&here)) >= 0);
+		assert_int_equal(mkdirat(files, "alpha", 0750), 0);
+		assert_int_equal(renameat(dir, "partial", files, "away"), 0);
+		close(dir);
+		if (another) {
+			fd = openat(files, "alpha/file", O_CREAT | O_WRONLY,
+			    0640);
+			assert_true(fd != -1);
+			close(fd);
+		}
+		assert_int_equal(commit_place(&here), -ENOENT);
+		assert_false(has_receipt(&here));
+		assert_int_equal(renameat(files, "away", files, "alpha/file"),
+		    0);
+		assert_int_equal(commit_place(&here), 0);
+	}
+}
+
 /* Ended while it is begun: it counts whole or not at all. */
 static int
 make_here(void)
@@ -662,6 +694,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_anywhere),
 		cmocka_unit_test(test_fails_anywhere),
+		cmocka_unit_test(test_taken_away),
 		cmocka_unit_test(test_ends_while_begun),
 		cmocka_unit_test(test_once_more),
 		cmocka_unit_test(test_nothing_overwritten),
