@@ -93,6 +93,16 @@ store_room(void)
 	return left > reserve ? left - reserve : 0;
 }
 
+uint64_t
+store_inodes(void)
+{
+	struct statvfs s;
+
+	if (fstatvfs(store.incoming, &s) == -1)
+		return 0;
+	return s.f_files == 0 ? UINT64_MAX : (uint64_t)s.f_favail;
+}
+
 void
 store_hex(const uint8_t *p, size_t n, char *out)
 {

@@ -33,6 +33,9 @@ int store_delivered(void); /* of the folder of files that are complete */
 /* Bytes that a file may take now, a reserve left aside; 0: none. */
 uint64_t store_room(void);
 
+/* And how many files; UINT64_MAX where the file system does not count them. */
+uint64_t store_inodes(void);
+
 void store_hex(const uint8_t *p, size_t n, char *out);
 /* Exactly n bytes as 2n lower-case digits. */
 bool store_unhex(const char *text, uint8_t *out, size_t n);

@@ -562,6 +562,57 @@ test_placed(void **state)
 	assert_int_equal(commit_placed(&here, &f), -ENOENT);
 }
 
+/* Another file in its place, as who puts back a copy leaves it. */
+static void
+copy_over(int dir, const char *name, const char *data, size_t len)
+{
+	int fd;
+
+	fd = openat(dir, "copy", O_WRONLY | O_CREAT | O_CLOEXEC, 0750);
+	assert_true(fd != -1);
+	assert_int_equal(pwrite(fd, data, len, 0), len);
+	close(fd);
+	assert_int_equal(renameat(dir, "copy", dir, name), 0);
+}
+
+static void
+test_put_back(void **state)
+{
+	struct finish f;
+	int dir, fd;
+
+	(void)state;
+	start_empty();
+	here = arrived("file");
+	assert_int_equal(finish_here(), 0);
+	copy_over(files, "alpha/file", content, sizeof(content));
+	assert_int_equal(commit_state(&here, &f), 0);
+	assert_int_equal(commit_placed(&here, &f), -ENOENT);
+	assert_true((fd = commit_instead(&here)) >= 0);
+	close(fd);
+	/* Its hash was right. */
+	assert_int_equal(commit_adopt(&here), 0);
+	assert_int_equal(commit_state(&here, &f), 0);
+	assert_true((fd = commit_placed(&here, &f)) >= 0);
+	close(fd);
+	all_is_right(&here, "alpha/file");
+	copy_over(files, "alpha/file", content, sizeof(content) - 1);
+	assert_int_equal(commit_instead(&here), -ENOENT);
+	/* Before it has its name nobody knows what the copy is. */
+	start_empty();
+	here = arrived("file");
+	assert_int_equal(commit_begin(&here, root), 0);
+	assert_true((dir = partial_dir(&here)) >= 0);
+	copy_over(dir, "partial", content, sizeof(content));
+	close(dir);
+	assert_int_equal(commit_place(&here), -ESTALE);
+	assert_false(named("alpha/file"));
+	assert_int_equal(commit_undo(&here), 0);
+	assert_int_equal(commit_state(&here, &f), -ENOENT);
+	assert_int_equal(finish_here(), 0);
+	all_is_right(&here, "alpha/file");
+}
+
 static void
 test_epochs(void **state)
 {
@@ -652,6 +703,7 @@ main(void)
 		cmocka_unit_test(test_where_a_rule_says),
 		cmocka_unit_test(test_another_size),
 		cmocka_unit_test(test_placed),
+		cmocka_unit_test(test_put_back),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_spoilt_journal),
 	};
