@@ -170,6 +170,10 @@ def exists():
         equal(s.wait(), 73, "exit")
         equal(s.error()["name"], "exists", "error")
         equal(s.error()["by_peer"], True, "by the peer")
+        # A person reads what to do, too.
+        contains(duo.beta.claw("file:send", "--target-node", "alpha",
+                               "--source", second, "--name", "name").stderr,
+                 "--replace", "what a person reads")
         s = duo.sent(second, "--name", "name", "--replace")
         duo.check(s, second, "name")
         # What was delivered stands; that it was asked for twice harms nobody.
