@@ -149,19 +149,19 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 
 /* No: the worker tells the peer, and ends. */
 static void
-deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
-    const char *text)
+deny(struct conn *c, const struct partial *what, uint32_t ask,
+    const struct policy_verdict *v)
 {
 	struct transfer *t = transfer_new(true, c->peer);
 
 	t->what.offer = what->offer;
 	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
-	transfer_why(t, code, false, "%s", text);
+	transfer_why(t, v->code, false, "%s", v->whole);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
 	transfer_end(t, TRANSFER_REFUSED);
-	refuse(c, ask, code, text);
+	refuse(c, ask, v->code, v->text);
 }
 
 void
@@ -316,6 +316,11 @@ take(struct conn *c, struct transfer *t, const struct partial *what,
 	} else {
 		t->what.offer.epoch = what->offer.epoch;
 		t->what.offer.streams = what->offer.streams;
+		/* Where it is already, or where it is to be by now. */
+		if (!t->placed) {
+			memcpy(t->what.into, what->into, sizeof(t->what.into));
+			t->what.replaces = what->replaces;
+		}
 	}
 	transfer_begin(t);
 	t->started_ms = transfer_wall_ms();
@@ -340,26 +345,47 @@ still_there(const struct transfer *t)
 	return true;
 }
 
-static void
-judge(struct conn *c, struct transfer *t, const struct partial *p, uint32_t ask)
+/* Where the rules say that it goes. What is there was taken by a rule. */
+static const struct sftrule *
+find_rule(const struct transfer *t, struct partial *p, struct sftrule *rule)
 {
+	static const struct sftrule taken = { .allow = true,
+		.max_size = UINT64_MAX,
+		.replace = true };
+
+	if (t != NULL && t->placed)
+		return &taken;
+	if (!sftrule_first(sftd_config.accept, p->peer, p->offer.name,
+		p->offer.name_len, rule))
+		return NULL;
+	snprintf(p->into, sizeof(p->into), "%s",
+	    rule->into[0] != '\0' ? rule->into : p->peer);
+	p->replaces = p->offer.replace && rule->replace;
+	return rule;
+}
+
+static void
+judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
+{
+	struct sftrule rule;
 	struct policy policy = { sftd_config.max_bytes,
 		sftd_config.max_transfers };
 	struct policy_case is = { .peer = c->peer,
 		.theirs = c->capabilities,
 		.ours = c->own,
 		.offer = &p->offer,
+		.rule = find_rule(t, p, &rule),
 		.under_way = transfer_count(),
 		.resumes = t != NULL,
 		.room = store_room() };
 	struct policy_verdict v;
 
-	if (t == NULL || !t->placed)
+	if (p->into[0] != '\0')
 		is.there =
-		    commit_there(c->peer, p->offer.name, p->offer.name_len);
+		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, v.code, v.text);
+		deny(c, p, ask, &v);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,

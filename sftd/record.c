@@ -226,6 +226,8 @@ record_line(const struct transfer *t)
 	event_str(&l, "peer", t->what.peer);
 	event_text(&l, "name", t->what.offer.name, t->what.offer.name_len);
 	event_num(&l, "size", t->what.offer.size);
+	if (t->what.into[0] != '\0')
+		event_str(&l, "into", t->what.into);
 	event_str(&l, "result", sent_nothing ? "dry-run" : states[t->state]);
 	event_num(&l, "durable", t->durable);
 	event_num(&l, "resent", t->resent);

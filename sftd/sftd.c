@@ -112,12 +112,16 @@ prepare(void)
 static const char *
 stage(struct msg *m)
 {
+	unsigned int rule;
+	char why[256];
+
 	if (!msg_get_CONFIG_SFTD(&m->body, &staged) ||
 	    staged.chunk_log2 < SFT_CHUNK_LOG2_MIN ||
 	    staged.chunk_log2 > SFT_CHUNK_LOG2_MAX ||
 	    staged.streams > SFT_STREAMS_MAX || staged.max_transfers == 0 ||
 	    staged.max_pending == 0 || staged.per_address == 0 ||
-	    staged.pool == 0)
+	    staged.pool == 0 ||
+	    sftrule_check(staged.accept, &rule, why, sizeof(why)) != 0)
 		return "malformed configuration";
 	return NULL;
 }

@@ -533,7 +533,6 @@ on_take(struct chan *c, struct msg *m, void *arg)
 	const char *why;
 	int fd;
 
-	(void)c;
 	(void)arg;
 	if (ct.state != ASKED)
 		return;
@@ -541,9 +540,12 @@ on_take(struct chan *c, struct msg *m, void *arg)
 		refused(m, SFT_REFUSE);
 		return;
 	}
-	if (!msg_get_XFER_TAKE(&m->body, &take) || !accept_from(&take) ||
-	    ct.journal == -1)
-		fatalx("XFER_TAKE does not answer the offer");
+	if (!msg_get_XFER_TAKE(&m->body, &take))
+		fatalx("malformed XFER_TAKE");
+	if (!accept_from(&take) || ct.journal == -1) {
+		child_violation(c, m, "an answer to another offer");
+		return;
+	}
 	fd = m->fd;
 	m->fd = -1;
 	memcpy(xf.id, take.id, sizeof(xf.id));
