@@ -147,21 +147,21 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 	    text);
 }
 
-/* No: the worker tells the peer, and ends. */
+/* No: the worker tells the peer, and ends. whole: what is recorded. */
 static void
-deny(struct conn *c, const struct partial *what, uint32_t ask,
-    const struct policy_verdict *v)
+deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text, const char *whole)
 {
 	struct transfer *t = transfer_new(true, c->peer);
 
 	t->what.offer = what->offer;
 	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
-	transfer_why(t, v->code, false, "%s", v->whole);
+	transfer_why(t, code, false, "%s", whole);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
 	transfer_end(t, TRANSFER_REFUSED);
-	refuse(c, ask, v->code, v->text);
+	refuse(c, ask, code, text);
 }
 
 void
@@ -385,7 +385,7 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, &v);
+		deny(c, p, ask, v.code, v.text, v.whole);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,
@@ -395,6 +395,24 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 				    "there");
 	else
 		take(c, t, p, ask);
+}
+
+/* It may well be taken, but not at the moment. */
+static void
+not_now(struct conn *c, struct transfer *t, const struct partial *p,
+    uint32_t ask)
+{
+	uint8_t code = ending ? SFT_STOPPING :
+	    t->conn != NULL   ? SFT_BUSY :
+				SFT_PAUSED;
+	const char *text = ending ? "this node stops" :
+	    t->conn != NULL ? "an attempt before this one is just ending" :
+			      "the receiver has paused it";
+
+	deny(c, p, ask, code, text, text);
+	/* Its sender has lost that connection, or will now. */
+	if (code == SFT_BUSY)
+		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 }
 
 void
@@ -429,7 +447,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		r = finish_again(t);
 	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		deny(c, &p, m->id, v.code, v.text);
+		deny(c, &p, m->id, v.code, v.text, v.whole);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
@@ -439,15 +457,8 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		transfer_free(t);
 		t = NULL;
 	}
-	if (ending)
-		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
-	else if (t != NULL && t->conn != NULL) {
-		/* Its sender has lost that connection, or will now. */
-		deny(c, &p, m->id, SFT_BUSY,
-		    "an attempt before this one is just ending");
-		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
-	} else if (t != NULL && t->held)
-		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
+	if (ending || (t != NULL && (t->conn != NULL || t->held)))
+		not_now(c, t, &p, m->id);
 	else
 		judge(c, t, &p, m->id);
 }
