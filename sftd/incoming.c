@@ -147,7 +147,10 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 	    text);
 }
 
-/* No: the worker tells the peer, and ends. whole: what is recorded. */
+/*
+ * No: the worker tells the peer, and ends. whole is for the operator: the same,
+ * with the rule that says so.
+ */
 static void
 deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
     const char *text, const char *whole)
@@ -397,24 +400,6 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		take(c, t, p, ask);
 }
 
-/* It may well be taken, but not at the moment. */
-static void
-not_now(struct conn *c, struct transfer *t, const struct partial *p,
-    uint32_t ask)
-{
-	uint8_t code = ending ? SFT_STOPPING :
-	    t->conn != NULL   ? SFT_BUSY :
-				SFT_PAUSED;
-	const char *text = ending ? "this node stops" :
-	    t->conn != NULL ? "an attempt before this one is just ending" :
-			      "the receiver has paused it";
-
-	deny(c, p, ask, code, text, text);
-	/* Its sender has lost that connection, or will now. */
-	if (code == SFT_BUSY)
-		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
-}
-
 void
 incoming_on_offered(struct chan *worker, struct msg *m)
 {
@@ -423,7 +408,8 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct policy_verdict v;
 	struct transfer *t;
 	struct partial p;
-	const char *wrong;
+	const char *no = NULL, *wrong;
+	uint8_t code = 0;
 	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
@@ -457,10 +443,23 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		transfer_free(t);
 		t = NULL;
 	}
-	if (ending || (t != NULL && (t->conn != NULL || t->held)))
-		not_now(c, t, &p, m->id);
-	else
+	if (ending) {
+		code = SFT_STOPPING;
+		no = "this node stops";
+	} else if (t != NULL && t->conn != NULL) {
+		/* Its sender has lost that connection, or will now. */
+		code = SFT_BUSY;
+		no = "an attempt before this one is just ending";
+	} else if (t != NULL && t->held) {
+		code = SFT_PAUSED;
+		no = "the receiver has paused it";
+	}
+	if (no == NULL)
 		judge(c, t, &p, m->id);
+	else
+		deny(c, &p, m->id, code, no, no);
+	if (code == SFT_BUSY)
+		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 }
 
 /* --- data streams ----------------------------------------------------------
