@@ -67,7 +67,8 @@ void store_sweep_sent(uint64_t seconds);
 
 /*
  * Keep a receipt, which has been verified, as text. The offer, if it is that
- * which was sealed, goes with it. 0 or -errno; repeating it does no harm.
+ * which was sealed, goes with it. 0; -EEXIST: its id is that of another one,
+ * which stays; or -errno. Repeating it does no harm.
  */
 int store_receipt(const uint8_t *receipt, size_t len,
     const struct sft_offer *offer);

@@ -222,6 +222,10 @@ def exists():
         equal(s.wait(), 73, "exit")
         equal(s.error()["name"], "exists", "error")
         equal(s.error()["by_peer"], True, "by the peer")
+        # A person reads what to do, too.
+        contains(duo.beta.claw("file:send", "--target-node", "alpha",
+                               "--source", second, "--name", "name").stderr,
+                 "--replace", "what a person reads")
         s = duo.sent(second, "--name", "name", "--replace")
         duo.check(s, second, "name")
         # What was delivered stands; that it was asked for twice harms nobody.
@@ -351,6 +355,22 @@ def detached():
         ok(not os.path.exists(duo.arrived("file1")), "it is there already")
         wait_for(lambda: state_of(duo.beta, transfer) == "done", 60, "the end")
         duo.verify(duo.alpha, duo.arrived("file1"), transfer)
+        # Told of one that nobody has taken yet: what was told stays good.
+        duo.alpha.stop()
+        s = duo.sent(duo.file(MIB), "--detach")
+        transfer = s.last("detached")["id"]
+        ok(transfer.startswith("0" * 24), transfer)
+        duo.beta.claw("file:pause", transfer, check=True)
+        duo.alpha.start()
+        wait_for(lambda: duo.beta.claw("file:resume", transfer).returncode
+                 == 0, 10, "resume")
+        shown = wait_for(lambda: [
+            t for t in [json.loads(duo.beta.claw(
+                "file:show", "--json", transfer, check=True).stdout)]
+            if t["state"] == "done"], 60, "the end")[0]
+        ok(shown["id"] != transfer, "no id of the receiver's")
+        text = duo.beta.claw("file:receipt", transfer, check=True).stdout
+        equal(json.loads(text)["transfer"], shown["id"], "receipt")
 
 
 # What is refused

@@ -163,6 +163,19 @@ receipt_for(const struct partial *p)
 	return commit_receipt(p, receipt, n);
 }
 
+/* As the sending end has it. */
+static int
+store_the_receipt(const struct partial *p)
+{
+	uint8_t seal[SFT_SEAL_MAX], receipt[SFT_RECEIPT_MAX];
+	size_t n;
+
+	n = sftkit_seal("alpha", "beta", p->id, p->digest, root, p->offer.size,
+	    seal);
+	n = sftkit_receipt("beta", seal, n, receipt);
+	return store_receipt(receipt, n, &p->offer);
+}
+
 /* As incoming.c does it. */
 static int
 finish_all(const struct partial *p)
@@ -324,6 +337,28 @@ test_fails_anywhere(void **state)
 			assert_int_equal(start_anew(), 0);
 			all_is_right(&here, "alpha/a/file");
 		}
+}
+
+/* A peer that gives a file the id of another's receipt does not get it lost. */
+static void
+test_receipts_stay(void **state)
+{
+	char before[8192], after[8192];
+	struct partial p, other;
+	ssize_t n;
+
+	(void)state;
+	start_empty();
+	p = offered("file");
+	other = offered("another");
+	memset(p.id, 7, sizeof(p.id));
+	memset(other.id, 7, sizeof(other.id));
+	assert_int_equal(store_the_receipt(&p), 0);
+	assert_true((n = store_receipt_text(p.id, before, 8192)) > 0);
+	assert_int_equal(store_the_receipt(&other), -EEXIST);
+	assert_int_equal(store_receipt_text(p.id, after, 8192), n);
+	assert_memory_equal(before, after, (size_t)n);
+	assert_int_equal(store_the_receipt(&p), 0);
 }
 
 /*
@@ -695,6 +730,7 @@ main(void)
 		cmocka_unit_test(test_ends_anywhere),
 		cmocka_unit_test(test_fails_anywhere),
 		cmocka_unit_test(test_taken_away),
+		cmocka_unit_test(test_receipts_stay),
 		cmocka_unit_test(test_ends_while_begun),
 		cmocka_unit_test(test_once_more),
 		cmocka_unit_test(test_nothing_overwritten),
