@@ -552,6 +552,50 @@ mkdir(const char *path, mode_t mode)
 	return mkdirat(AT_FDCWD, path, mode);
 }
 
+int
+symlinkat(const char *to, int dirfd, const char *path)
+{
+	struct name n = name_of(dirfd, path), where = { 0, to };
+	long done;
+
+	if (!fails(RECORD_SYMLINK, n.dir, &done))
+		done = RAW(SYS_symlinkat, to, dirfd, path);
+	return named(RECORD_SYMLINK, done, &n, &where, 0, 0);
+}
+
+/* Modes and times: calls that fail and end, and no more. */
+
+int
+utimensat(int dirfd, const char *path, const struct timespec ts[2], int flags)
+{
+	struct name n = name_of(dirfd, path);
+	long done;
+
+	if (!fails(RECORD_ATTRIBUTES, n.dir, &done))
+		done = RAW(SYS_utimensat, dirfd, path, ts, flags);
+	return (int)done;
+}
+
+int
+futimens(int fd, const struct timespec ts[2])
+{
+	long done;
+
+	if (!fails(RECORD_ATTRIBUTES, inode_of(fd), &done))
+		done = RAW(SYS_utimensat, fd, NULL, ts, 0);
+	return (int)done;
+}
+
+int
+fchmod(int fd, mode_t mode)
+{
+	long done;
+
+	if (!fails(RECORD_ATTRIBUTES, inode_of(fd), &done))
+		done = RAW(SYS_fchmod, fd, mode);
+	return (int)done;
+}
+
 /* What the C library has no function for. */
 long
 syscall(long number, ...)

@@ -34,6 +34,8 @@ enum record_call {
 	RECORD_RENAME, /* dir and name, to dir2 and name2, flags */
 	RECORD_MKDIR,  /* inode, dir and name */
 	RECORD_MARK,   /* name: what the program said */
+	RECORD_SYMLINK,	   /* dir and name; name2: where it leads */
+	RECORD_ATTRIBUTES, /* inode: mode or times, which are not kept */
 	RECORD_CALLS
 };
 

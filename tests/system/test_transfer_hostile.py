@@ -30,8 +30,8 @@ from rogue_test import (ABORT, ACCEPT, ACK, AGAIN, CHUNK, DONE, END, HAVE,
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests",
                                 "bench"))
 
-DENIED, TOO_LARGE, BAD_NAME, EXISTS, MISMATCH, PROTOCOL, BUSY, TIMEOUT, \
-    EPOCH = 1, 2, 4, 5, 7, 8, 13, 15, 16
+DENIED, TOO_LARGE, BAD_NAME, EXISTS, MISMATCH, PROTOCOL, IO, BUSY, TIMEOUT, \
+    EPOCH = 1, 2, 4, 5, 7, 8, 9, 13, 15, 16
 SFTD_MIB = 24   # of memory, whatever comes
 STRANGERS = 10000
 
@@ -453,6 +453,195 @@ def links():
     equal(word[0], EXISTS, "a name that is taken: %r" % (word,))
     equal(os.listdir(outside), [], "what is outside")
     honest(scene)
+    scene.done()
+
+
+# As the sender: folders
+
+
+def bundle(*entries, count=None, size=None, magic=b"claw/tr\1", after=b""):
+    """A bundle; count and size: what its head says instead of what is so."""
+    real = sum(len(e[1]) for e in entries if e[0] == FILE)
+    out = magic + struct.pack(">QQ", len(entries) if count is None else count,
+                              real if size is None else size)
+    for kind, body, name, *more in entries:
+        out += struct.pack(">BBQQH", kind, *(more or (
+            0, 0, 0 if kind == FOLDER else len(body))), len(name))
+        out += name + body
+    return out + after
+
+
+FILE, FOLDER, LINK = 1, 2, 3
+DEEP = [(FOLDER, b"", b"/".join([b"d"] * n)) for n in range(1, 41)]
+BUNDLES = [("a member called %r" % name,
+            bundle((FILE, b"x", name))) for name in NAMES] + [
+    ("a folder called ..", bundle((FOLDER, b"", b".."))),
+    ("a member of no name", bundle((FILE, b"x", b""))),
+    ("a name of 1025 bytes", bundle((FILE, b"x", b"x" * 1025))),
+    ("a member twice", bundle((FILE, b"x", b"a"), (FILE, b"y", b"a"))),
+    ("a folder and a file of one name", bundle((FOLDER, b"", b"a"),
+                                               (FILE, b"y", b"a"))),
+    ("the wrong order", bundle((FILE, b"x", b"b"), (FILE, b"y", b"a"))),
+    ("a member below a file", bundle((FILE, b"x", b"a"),
+                                     (FILE, b"y", b"a/b"))),
+    ("a member below a link", bundle((LINK, b".", b"a"),
+                                     (FILE, b"y", b"a/b"))),
+    ("a member of a folder that is not there", bundle((FILE, b"y", b"a/b"))),
+    ("a link to /etc", bundle((LINK, b"/etc", b"a"))),
+    ("a link out", bundle((FOLDER, b"", b"a"), (LINK, b"../..", b"a/b"))),
+    ("a link down and out", bundle((LINK, b"a/../..", b"l"))),
+    ("a link with a NUL", bundle((LINK, b"a\0b", b"l"))),
+    ("a link of no bytes", bundle((LINK, b"", b"l"))),
+    ("a link of 4000 bytes", bundle((LINK, b"a" * 4000, b"l"))),
+    ("a link that can be run", bundle((LINK, b"a", b"l", 1, 0, 1))),
+    ("a member that is larger than it says", bundle(
+        (FILE, b"x" * 10, b"a", 0, 0, 3), size=3)),
+    ("a member that is smaller than it says", bundle(
+        (FILE, b"x" * 3, b"a", 0, 0, 10), size=10)),
+    ("a member of 2^63 bytes", bundle((FILE, b"x", b"a", 0, 0, 2 ** 63),
+                                      size=2 ** 63)),
+    ("members of more bytes than the head says", bundle(
+        (FILE, b"x", b"a"), (FILE, b"y", b"b"), size=1)),
+    ("members of fewer", bundle((FILE, b"x", b"a"), size=2)),
+    ("sizes that overflow", bundle(
+        (FILE, b"x", b"a", 0, 0, 2 ** 63 - 1), (FILE, b"y", b"b", 0, 0, 2),
+        size=1)),
+    ("a folder with a size", bundle((FOLDER, b"", b"a", 0, 0, 7), size=7)),
+    ("a time of 2^64", bundle((FILE, b"x", b"a", 0, 2 ** 64 - 1, 1))),
+    ("a device", bundle((7, b"x", b"a", 0, 0, 1))),
+    ("flags that nobody knows", bundle((FILE, b"x", b"a", 4, 0, 1))),
+    ("2^64 - 1 members", bundle(count=2 ** 64 - 1)),
+    ("a million members and one", bundle(count=1000001)),
+    ("a million members that do not come", bundle((FILE, b"x", b"a"),
+                                                  count=1000000)),
+    ("a member more than it says", bundle((FILE, b"x", b"a"),
+                                          (FILE, b"", b"b"), count=1)),
+    ("folders 40 deep", bundle(*DEEP)),
+    ("something behind the end", bundle((FILE, b"x", b"a"), after=b"x")),
+    ("half a head", bundle()[:11]),
+    ("half an entry", bundle((FILE, b"x", b"a"))[:-4]),
+    ("nothing", b""),
+    ("a file", b"#!/bin/sh\n" * 10),
+    ("another version", bundle((FILE, b"x", b"a"), magic=b"claw/tr\2")),
+]
+
+
+def sealed_whole(sending):
+    sending.all_chunks()
+    sending.seal()
+
+
+def folder(data, **fields):
+    return dict({"data": data, "kind": 1}, **fields)
+
+
+def honest_folder(scene, data, name):
+    sending = Sending(scene.rogue, scene.node,
+                      scene.file(name=name, **folder(data)))
+    ok(sending.offer(), "an honest folder is refused: %r" % (
+        getattr(sending, "word", None),))
+    sending.all_chunks()
+    sending.finish()
+    close(sending)
+    ok("rogue/%s/a" % name.decode() in scene.delivered(), "the honest one")
+
+
+def below(scene):
+    """Whatever lies where the rogue's folders go, and what is not whole."""
+    top = os.path.join(scene.node.dir, "data")
+    return [sorted(os.listdir(path)) if os.path.isdir(path) else []
+            for path in (os.path.join(top, "files", "rogue"),
+                         os.path.join(top, "sft", "incoming"))]
+
+
+@test("a folder that is none, or leads out of itself, is refused with a reason "
+      "and leaves nothing, neither under its name nor beside it")
+def folders():
+    scene = Scene()
+    for what, data in BUNDLES:
+        refused(scene, what, sealed_whole, PROTOCOL, "it is no folder",
+                **folder(data))
+        wait_for(lambda: below(scene) == [[], []], 20,
+                 "the end of %s: %r" % (what, below(scene)))
+    good = bundle((FILE, b"alpha", b"a"), (FOLDER, b"", b"b"),
+                  (LINK, b"../a", b"b/l"))
+    honest_folder(scene, good, b"tree")
+    scene.done()
+
+
+@test("links that somebody puts where a folder is unpacked, before or "
+      "meanwhile, lead nobody out of it; when they are gone it goes on")
+def swapped():
+    scene = Scene()
+    outside = os.path.join(scene.node.top, "outside")
+    os.mkdir(outside, 0o777)
+    os.chmod(outside, 0o777)
+    with open(os.path.join(outside, "f"), "w") as f:
+        f.write("as it was")
+    os.chmod(os.path.join(outside, "f"), 0o666)
+    incoming = os.path.join(scene.node.dir, "data", "sft", "incoming")
+    many = [(FOLDER, b"", b"b")] + [
+        (FILE, b"%04d" % i, b"b/%04d" % i) for i in range(3000)]
+    data = bundle((FILE, b"alpha", b"a"), *many)
+
+    def plant(path, to):
+        def attack(sending):
+            sending.all_chunks()
+            tree = os.path.join(incoming, sending.id.hex(), "tree")
+            if path:
+                os.mkdir(tree, 0o777)
+                os.chmod(tree, 0o777)
+                # As if sftd had made it.
+                st = os.stat(incoming)
+                os.chown(tree, st.st_uid, st.st_gid)
+            os.symlink(os.path.join(outside, to), os.path.join(tree, path)
+                       if path else tree)
+            sending.seal()
+        return attack
+
+    def meanwhile(sending):
+        sending.all_chunks()
+        sending.seal()
+        tree = os.path.join(incoming, sending.id.hex(), "tree")
+        end, swaps = time.monotonic() + 2, 0
+        while time.monotonic() < end and swaps < 3:
+            try:
+                os.rename(os.path.join(tree, "b"),
+                          os.path.join(scene.node.top, "b%d" % swaps))
+                os.symlink(outside, os.path.join(tree, "b"))
+                swaps += 1
+            except OSError:
+                pass
+        diag("%d swaps" % swaps)
+
+    def as_it_was():
+        equal(os.listdir(outside), ["f"], "what is outside")
+        with open(os.path.join(outside, "f")) as f:
+            equal(f.read(), "as it was", "the file outside")
+
+    refused(scene, "a folder in it is a link", plant("b", ""), IO,
+            "cannot enter the folder b", **folder(data, name=b"t1"))
+    as_it_was()
+    refused(scene, "the folder is a link", plant("", ""), IO,
+            "cannot be unpacked", **folder(data, name=b"t2"))
+    as_it_was()
+    sending = Sending(scene.rogue, scene.node, scene.file(
+        **folder(data, name=b"t3")))
+    ok(sending.offer(), "not taken")
+    plant("a", "f")(sending)
+    word = sending.control.last_word()
+    equal(word, (0, "receipt"), "a link in a file's place gives way")
+    close(sending)
+    as_it_was()
+    sending = Sending(scene.rogue, scene.node, scene.file(
+        **folder(data, name=b"t4")))
+    ok(sending.offer(), "not taken")
+    meanwhile(sending)
+    diag("the end: %r" % (sending.control.last_word(),))
+    close(sending)
+    as_it_was()
+    # What was planted was cleared.
+    honest_folder(scene, data, b"t1")
     scene.done()
 
 
