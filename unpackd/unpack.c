@@ -97,6 +97,14 @@ climb(struct unpack *u)
 	return r;
 }
 
+/* After an open that failed: what is no folder need not stay, either. */
+static bool
+is_gone(int dir, const char *name)
+{
+	return errno == ENOENT ||
+	    (errno == ENOTDIR && unlinkat(dir, name, 0) == 0);
+}
+
 static int
 make_folder(struct unpack *u, int dir, const char *name)
 {
@@ -111,7 +119,7 @@ make_folder(struct unpack *u, int dir, const char *name)
 	fd = dir == -1 ?
 	    -1 :
 	    openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1 && dir != -1 && !(u->remove && errno == ENOENT))
+	if (fd == -1 && dir != -1 && !(u->remove && is_gone(dir, name)))
 		return fail(u, errno, "cannot enter the folder");
 	f = &u->folder[++u->depth];
 	f->fd = fd;
@@ -245,7 +253,7 @@ unpack_end(struct unpack *u)
 {
 	int r = 0;
 
-	if (!bundle_complete(&u->reader)) {
+	if (!u->remove && !bundle_complete(&u->reader)) {
 		snprintf(u->why, sizeof(u->why),
 		    "it is no folder: it ends too early");
 		return -EBADMSG;

@@ -42,7 +42,10 @@ void unpack_init(struct unpack *, int dir, bool remove);
  */
 int unpack_feed(struct unpack *, const uint8_t *, size_t);
 
-/* The bundle is at its end: folders get their times.  0 or as above. */
+/*
+ * The bundle is at its end, or what is to be removed goes no further: folders
+ * get their times, or are removed.  0 or as above.
+ */
 int unpack_end(struct unpack *);
 
 /* Descriptors that are open. */

@@ -90,6 +90,11 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		job.at += (uint64_t)n;
 		r = unpack_feed(&job.unpack, job.piece, (size_t)n);
 	}
+	/* Who unpacked it came no further: there is no more to be removed. */
+	if (r == -EBADMSG && job.unpack.remove) {
+		r = 0;
+		job.at = job.size;
+	}
 	if (r == 0 && job.at < job.size)
 		evtimer_add(job.event, &soon);
 	else
