@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,13 +23,16 @@
 #define FILE_MODE 0640
 #define RUNS_MODE 0750
 #define FOLDER_MODE 0750
+/* What the smallest takes of a disk, and its folder's entry. */
+#define LEAST_FILE 4096
 
 void
-unpack_init(struct unpack *u, int dir, bool remove)
+unpack_init(struct unpack *u, int dir, bool remove, uint64_t room)
 {
 	memset(u, 0, sizeof(*u));
 	bundle_reader_init(&u->reader);
 	u->remove = remove;
+	u->room = room;
 	u->file = -1;
 	u->folder[0].fd = dir;
 }
@@ -180,15 +184,32 @@ make_link(struct unpack *u, int dir, const char *name)
 	return fail(u, errno, "cannot make the link");
 }
 
+/* Before the first: a bundle of many small files is much smaller than they. */
+static int
+judge_room(struct unpack *u)
+{
+	uint64_t files = u->reader.entries * LEAST_FILE;
+
+	if (u->remove ||
+	    (files <= u->room && u->reader.bytes <= u->room - files))
+		return 0;
+	snprintf(u->why, sizeof(u->why),
+	    "there is no room for %" PRIu64 " files of %" PRIu64 " bytes",
+	    u->reader.entries, u->reader.bytes);
+	return -ENOSPC;
+}
+
 static int
 take_entry(struct unpack *u)
 {
 	const struct bundle_entry *e = &u->reader.entry;
 	const char *slash = strrchr((const char *)e->name, '/');
 	const char *name = slash == NULL ? (const char *)e->name : slash + 1;
-	int dir, r;
+	int dir, r = 0;
 
-	if ((r = climb(u)) != 0)
+	if (u->reader.entries_left + 1 == u->reader.entries)
+		r = judge_room(u);
+	if (r != 0 || (r = climb(u)) != 0)
 		return r;
 	dir = u->folder[u->depth].fd;
 	if (e->type == BUNDLE_FOLDER)

@@ -156,7 +156,7 @@ on_unpack(struct chan *c, struct msg *m)
 	job.broker = c;
 	job.ask = m->id;
 	(void)posix_fadvise(job.file, 0, 0, POSIX_FADV_SEQUENTIAL);
-	unpack_init(&job.unpack, job.dir, want.remove != 0);
+	unpack_init(&job.unpack, job.dir, want.remove != 0, want.room);
 	evtimer_add(job.event, &soon);
 }
 
