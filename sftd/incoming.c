@@ -164,6 +164,18 @@ deny(struct conn *c, const struct partial *what, uint32_t ask,
 	refuse(c, ask, v->code, v->text);
 }
 
+/* The same where no rule has said so. */
+static void
+deny_now(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text)
+{
+	struct policy_verdict v = { .code = code };
+
+	snprintf(v.text, sizeof(v.text), "%s", text);
+	snprintf(v.whole, sizeof(v.whole), "%s", text);
+	deny(c, what, ask, &v);
+}
+
 void
 incoming_not_offered(struct conn *c, uint8_t code, bool by_peer,
     const char *text)
@@ -429,7 +441,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		r = finish_again(t);
 	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		deny(c, &p, m->id, v.code, v.text);
+		deny(c, &p, m->id, &v);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
@@ -440,14 +452,15 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		t = NULL;
 	}
 	if (ending)
-		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
+		deny_now(c, &p, m->id, SFT_STOPPING, "this node stops");
 	else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		deny(c, &p, m->id, SFT_BUSY,
+		deny_now(c, &p, m->id, SFT_BUSY,
 		    "an attempt before this one is just ending");
 		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 	} else if (t != NULL && t->held)
-		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
+		deny_now(c, &p, m->id, SFT_PAUSED,
+		    "the receiver has paused it");
 	else
 		judge(c, t, &p, m->id);
 }
