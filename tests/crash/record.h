@@ -59,6 +59,7 @@ struct record_head {
 	_Atomic uint64_t tail; /* where the next record goes */
 	_Atomic uint64_t lost; /* for want of room */
 	struct record_fault faults[RECORD_FAULTS];
+	_Atomic int64_t ahead_s; /* added to CLOCK_MONOTONIC */
 };
 
 struct record {

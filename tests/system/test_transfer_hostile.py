@@ -20,12 +20,15 @@ import sys
 import time
 
 import claw_test
-from claw_test import (LONG, Failure, Node, diag, equal, main, ok, test,
-                       wait_for)
+from claw_test import (LONG, SANITIZERS, Failure, Node, diag, equal, main, ok,
+                       skip, test, wait_for)
+from crash_test import Recording
 from mesh_test import Peer, free_port
 from rogue_test import (ABORT, ACCEPT, ACK, AGAIN, CHUNK, DONE, END, HAVE,
-                        JOIN, MIB, OFFER, RECEIPT, REFUSE, SEAL, Ended, File,
-                        Receiving, Rogue, Sending, frame, seal_text)
+                        JOIN, MIB, OFFER, PING, PONG, RECEIPT, REFUSE, SEAL,
+                        Ended, File, Receiving, Rogue, Sending, frame,
+                        seal_text)
+from sft_test import blake3
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests",
                                 "bench"))
@@ -41,10 +44,14 @@ class Scene:
 
     number = 0
 
-    def __init__(self, address=None, options=None):
-        self.node = Peer("alpha", config=options).start()
+    def __init__(self, address=None, options=None, wait=5000, before=None):
+        self.node = Peer("alpha", config=options)
+        if before is not None:
+            before(self.node)
+        self.node.start()
+        claw_test.staged = None
         Scene.number += 1
-        self.rogue = Rogue("rogue", 0x700 + Scene.number)
+        self.rogue = Rogue("rogue", 0x700 + Scene.number, wait)
         self.node.add("rogue", self.rogue.identity, address=address)
         self.rogue.knows(self.node).begin()
         self.pids = self.node.children()
@@ -557,7 +564,7 @@ def below(scene):
 @test("a folder that is none, or leads out of itself, is refused with a reason "
       "and leaves nothing, neither under its name nor beside it")
 def folders():
-    scene = Scene()
+    scene = Scene(wait=60000)  # whatever the disk has to do
     for what, data in BUNDLES:
         refused(scene, what, sealed_whole, PROTOCOL, "it is no folder",
                 **folder(data))
@@ -572,7 +579,7 @@ def folders():
 @test("links that somebody puts where a folder is unpacked, before or "
       "meanwhile, lead nobody out of it; when they are gone it goes on")
 def swapped():
-    scene = Scene()
+    scene = Scene(wait=60000)  # whatever the disk has to do
     outside = os.path.join(scene.node.top, "outside")
     os.mkdir(outside, 0o777)
     os.chmod(outside, 0o777)
@@ -820,6 +827,12 @@ LIES = [
     ("a refusal that moves the cursor", lambda r: r.control.say(
         REFUSE, bytes([DENIED]) + struct.pack(">H", 8) + b"\x1b[2Jgone")),
     ("no word any more", lambda r: (r.accept(), r.control.close())),
+    ("that it has what it was not sent, and acknowledges it", lambda r: (
+        r.accept(have=[(0, 3)]), r.ack(0))),
+    ("the same, and asks for it again", lambda r: (
+        r.accept(have=[(0, 3)]), r.control.say(AGAIN, b"\0\0\0\0\1"))),
+    ("the same, and gives no receipt", lambda r: (
+        r.accept(have=[(0, 3)]), r.seal(), r.control.close())),
 ]
 
 
@@ -893,6 +906,67 @@ def receivers():
     _, status, told, _ = sends(scene, good)
     equal(status, 0, "an honest receiver: %r" % told)
     equal(len(os.listdir(kept)), 1, "receipts")
+    scene.done()
+
+
+@test("a receiver that says it has all of a file that it was not sent gets its "
+      "seal, which is of the sender's own bytes, and no byte; it is its word "
+      "that it signs")
+def has_all():
+    port = free_port()
+    scene = Scene("127.0.0.1:%d" % port)
+    scene.rogue.listen("127.0.0.1:%d" % (port + 1))
+    seals = []
+
+    def attack(receiving):
+        receiving.accept(have=[(0, 1)])
+        seals.append(receiving.seal())
+        receiving.receipt(seals[0])
+    _, status, told, _ = sends(scene, attack, size=3000)
+    equal(status, 0, "exit: %r" % told)
+    with open(os.path.join(scene.node.top, "s1"), "rb") as f:
+        root = bytes.fromhex(blake3(f.read()))
+    at = len(b"claw/seal/v1\0") + 16 + 32
+    equal(seals[0][at:at + 32], root, "what is sealed")
+    scene.done()
+
+
+@test("a receiver that has all, shows life and never gives a receipt is given "
+      "up after a while, and nothing says that the file is there")
+def no_receipt():
+    port = free_port()
+    recording = None
+
+    def record(node):
+        nonlocal recording
+        recording = Recording(os.path.join(node.dir, "data"))
+        recording.preload("sftd")
+    if SANITIZERS:
+        skip("a sanitizer's run time wants to be loaded first")
+    scene = Scene("127.0.0.1:%d" % port, before=record, wait=30000)
+    scene.rogue.listen("127.0.0.1:%d" % (port + 1))
+    words = []
+
+    def attack(receiving):
+        receiving.accept()
+        receiving.all_chunks()
+        receiving.seal()
+        recording.pass_time(170)
+        # It still waits, and wants to know whether anybody is there.
+        receiving.control.say(PING, bytes(8))
+        kind, _ = receiving.control.hear()
+        equal(kind, PONG, "the answer to PING")
+        recording.pass_time(60)
+        words.append(receiving.control.last_word())
+    try:
+        _, status, told, since = sends(scene, attack)
+        equal(words[0][0], TIMEOUT, "%r" % words)
+        ok(status not in (0, None), "exit %r, %r" % (status, told))
+        reason(scene, since, "nothing moved for too long", ("file.send",))
+        equal(os.listdir(os.path.join(scene.node.dir, "data", "sft",
+                                      "receipts")), [], "receipts")
+    finally:
+        recording.close()
     scene.done()
 
 
