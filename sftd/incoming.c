@@ -517,7 +517,7 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		r = finish_again(t);
 	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		deny(c, &p, m->id, v.code, v.text);
+		deny_by(c, &p, m->id, &v);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */

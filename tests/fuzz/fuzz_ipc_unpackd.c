@@ -184,7 +184,7 @@ static void
 ipc_step(uint8_t what)
 {
 	struct msg_UNPACK_INTO into = { 0 };
-	struct msg_UNPACK want = { .size = bundle_len };
+	struct msg_UNPACK want = { .size = bundle_len, .room = 1 << 20 };
 	uint8_t how = what >> 3, body[32];
 	struct wbuf w;
 
