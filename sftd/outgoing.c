@@ -42,7 +42,6 @@
 #define PATIENCE_US (600 * SECOND)
 #define PATIENCE_DETACHED_US (86400 * SECOND)
 #define PAUSED_MAX 64
-#define AUTO_STREAMS 4
 #define STREAM_CONNECT_S 10
 #define BUSY_TRIES 5
 /* A worker that has nothing to do any more ends by itself. */
@@ -269,8 +268,8 @@ outgoing_on_send(struct chan *c, struct msg *m)
 	t->what.offer.chunk_log2 =
 	    s.chunk_log2 != 0 ? s.chunk_log2 : sftd_config.chunk_log2;
 	streams = s.streams != 0 ? s.streams : sftd_config.streams;
-	t->what.offer.streams =
-	    streams == 0 || streams == STREAMS_AUTO ? AUTO_STREAMS : streams;
+	t->auto_streams = streams == 0 || streams == STREAMS_AUTO;
+	t->what.offer.streams = t->auto_streams ? SFT_STREAMS_MAX : streams;
 	t->what.offer.replace = s.replace != 0;
 	t->what.offer.dry = s.dry != 0;
 	t->what.offer.tree = s.tree != 0;
@@ -341,13 +340,22 @@ make_way(struct transfer *t)
 	return true;
 }
 
+/* More than there are chunks would have nothing to carry. */
+static void
+bound_streams(struct sft_offer *o)
+{
+	uint32_t chunks = sft_chunks(o->size, o->chunk_log2);
+
+	if (o->streams > chunks)
+		o->streams = chunks == 0 ? 1 : (uint8_t)chunks;
+}
+
 static void
 on_source(void *arg, int fd)
 {
 	struct transfer *t = arg;
 	struct sft_offer *o = &t->what.offer;
 	const char *why;
-	uint32_t chunks;
 	uint8_t code;
 
 	if (t->state != TRANSFER_WAITING) {
@@ -360,9 +368,7 @@ on_source(void *arg, int fd)
 		return;
 	}
 	t->source = fd;
-	chunks = sft_chunks(o->size, o->chunk_log2);
-	if (o->streams > chunks)
-		o->streams = chunks == 0 ? 1 : (uint8_t)chunks;
+	bound_streams(o);
 	sft_offer_digest(o, sftd_config.node, t->what.peer, t->what.digest);
 	if (!make_way(t)) {
 		transfer_why(t, SFT_BUSY, false, "it is being sent already");
@@ -667,7 +673,7 @@ out_up(struct conn *c)
 {
 	struct transfer *t = c->arg;
 	struct msg_XFER_OFFER offer = { 0 };
-	const struct sft_offer *o;
+	struct sft_offer *o;
 
 	if (t == NULL || t->conn != c || t->state != TRANSFER_CONNECTING) {
 		conn_close(c, "there is nothing to send any more");
@@ -691,6 +697,9 @@ out_up(struct conn *c)
 	}
 	say_attested(t);
 	o = &t->what.offer;
+	if (t->auto_streams)
+		o->streams = tune_streams(c->connect_us);
+	bound_streams(o);
 	offer.name = o->name;
 	offer.name_len = o->name_len;
 	offer.size = o->size;
@@ -740,6 +749,7 @@ say_taken(struct transfer *t)
 	event_bool(&l, "resumed", t->have > 0 || t->what.offer.epoch > 0);
 	event_num(&l, "have", t->have);
 	event_num(&l, "epoch", t->what.epoch);
+	event_num(&l, "streams", t->what.offer.streams);
 	say(t, &l);
 }
 
@@ -796,8 +806,10 @@ stream_connected(struct conn *c)
 
 	if (t != NULL && t->state == TRANSFER_MOVING && t->conn != NULL &&
 	    t->conn->worker != NULL && t->conn->state == CONN_UP &&
-	    t->what.epoch == c->tag)
+	    t->what.epoch == c->tag) {
+		tune_socket(c->fd, c->connect_us, t->congestion);
 		(void)chan_send_XFER_STREAM(t->conn->worker, 0, c->fd, &stream);
+	}
 	close(c->fd);
 	c->fd = -1;
 }
@@ -950,6 +962,8 @@ say_receipt(struct transfer *t)
 	event_hex(&l, "blake3", t->root, sizeof(t->root));
 	event_num(&l, "size", t->what.offer.size);
 	event_num(&l, "resent", t->resent);
+	event_num(&l, "streams", t->what.offer.streams);
+	event_str(&l, "congestion", t->congestion);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);
 	say(t, &l);
 }

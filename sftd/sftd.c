@@ -99,6 +99,7 @@ prepare(void)
 	transfer_prepare();
 	outgoing_prepare();
 	tree_prepare();
+	tune_prepare();
 	drain_due = evtimer_new(child_base(), on_drain_due, NULL);
 	hourly = event_new(child_base(), -1, EV_PERSIST, on_hour, NULL);
 	if (drain_due == NULL || hourly == NULL)

@@ -17,6 +17,7 @@
 #include "sftd/client.h"
 #include "sftd/event.h"
 #include "sftd/partial.h"
+#include "sftd/tune.h"
 
 /* Numbers are part of the API: FILE.state. */
 enum transfer_state {
@@ -81,9 +82,11 @@ struct transfer {
 	int source; /* -1: not brought, or given up */
 	struct client *client;
 	bool detached;
-	uint64_t rate_wanted; /* bytes a second; 0: any */
-	uint8_t dialled;      /* data streams, a bit each */
-	bool taken;	      /* the peer has taken it once */
+	uint64_t rate_wanted;		 /* bytes a second; 0: any */
+	bool auto_streams;		 /* as many as the link asks for */
+	char congestion[TUNE_NAME_SIZE]; /* control, of its streams */
+	uint8_t dialled;		 /* data streams, a bit each */
+	bool taken;			 /* the peer has taken it once */
 	unsigned int attempts;
 	uint64_t patience_us; /* when it is given up, unless it gets on */
 	uint64_t best;	      /* as far as it ever was, in bytes */
