@@ -162,7 +162,8 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "accepted") == 0)
 		printf("transfer %s\n", shown(e, "id", a));
 	else if (strcmp(what, "again") == 0)
-		printf("a hash was wrong: sent again: %lld\n",
+		printf("a hash was wrong or a stream was lost: %lld chunks are "
+		       "sent again\n",
 		    mesh_number(e, "chunks"));
 	else if (strcmp(what, "retry") == 0)
 		printf("interrupted, tried again in %.1f s: %s\n",

@@ -43,6 +43,9 @@
 #define PATIENCE_DETACHED_US (86400 * SECOND)
 #define PAUSED_MAX 64
 #define STREAM_CONNECT_S 10
+/* Of an attempt: each of its streams, once more where they came too early, and
+ * for those that were lost. */
+#define DIALS_MAX (3 * SFT_STREAMS_MAX)
 #define BUSY_TRIES 5
 /* A worker that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
@@ -798,15 +801,22 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 
 /* Data streams. */
 
+/* While the peer decides, its streams are connected. */
+static bool
+may_dial(enum transfer_state state)
+{
+	return state == TRANSFER_OFFERED || state == TRANSFER_MOVING;
+}
+
 static void
 stream_connected(struct conn *c)
 {
 	struct transfer *t = transfer_numbered((uint32_t)(uintptr_t)c->arg);
 	struct msg_XFER_STREAM stream = { .index = c->index };
 
-	if (t != NULL && t->state == TRANSFER_MOVING && t->conn != NULL &&
+	if (t != NULL && may_dial(t->state) && t->conn != NULL &&
 	    t->conn->worker != NULL && t->conn->state == CONN_UP &&
-	    t->what.epoch == c->tag) {
+	    t->conn->session == c->tag) {
 		tune_socket(c->fd, c->connect_us, t->congestion);
 		(void)chan_send_XFER_STREAM(t->conn->worker, 0, c->fd, &stream);
 	}
@@ -820,9 +830,14 @@ stream_down(struct conn *c)
 	const struct transfer *t =
 	    transfer_numbered((uint32_t)(uintptr_t)c->arg);
 
-	/* The others carry it; without any, its worker moves nothing. */
-	if (t != NULL && !c->connected)
-		log_info("a stream to %s: %s", t->what.peer, c->reason);
+	struct msg_XFER_NO_STREAM no = { .index = c->index };
+
+	if (t == NULL || c->connected || t->conn == NULL ||
+	    t->conn->worker == NULL || t->conn->state != CONN_UP ||
+	    t->conn->session != c->tag)
+		return;
+	snprintf(no.text, sizeof(no.text), "%.250s", c->reason);
+	(void)chan_send_XFER_NO_STREAM(t->conn->worker, 0, -1, &no);
 }
 
 static const struct conn_user stream_user = { stream_connected, NULL,
@@ -838,21 +853,23 @@ outgoing_on_dial(struct chan *worker, struct msg *m)
 
 	if (!msg_get_XFER_DIAL(&m->body, &dial))
 		fatalx("malformed XFER_DIAL");
-	t = said(worker, m, TRANSFER_MOVING, &late);
+	t = transfer_of(conn_with(worker));
+	t = said(worker, m,
+	    t != NULL && may_dial(t->state) ? t->state : TRANSFER_MOVING,
+	    &late);
 	if (t == NULL)
 		return;
-	if (dial.index >= t->what.offer.streams ||
-	    (t->dialled & 1u << dial.index) != 0) {
+	if (dial.index >= t->what.offer.streams || t->dials == DIALS_MAX) {
 		child_violation(worker, m, "no stream of this transfer");
 		return;
 	}
-	t->dialled |= (uint8_t)(1u << dial.index);
+	t->dials++;
 	c = conn_dial(&t->conn->address, STREAM_CONNECT_S, EVIDENCE_SFT,
 	    t->what.peer, &stream_user, (void *)(uintptr_t)t->number);
 	if (c == NULL)
 		return;
 	c->index = dial.index;
-	c->tag = t->what.epoch;
+	c->tag = t->conn->session;
 }
 
 /* Seal and receipt. */

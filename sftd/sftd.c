@@ -223,6 +223,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_XFER_PROGRESS, transfer_on_progress },
 	{ MSG_XFER_OFFERED, incoming_on_offered },
 	{ MSG_XFER_COMPLETE, incoming_on_complete },
+	{ MSG_XFER_ROUTE, incoming_on_route },
 	{ MSG_XFER_TAKEN, outgoing_on_taken },
 	{ MSG_XFER_DIAL, outgoing_on_dial },
 	{ MSG_XFER_SEAL, outgoing_on_seal },

@@ -309,6 +309,9 @@ say_offer(void)
 	sft_offer_digest(&xf.offer, ct.own, ct.peer, xf.digest);
 	enter(ASKED);
 	say(sft_offer_format(&xf.offer, out, sizeof(out)), out);
+	/* Who has part of it reads that first: a connection would wait long. */
+	if (xf.chunks > 0 && xf.offer.epoch == 0 && !xf.offer.dry)
+		streams_ahead(xf.offer.streams);
 }
 
 bool
@@ -468,6 +471,15 @@ control_again(uint32_t index)
 
 	return put(sft_again_format(index, SFT_AGAIN_HASH, out, sizeof(out)),
 	    out);
+}
+
+void
+control_lost(uint8_t index, uint32_t chunks)
+{
+	uint8_t out[SFT_SMALL_MAX];
+
+	if (ct.state == MOVING)
+		say(sft_lost_format(index, chunks, out, sizeof(out)), out);
 }
 
 void
@@ -694,6 +706,21 @@ on_again(const uint8_t *body, size_t len)
 		xfer_fail(SFT_HASH_MISMATCH, false, "%s", wrong);
 }
 
+static void
+on_lost(const uint8_t *body, size_t len)
+{
+	const char *wrong = NULL;
+	uint32_t chunks;
+	uint8_t index;
+
+	if (sft_lost_parse(body, len, &index, &chunks) != 0)
+		wrong = "peer's LOST is malformed";
+	else if (ct.state == MOVING)
+		wrong = streams_lost(index, chunks);
+	if (wrong != NULL)
+		xfer_fail(SFT_PROTOCOL, false, "%s", wrong);
+}
+
 /* When a type may come: in this state, at that end. */
 static bool
 is_in_turn(uint8_t type)
@@ -717,6 +744,8 @@ is_in_turn(uint8_t type)
 
 	if (type == SFT_ABORT || type == SFT_PING || type == SFT_PONG)
 		return true;
+	if (type == SFT_LOST)
+		return ct.state >= MOVING;
 	for (i = 0; i < sizeof(turns) / sizeof(turns[0]); i++)
 		if (turns[i].type == type && turns[i].sends == xf.sends)
 			return turns[i].state == ct.state;
@@ -745,6 +774,9 @@ dispatch(uint8_t type, const uint8_t *body, size_t len)
 		break;
 	case SFT_AGAIN:
 		on_again(body, len);
+		break;
+	case SFT_LOST:
+		on_lost(body, len);
 		break;
 	case SFT_SEAL:
 		on_seal(body, len);

@@ -8,8 +8,8 @@
  *	ASKED		ACCEPT or REFUSE	ASKED		sftd's word
  *	HAVING		HAVE			HAVING		hashing
  *	GOING		sftd keeps the epoch
- *	MOVING		ACK, AGAIN		MOVING		chunks, SEAL
- *	SEALING		sftd's seal		SEALING		sftd commits
+ *	MOVING		ACK, AGAIN, LOST	MOVING		chunks, LOST,
+ *SEAL SEALING		sftd's seal		SEALING		sftd commits
  *	SEALED		RECEIPT			SEALED		DONE
  *	CLOSING		what is queued leaves, then the process ends
  *
@@ -43,6 +43,9 @@ void control_head(const struct msg_HEAD_MOVED *m);
 /* For xfer_fail() and for clawd's DRAIN. */
 void control_fail(enum sft_code code, bool by_peer, const char *text);
 void control_drain(void);
+
+/* LOST, of either end. */
+void control_lost(uint8_t index, uint32_t chunks);
 
 /* Of the receiving end. False: there is no room now, or nobody is there. */
 bool control_ack(const uint32_t *index, uint32_t n);

@@ -338,7 +338,8 @@ ask_again(uint32_t index)
 }
 
 static bool
-settle_chunk(uint32_t index, const b3tree_value value, bool good)
+settle_chunk(struct stream *s, uint32_t index, const b3tree_value value,
+    bool good)
 {
 	struct sftjournal_claim claim = { .index = index };
 	uint64_t since = xfer_now_ns();
@@ -346,6 +347,7 @@ settle_chunk(uint32_t index, const b3tree_value value, bool good)
 
 	memcpy(claim.value, value, sizeof(claim.value));
 	pthread_mutex_lock(&xf.lock);
+	(void)stream_chunk(s);
 	if (good) {
 		rc.state[index] = WRITTEN;
 		rc.left--;
@@ -363,6 +365,15 @@ settle_chunk(uint32_t index, const b3tree_value value, bool good)
 	return ok;
 }
 
+/* Its stream has broken; another one may bring it. */
+static void
+put_back(uint32_t index)
+{
+	pthread_mutex_lock(&xf.lock);
+	rc.state[index] = MISSING;
+	pthread_mutex_unlock(&xf.lock);
+}
+
 void
 receive_run(struct stream *s)
 {
@@ -373,10 +384,12 @@ receive_run(struct stream *s)
 
 	if (buf == NULL)
 		xfer_fault(SFT_IO, false, "out of memory");
-	while (buf != NULL && take_head(s, &index, &len) &&
-	    take_chunk(s, index, len, buf, value, &good) &&
-	    settle_chunk(index, value, good))
-		;
+	while (buf != NULL && take_head(s, &index, &len))
+		if (!take_chunk(s, index, len, buf, value, &good)) {
+			put_back(index);
+			break;
+		} else if (!settle_chunk(s, index, value, good))
+			break;
 	free(buf);
 }
 

@@ -31,6 +31,10 @@
 #define LEAST_PIECE (16 * 1024)
 #define NS_PER_S UINT64_C(1000000000)
 
+/* The n-th chunk of a stream; births are below 16. */
+#define WAY_CHUNKS UINT32_C(0x0fffffff)
+#define WAY(birth, n) ((uint32_t)(birth) << 28 | (n))
+
 enum state { UNSENT, TAKEN, ACKED };
 
 static struct {
@@ -41,6 +45,7 @@ static struct {
 	/* Under the lock. */
 	uint8_t *state; /* enum state, a chunk */
 	uint8_t *tries; /* how often it was asked for again */
+	uint32_t *way;	/* of what is TAKEN: by which stream, as which */
 	b3tree_value *value;
 	bool *hashed;	  /* value is there */
 	uint32_t next;	  /* no chunk before this one is UNSENT */
@@ -71,8 +76,9 @@ send_offer(int fd, uint64_t rate, enum sft_code *code)
 	sn.tries = calloc(xf.chunks + 1u, 1);
 	sn.hashed = calloc(xf.chunks + 1u, 1);
 	sn.value = calloc(xf.chunks + 1u, sizeof(*sn.value));
+	sn.way = calloc(xf.chunks + 1u, sizeof(*sn.way));
 	if (sn.state == NULL || sn.tries == NULL || sn.hashed == NULL ||
-	    sn.value == NULL)
+	    sn.value == NULL || sn.way == NULL)
 		return "out of memory";
 	sn.rate = rate;
 	sn.piece = XFER_PIECE;
@@ -225,16 +231,16 @@ send_begin(void)
 
 /* --- a stream's thread -------------------------------------------------- */
 
-/* The next chunk to send; false: there is none, and will be none. */
+/* The next chunk to send; false: there is none for this stream any more. */
 static bool
-take_chunk(uint32_t *index)
+take_chunk(struct stream *s, uint32_t *index)
 {
 	uint64_t since = xfer_now_ns();
 	bool got = false;
 
 	pthread_mutex_lock(&xf.lock);
 	for (;;) {
-		if (xf.stop || xf.finished)
+		if (xf.stop || xf.finished || stream_leaves(s))
 			break;
 		while (sn.next < xf.chunks && sn.state[sn.next] != UNSENT)
 			sn.next++;
@@ -243,6 +249,7 @@ take_chunk(uint32_t *index)
 			sn.flying + length(sn.next) <= xf.window)) {
 			*index = sn.next++;
 			sn.state[*index] = TAKEN;
+			sn.way[*index] = WAY(stream_birth(s), stream_chunk(s));
 			sn.flying += length(*index);
 			got = true;
 			break;
@@ -317,6 +324,17 @@ send_chunk(struct stream *s, uint32_t index, uint8_t *buf)
 	return true;
 }
 
+static bool
+is_finished(void)
+{
+	bool finished;
+
+	pthread_mutex_lock(&xf.lock);
+	finished = xf.finished && !xf.stop;
+	pthread_mutex_unlock(&xf.lock);
+	return finished;
+}
+
 void
 send_run(struct stream *s)
 {
@@ -327,9 +345,9 @@ send_run(struct stream *s)
 
 	if (!good)
 		xfer_fault(SFT_IO, false, "out of memory");
-	while (good && take_chunk(&index))
+	while (good && take_chunk(s, &index))
 		good = send_chunk(s, index, buf);
-	if (good && !stopped() &&
+	if (good && is_finished() &&
 	    sft_empty_format(SFT_END, end, sizeof(end)) == SFT_HEAD_LEN &&
 	    stream_send(s, end, sizeof(end)))
 		stream_bye(s);
@@ -381,6 +399,26 @@ send_again(uint32_t index)
 	pthread_cond_broadcast(&xf.changed);
 	pthread_mutex_unlock(&xf.lock);
 	return why;
+}
+
+void
+send_lost(uint8_t birth, uint32_t came)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&xf.lock);
+	for (i = 0; i < xf.chunks; i++) {
+		if (sn.state[i] != TAKEN || sn.way[i] < WAY(birth, came) ||
+		    sn.way[i] > WAY(birth, WAY_CHUNKS))
+			continue;
+		sn.state[i] = UNSENT;
+		sn.flying -= length(i);
+		sn.resent++;
+		if (i < sn.next)
+			sn.next = i;
+	}
+	pthread_cond_broadcast(&xf.changed);
+	pthread_mutex_unlock(&xf.lock);
 }
 
 /* --- the end ------------------------------------------------------------ */

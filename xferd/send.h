@@ -30,6 +30,9 @@ bool send_acked(struct sft_ranges *indices);
 /* To be sent again. NULL, or why that cannot be. */
 const char *send_again(uint32_t index);
 
+/* A stream is lost: what it has sent after so many chunks is sent again. */
+void send_lost(uint8_t birth, uint32_t came);
+
 /* A thread with its stream, joined. */
 void send_run(struct stream *s);
 
