@@ -801,11 +801,13 @@ outgoing_on_taken(struct chan *worker, struct msg *m)
 
 /* Data streams. */
 
-/* While the peer decides, its streams are connected. */
+/* While the peer decides, its streams are connected; others while it has not
+ * got all that was sealed. */
 static bool
 may_dial(enum transfer_state state)
 {
-	return state == TRANSFER_OFFERED || state == TRANSFER_MOVING;
+	return state == TRANSFER_OFFERED || state == TRANSFER_MOVING ||
+	    state == TRANSFER_FINISHING;
 }
 
 static void

@@ -481,6 +481,7 @@ receive_turn(void)
 	}
 	say_acks();
 	say_agains();
+	control_whole();
 }
 
 bool
@@ -489,7 +490,8 @@ receive_root(uint8_t root[SFT_VALUE_LEN])
 	bool all;
 
 	pthread_mutex_lock(&xf.lock);
-	all = rc.began && rc.durables == xf.chunks && commit_is_idle();
+	all = rc.began && rc.durables == xf.chunks && commit_is_idle() &&
+	    rc.nacks == 0;
 	if (all)
 		xf.finished = true;
 	pthread_mutex_unlock(&xf.lock);

@@ -31,7 +31,8 @@ void receive_run(struct stream *s);
 void receive_turn(void);
 
 /*
- * All chunks are durable, and fold to this. False: they are not. The first
+ * All chunks are durable, the peer has been told, and they fold to this. False:
+ * not yet. The first
  * word of it ends the thread that makes durable.
  */
 bool receive_root(uint8_t root[SFT_VALUE_LEN]);

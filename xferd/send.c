@@ -170,13 +170,18 @@ take_value(const struct b3tree *t, b3tree_value out)
 static void
 keep_value(uint32_t index, const b3tree_value value)
 {
+	bool all;
+
 	pthread_mutex_lock(&xf.lock);
 	memcpy(sn.value[index], value, sizeof(b3tree_value));
 	if (!sn.hashed[index]) {
 		sn.hashed[index] = true;
 		sn.hashes++;
 	}
+	all = sn.hashes == xf.chunks;
 	pthread_mutex_unlock(&xf.lock);
+	if (all)
+		xfer_wake(); /* it can be sealed */
 }
 
 /* The thread that hashes what the receiver has. */
@@ -231,6 +236,15 @@ send_begin(void)
 
 /* --- a stream's thread -------------------------------------------------- */
 
+/* With the lock: the next one is one that nobody has taken. */
+static bool
+has_unsent(void)
+{
+	while (sn.next < xf.chunks && sn.state[sn.next] != UNSENT)
+		sn.next++;
+	return sn.next < xf.chunks;
+}
+
 /* The next chunk to send; false: there is none for this stream any more. */
 static bool
 take_chunk(struct stream *s, uint32_t *index)
@@ -242,9 +256,7 @@ take_chunk(struct stream *s, uint32_t *index)
 	for (;;) {
 		if (xf.stop || xf.finished || stream_leaves(s))
 			break;
-		while (sn.next < xf.chunks && sn.state[sn.next] != UNSENT)
-			sn.next++;
-		if (sn.next < xf.chunks &&
+		if (has_unsent() &&
 		    (sn.flying == 0 ||
 			sn.flying + length(sn.next) <= xf.window)) {
 			*index = sn.next++;
@@ -324,8 +336,8 @@ send_chunk(struct stream *s, uint32_t index, uint8_t *buf)
 	return true;
 }
 
-static bool
-is_finished(void)
+bool
+send_is_finished(void)
 {
 	bool finished;
 
@@ -347,7 +359,7 @@ send_run(struct stream *s)
 		xfer_fault(SFT_IO, false, "out of memory");
 	while (good && take_chunk(s, &index))
 		good = send_chunk(s, index, buf);
-	if (good && is_finished() &&
+	if (good && send_is_finished() &&
 	    sft_empty_format(SFT_END, end, sizeof(end)) == SFT_HEAD_LEN &&
 	    stream_send(s, end, sizeof(end)))
 		stream_bye(s);
@@ -435,23 +447,16 @@ unchanged(void)
 	    now.st_ctim.tv_nsec == sn.was.st_ctim.tv_nsec;
 }
 
-void
-send_turn(void)
+/*
+ * What was read is sealed once the last of it has been sent; the receiver keeps
+ * that until all is durable, and may ask for chunks again before.
+ */
+static void
+seal(void)
 {
 	b3tree_value root;
-	bool all;
 
-	if (!control_is_moving() || sn.sealing)
-		return;
-	pthread_mutex_lock(&xf.lock);
-	all = sn.acked == xf.chunks && sn.hashes == xf.chunks;
-	if (all) {
-		xf.finished = sn.sealing = true;
-		pthread_cond_broadcast(&xf.changed);
-	}
-	pthread_mutex_unlock(&xf.lock);
-	if (!all)
-		return;
+	sn.sealing = true;
 	if (!unchanged()) {
 		xfer_fail(SFT_SOURCE_CHANGED, false,
 		    "the source was changed while it was sent");
@@ -463,6 +468,24 @@ send_turn(void)
 	    0)
 		fatalx("no root");
 	control_seal(root);
+}
+
+void
+send_turn(void)
+{
+	bool sent;
+
+	if (!control_is_moving())
+		return;
+	pthread_mutex_lock(&xf.lock);
+	sent = sn.hashes == xf.chunks && !has_unsent();
+	if (sent && sn.acked == xf.chunks) {
+		xf.finished = true;
+		pthread_cond_broadcast(&xf.changed);
+	}
+	pthread_mutex_unlock(&xf.lock);
+	if (sent && !sn.sealing)
+		seal();
 }
 
 void

@@ -594,8 +594,56 @@ test_out_of_turn(void **state)
 	end();
 	begin_stream(3 * MIB);
 	seals(root, 0);
-	ends_saying(SFT_PROTOCOL, "seals what is not there");
+	seals(root, 0);
+	ends_saying(SFT_PROTOCOL, "seals twice");
 	end();
+}
+
+/* The root of so many zeroes in chunks of a MiB, of which there are two. */
+static void
+root_of_two(b3tree_value root)
+{
+	static const uint8_t zero[MIB];
+	b3tree_value v[2];
+	struct b3tree t;
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		(void)b3tree_begin(&t, 20, i);
+		(void)b3tree_update(&t, zero, sizeof(zero));
+		assert_int_equal(b3tree_end(&t, v[i]), 0);
+	}
+	assert_int_equal(b3tree_root((const b3tree_value *)v, 2, root), 0);
+}
+
+/* It comes before all is durable, before all has come even. */
+static void
+test_early_seal(void **state)
+{
+	b3tree_value root;
+	size_t len;
+	int wrong;
+
+	(void)state;
+	root_of_two(root);
+	for (wrong = 0; wrong < 2; wrong++) {
+		begin_stream(2 * MIB);
+		says_chunk(1, MIB, true);
+		seals(root, (uint8_t)wrong);
+		linkkit_wait(300);
+		assert_false(b.complete);
+		says_chunk(0, MIB, false);
+		(void)hears(SFT_AGAIN, &len);
+		says_chunk(0, MIB, true);
+		if (wrong)
+			ends_saying(SFT_HASH_MISMATCH, "sealed another root");
+		else {
+			(void)hears(SFT_RECEIPT, &len);
+			assert_true(b.complete);
+			assert_memory_equal(b.root, root, sizeof(root));
+		}
+		end();
+	}
 }
 
 static void
@@ -790,6 +838,7 @@ main(void)
 		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_garbage_frames),
 		cmocka_unit_test(test_out_of_turn),
+		cmocka_unit_test(test_early_seal),
 		cmocka_unit_test(test_wrong_seal),
 		cmocka_unit_test(test_malformed_offer),
 		cmocka_unit_test(test_wrong_accept),
