@@ -30,6 +30,9 @@ void receive_run(struct stream *s);
 /* In the loop's turn: what is to be said to the peer. */
 void receive_turn(void);
 
+/* Whether something was there when this attempt began. */
+bool receive_resumed(void);
+
 /*
  * All chunks are durable, the peer has been told, and they fold to this. False:
  * not yet. The first

@@ -492,7 +492,7 @@ streams_ahead(unsigned int count)
 
 /* Nobody needs it, or the other end no longer waits for its route. */
 static void
-let_go(struct stream *s)
+put_down(struct stream *s)
 {
 	close(s->fd);
 	s->fd = -1;
@@ -514,7 +514,7 @@ streams_begin(const struct sft_accept *accept)
 		s = &st.stream[i];
 		if (s->state == QUEUED &&
 		    (i >= st.count || xfer_now_ns() - s->since_ns > STALE_NS))
-			let_go(s);
+			put_down(s);
 		if (s->state == QUEUED)
 			greet(s);
 		else if (s->state == NONE && i < st.count)
