@@ -3,6 +3,7 @@
  * atls_int.h - what the files of the room atls share. Nobody else includes it.
  *
  * atls.c	 a connection: events, questions, reading, writing
+ * atls_rehearse.c a handshake with itself, ahead of the first
  * atls_thread.c the same for a thread that waits: reading, writing
  * atls_tls.c	 what OpenSSL is told, and what it asks during a handshake
  * atls_why.c	 why a connection failed, as a sentence

@@ -9,6 +9,8 @@
  * Every wait has an end: the greeting has the time that meshd gave, a link
  * that is up has to show life.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +46,7 @@
 static struct {
 	enum state { IDLE, GREETING, UP, CLOSING } state;
 	struct atls_ctx *ctx;
+	int pair[2];	     /* to rehearse with */
 	EVP_PKEY *key;	     /* until a connection takes it */
 	struct greet *greet; /* until it is up */
 	struct atls *tls;
@@ -697,6 +700,9 @@ link_prepare(void)
 	lk.ctx = atls_ctx_new(why, sizeof(why));
 	if (lk.ctx == NULL)
 		fatalx("TLS: %s", why);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		lk.pair) == -1)
+		fatal("socket pair");
 	lk.key = atls_key_new();
 	if (lk.key == NULL)
 		fatalx("out of memory");
@@ -706,6 +712,15 @@ link_prepare(void)
 	lk.have = evtimer_new(child_base(), on_have_timer, NULL);
 	if (lk.deadline == NULL || lk.closing == NULL || lk.have == NULL)
 		fatalx("out of memory");
+}
+
+/* In the sandbox, which forks while it closes. */
+void
+link_start(void)
+{
+	if (atls_rehearse(lk.ctx, lk.pair) != 0)
+		fatalx("TLS does not work in this sandbox");
+	child_ready();
 }
 
 bool

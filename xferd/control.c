@@ -5,6 +5,8 @@
  * A peer's bytes come in as frames of sftframe.h: the head is judged before a
  * byte of the body is waited for, and by the state before it is parsed.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +60,7 @@ static struct {
 	uint64_t since_ns; /* in this state */
 	bool up, draining, told;
 	struct atls_ctx *ctx;
+	int pair[2]; /* to rehearse with */
 	EVP_PKEY *key;
 	struct greet *greet;
 	struct atls *tls;
@@ -1054,9 +1057,21 @@ control_prepare(void)
 	if (ct.ctx == NULL || atls_ctx_prefer_fast(ct.ctx) != 0)
 		fatalx("TLS: %s", ct.ctx == NULL ? why : "no AES-128-GCM");
 	ct.key = atls_key_new();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		ct.pair) == -1)
+		fatal("socket pair");
 	ct.in_need = SFT_HEAD_LEN;
 	ct.tick = event_new(child_base(), -1, EV_PERSIST, on_tick, NULL);
 	ct.closing = evtimer_new(child_base(), on_closing, NULL);
 	if (ct.key == NULL || ct.tick == NULL || ct.closing == NULL)
 		fatalx("out of memory");
+}
+
+/* In the sandbox, which forks while it closes. */
+void
+control_start(void)
+{
+	if (atls_rehearse(ct.ctx, ct.pair) != 0)
+		fatalx("TLS does not work in this sandbox");
+	child_ready();
 }

@@ -1368,6 +1368,38 @@ test_not_started(void **state)
 	atls_free(NULL);
 }
 
+/* With itself, as often as one likes; nothing is left of it. */
+static void
+test_rehearsal(void **state)
+{
+	int fd[2], i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		sockets(fd);
+		assert_int_equal(atls_rehearse(ctx, fd), 0);
+		assert_int_equal(fcntl(fd[0], F_GETFD), -1);
+		assert_int_equal(fcntl(fd[1], F_GETFD), -1);
+	}
+}
+
+static void
+test_rehearsal_fails(void **state)
+{
+	int one[2], other[2], fd[2];
+
+	(void)state;
+	sockets(one);
+	sockets(other);
+	fd[0] = one[0];
+	fd[1] = other[0];
+	close(one[1]);
+	close(other[1]);
+	assert_int_equal(atls_rehearse(ctx, fd), -EIO);
+	assert_int_equal(fcntl(fd[0], F_GETFD), -1);
+	assert_int_equal(fcntl(fd[1], F_GETFD), -1);
+}
+
 static int
 group_setup(void **state)
 {
@@ -1412,7 +1444,8 @@ main(void)
 		T(server_without_alpn), T(server_with_chain),
 		T(server_of_tls12), T(tickets), T(key_updates),
 		T(key_update_flood), T(large_hello), T(cut_anywhere),
-		T(freed_anywhere), T(freed_waiting), T(not_started) };
+		T(freed_anywhere), T(freed_waiting), T(not_started),
+		T(rehearsal), T(rehearsal_fails) };
 
 	return cmocka_run_group_tests_name("atls", tests, group_setup,
 	    group_teardown);
