@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "common/atls_int.h"
-#include "common/evidence.h"
 
 /* Of about the length of a WELCOME. */
 #define WORDS_LEN 512
@@ -31,20 +30,13 @@ static void
 want_leaf(struct atls *a, const uint8_t nonce[ATLS_NONCE_LEN],
     const uint8_t *spki, size_t len, void *arg)
 {
-	struct evidence ev = { .role = ((const struct side *)arg)->role,
-		.purpose = EVIDENCE_MESH,
-		.name = "nobody",
-		.not_after = EVIDENCE_VALID_MAX };
-	uint8_t tbs[EVIDENCE_TBS_MAX], cert[EVIDENCE_CERT_MAX];
-	uint8_t unsigned_[EVIDENCE_SIG_LEN] = { 0 };
+	struct evidence ev = { .role = ((const struct side *)arg)->role };
+	uint8_t cert[EVIDENCE_CERT_MAX];
 	ssize_t n;
 
 	memcpy(ev.verifier_nonce, nonce, ATLS_NONCE_LEN);
 	memcpy(ev.spki, spki, len);
-	n = evidence_tbs(&ev, tbs, sizeof(tbs));
-	if (n > 0)
-		n = evidence_cert(tbs, (size_t)n, unsigned_, cert,
-		    sizeof(cert));
+	n = atls_unsigned(&ev, cert, sizeof(cert));
 	(void)atls_leaf(a, n > 0 ? cert : NULL, n > 0 ? (size_t)n : 0);
 }
 
