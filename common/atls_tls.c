@@ -473,6 +473,8 @@ make(void)
 		SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_max_cert_list(c, 2 * ATLS_LEAF_MAX);
 	SSL_CTX_set_default_read_buffer_len(c, READ_BUFFER);
+	/* Several records at once: a flight is four. */
+	SSL_CTX_set_read_ahead(c, 1);
 	SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
 	    NULL);
 	SSL_CTX_set_cert_verify_callback(c, judged, NULL);
@@ -601,7 +603,5 @@ atls_tls_complete(struct atls *a)
 	memcpy(a->alpn, p, n);
 	a->alpn[n] = '\0';
 	SSL_clear_mode(a->ssl, SSL_MODE_ASYNC);
-	/* Several records at once, now that all that comes is data. */
-	SSL_set_read_ahead(a->ssl, 1);
 	return true;
 }
