@@ -411,7 +411,7 @@ on_silence(evutil_socket_t fd, short what, void *arg)
 /* WELCOME was said by both. */
 
 static void
-report_up(const struct welcome *theirs)
+report_up(const struct welcome *theirs, bool news)
 {
 	struct chan *attestd = child_peer(PROC_ATTESTD);
 	struct msg_PEER_CHECKPOINTS cps = { .theirs = theirs->mine,
@@ -427,7 +427,7 @@ report_up(const struct welcome *theirs)
 	up.verdict_us = (uint32_t)(t.verdict_answered - t.verdict_asked);
 	up.secured_us = (uint32_t)(t.secured - lk.start_us);
 	up.welcome_us = (uint32_t)(link_now_us() - lk.start_us);
-	if (attestd != NULL && lk.purpose != EVIDENCE_JOIN)
+	if (attestd != NULL && news && lk.purpose != EVIDENCE_JOIN)
 		(void)chan_send_PEER_CHECKPOINTS(attestd, 0, -1, &cps);
 	(void)chan_send_LINK_UP(child_peer(PROC_MESHD), 0, -1, &up);
 }
@@ -465,7 +465,7 @@ is_up(const struct greet_result *r)
 		silence.tv_usec = (suseconds_t)(lk.handshake_ms % 1000) * 1000;
 	}
 	evtimer_add(lk.deadline, &silence);
-	report_up(theirs);
+	report_up(theirs, r->news);
 	if (lk.purpose != EVIDENCE_MESH)
 		return;
 	/* WELCOME says nothing of rotations. */

@@ -972,7 +972,7 @@ report_up(const struct greet_result *r)
 		.ours_len = theirs->yours_len };
 	struct msg_XFER_UP up = { 0 };
 
-	if (attestd != NULL)
+	if (attestd != NULL && r->news)
 		(void)chan_send_PEER_CHECKPOINTS(attestd, 0, -1, &cps);
 	(void)chan_send_XFER_UP(child_peer(PROC_SFTD), 0, -1, &up);
 }
