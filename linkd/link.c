@@ -29,6 +29,8 @@
 #include "linkd/pull.h"
 #include "linkd/reattest.h"
 
+/* Who has nothing to do for so long rehearses. */
+#define IDLE_MS 10
 /* What is queued has this long to leave. */
 #define CLOSING_MS 500
 #define CLOSING_STEP_MS 10
@@ -53,6 +55,7 @@ static struct {
 	uint8_t role, purpose;
 	uint64_t start_us;
 	uint32_t handshake_ms;
+	struct event *idle;
 	struct event *deadline; /* of silence */
 	struct event *closing;
 	unsigned int closing_ms;
@@ -692,6 +695,20 @@ choose(const struct msg_LINK_SERVE *s)
 	return 0;
 }
 
+/* Where a connection was waiting for this process, it waits no longer. */
+static void
+on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (lk.state != IDLE) {
+		(void)close(lk.pair[0]);
+		(void)close(lk.pair[1]);
+	} else if (atls_rehearse(lk.ctx, lk.pair) != 0)
+		fatalx("TLS does not work in this sandbox");
+}
+
 void
 link_prepare(void)
 {
@@ -707,10 +724,12 @@ link_prepare(void)
 	if (lk.key == NULL)
 		fatalx("out of memory");
 	lk.in_need = FRAME_HEAD_LEN;
+	lk.idle = evtimer_new(child_base(), on_idle, NULL);
 	lk.deadline = evtimer_new(child_base(), on_deadline, NULL);
 	lk.closing = evtimer_new(child_base(), on_closing, NULL);
 	lk.have = evtimer_new(child_base(), on_have_timer, NULL);
-	if (lk.deadline == NULL || lk.closing == NULL || lk.have == NULL)
+	if (lk.idle == NULL || lk.deadline == NULL || lk.closing == NULL ||
+	    lk.have == NULL)
 		fatalx("out of memory");
 }
 
@@ -718,8 +737,9 @@ link_prepare(void)
 void
 link_start(void)
 {
-	if (atls_rehearse(lk.ctx, lk.pair) != 0)
-		fatalx("TLS does not work in this sandbox");
+	struct timeval idle = { 0, IDLE_MS * 1000 };
+
+	evtimer_add(lk.idle, &idle);
 	child_ready();
 }
 

@@ -23,7 +23,7 @@
 
 /* Once, before the sandbox: TLS and a first key. */
 void link_prepare(void);
-/* Once, in it: a handshake with itself, then READY. */
+/* Once, in it: READY, and a handshake with itself when nothing comes. */
 void link_start(void);
 
 /* LINK_SERVE: take the socket over. False: it names no link that there is. */

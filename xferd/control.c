@@ -41,6 +41,8 @@
 #define ANSWER_S 120
 #define DONE_S 10
 #define FRAMES_A_SECOND 1000
+/* Who has nothing to do for so long rehearses. */
+#define IDLE_MS 10
 /* Threads that hash what a journal claims. */
 #define HASHERS 4
 
@@ -61,6 +63,7 @@ static struct {
 	bool up, draining, told;
 	struct atls_ctx *ctx;
 	int pair[2]; /* to rehearse with */
+	struct event *idle;
 	EVP_PKEY *key;
 	struct greet *greet;
 	struct atls *tls;
@@ -1048,6 +1051,20 @@ control_head(const struct msg_HEAD_MOVED *m)
 	streams_head(m->seq, m->head, m->turns);
 }
 
+/* Where a transfer was waiting for this process, it waits no longer. */
+static void
+on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (ct.state != IDLE) {
+		(void)close(ct.pair[0]);
+		(void)close(ct.pair[1]);
+	} else if (atls_rehearse(ct.ctx, ct.pair) != 0)
+		fatalx("TLS does not work in this sandbox");
+}
+
 void
 control_prepare(void)
 {
@@ -1062,8 +1079,10 @@ control_prepare(void)
 		fatal("socket pair");
 	ct.in_need = SFT_HEAD_LEN;
 	ct.tick = event_new(child_base(), -1, EV_PERSIST, on_tick, NULL);
+	ct.idle = evtimer_new(child_base(), on_idle, NULL);
 	ct.closing = evtimer_new(child_base(), on_closing, NULL);
-	if (ct.key == NULL || ct.tick == NULL || ct.closing == NULL)
+	if (ct.idle == NULL || ct.key == NULL || ct.tick == NULL ||
+	    ct.closing == NULL)
 		fatalx("out of memory");
 }
 
@@ -1071,7 +1090,8 @@ control_prepare(void)
 void
 control_start(void)
 {
-	if (atls_rehearse(ct.ctx, ct.pair) != 0)
-		fatalx("TLS does not work in this sandbox");
+	struct timeval idle = { 0, IDLE_MS * 1000 };
+
+	evtimer_add(ct.idle, &idle);
 	child_ready();
 }

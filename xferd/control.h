@@ -30,7 +30,7 @@
 
 /* Once, before the sandbox: TLS and a key. */
 void control_prepare(void);
-/* Once, in it: a handshake with itself, then READY. */
+/* Once, in it: READY, and a handshake with itself when nothing comes. */
 void control_start(void);
 
 /* XFER_SERVE: take the socket over. False: neither client nor server. */
