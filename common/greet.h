@@ -61,7 +61,8 @@ struct greet_result {
 	uint8_t spki[EVIDENCE_SPKI_LEN]; /* of our key */
 	uint8_t own_nonce[32], peer_nonce[32];
 	size_t bytes_in, bytes_out; /* of WELCOME */
-	uint64_t start_us;	    /* CLOCK_MONOTONIC */
+	bool news;	   /* it has a checkpoint that attestd does not hold */
+	uint64_t start_us; /* CLOCK_MONOTONIC */
 
 	/* Why it came to nothing. */
 	char why[GREET_REASON_SIZE];

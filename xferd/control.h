@@ -30,6 +30,8 @@
 
 /* Once, before the sandbox: TLS and a key. */
 void control_prepare(void);
+/* Once, in it: READY, and a handshake with itself when nothing comes. */
+void control_start(void);
 
 /* XFER_SERVE: take the socket over. False: neither client nor server. */
 bool control_serve(const struct msg_XFER_SERVE *serve, int fd);

@@ -174,6 +174,7 @@ static const struct child xferd = {
 	.prepare = prepare,
 	.config = MSG_CONFIG_WORKER,
 	.stage = stage,
+	.start = control_start,
 	.peer_down = peer_down,
 	.drain = drain,
 };
