@@ -648,7 +648,7 @@ control_whole(void)
 		if (receive_resumed())
 			xfer_fail(SFT_SOURCE_CHANGED, false,
 			    "the source is not what it was when a part of it "
-			    "came; that part is given up: send it again");
+			    "came; that part is given up");
 		else
 			xfer_fail(SFT_HASH_MISMATCH, false,
 			    "peer has sealed another root");
