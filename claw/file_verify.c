@@ -57,6 +57,12 @@ registry_of(const struct cmd *c, int *status)
 	if (path != NULL)
 		return mesh_registry_file(c, path,
 		    cmd_value(c, FLAG_RECEIPT_GENESIS), status);
+	if (cmd_value(c, FLAG_RECEIPT_GENESIS) != NULL) {
+		*status = out_error(c, stderr, EX_USAGE, "UsageError",
+		    "--genesis goes with --registry EXPORT; a node's own "
+		    "registry has its genesis in claw.yaml");
+		return NULL;
+	}
 	*status = api_conf(c, &conf);
 	if (*status != EX_OK)
 		return NULL;
@@ -158,8 +164,8 @@ check_tree(const struct cmd *c, const char *path, const struct receipt_seal *s)
 
 	for (tries = 0; tries < 2; tries++) {
 		fd = file_tree(c, &path, 1, &t);
-		if (fd == -1)
-			return EX_NOINPUT;
+		if (fd < 0)
+			return -fd;
 		if (fstat(fd, &st) == -1 || (uint64_t)st.st_size != s->size)
 			close(fd);
 		else {

@@ -161,9 +161,10 @@ file_json(const struct msg_FILE *f)
 
 	hex_of(f->id, sizeof(f->id), id);
 	hex_of(f->root, sizeof(f->root), root);
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, "
-			 "s:o, s:s}",
-	    "id", id, "direction", f->receives != 0 ? "in" : "out", "state",
+	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, "
+			 "s:I, s:o, s:s}",
+	    "id", id, "number", (json_int_t)f->number, "direction",
+	    f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
 							    "unknown",
 	    "peer", f->peer, "name", name_json(f->name, f->name_len), "size",

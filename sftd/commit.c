@@ -146,6 +146,8 @@ enter(int dir, const char *part, bool make)
 	if (make && mkdirat(dir, part, FOLDER_MODE) == 0) {
 		if (fsync(dir) == -1) {
 			next = -errno;
+			/* Made anew by the next attempt: see take_back(). */
+			(void)unlinkat(dir, part, AT_REMOVEDIR);
 			close(dir);
 			return next;
 		}
@@ -164,24 +166,14 @@ enter(int dir, const char *part, bool make)
 	return next;
 }
 
-/*
- * The folder in which the name's last part is to be, and that part. A
- * descriptor or -errno.
- */
+/* Through all parts of a name but the last, which it leaves in last. */
 static int
-walk(const char *peer, const uint8_t *name, size_t len, bool make,
+walk_to(int dir, const uint8_t *name, size_t len, bool make,
     char last[SFTNAME_PART_MAX + 1])
 {
 	const uint8_t *slash;
 	size_t n;
-	int dir;
 
-	if (sftname_check(name, len) != SFTNAME_OK)
-		return -EINVAL;
-	dir = fcntl(store_delivered(), F_DUPFD_CLOEXEC, 3);
-	if (dir == -1)
-		return -errno;
-	dir = enter(dir, peer, make);
 	while (dir >= 0) {
 		slash = memchr(name, '/', len);
 		n = slash == NULL ? len : (size_t)(slash - name);
@@ -196,14 +188,37 @@ walk(const char *peer, const uint8_t *name, size_t len, bool make,
 	return dir;
 }
 
+/*
+ * The folder in which the name's last part is to be, and that part. A
+ * descriptor or -errno.
+ */
+static int
+walk(const char *into, const uint8_t *name, size_t len, bool make,
+    char last[SFTNAME_PART_MAX + 1])
+{
+	const uint8_t *folder = (const uint8_t *)into;
+	int dir;
+
+	if (sftname_check(name, len) != SFTNAME_OK ||
+	    sftname_check(folder, strlen(into)) != SFTNAME_OK)
+		return -EINVAL;
+	dir = fcntl(store_delivered(), F_DUPFD_CLOEXEC, 3);
+	if (dir == -1)
+		return -errno;
+	dir = walk_to(dir, folder, strlen(into), make, last);
+	if (dir >= 0)
+		dir = enter(dir, last, make);
+	return walk_to(dir, name, len, make, last);
+}
+
 int
-commit_there(const char *peer, const uint8_t *name, size_t len)
+commit_there(const char *into, const uint8_t *name, size_t len)
 {
 	char last[SFTNAME_PART_MAX + 1];
 	struct stat st;
 	int dir, r = 0;
 
-	dir = walk(peer, name, len, false, last);
+	dir = walk(into, name, len, false, last);
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
 	if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -214,14 +229,42 @@ commit_there(const char *peer, const uint8_t *name, size_t len)
 	return r;
 }
 
-/* Moved, now or by the run that a crash ended. */
+/*
+ * Renamed by a run or an attempt before, which may have been told that a
+ * folder could not be synced. The kernel says so once; the next sync succeeds
+ * and has not written what was lost. So it is taken back, and what follows is
+ * done anew. Nobody has a receipt for it yet.
+ */
 static int
-move(const struct partial *p, int from, int to, const char *last)
+take_back(const struct finish *f, const char *name, int from, int to,
+    const char *last)
+{
+	struct stat st;
+
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	if (fstatat(to, last, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : -errno;
+	if ((uint64_t)st.st_ino != f->inode)
+		return 0;
+	return renameat2(to, last, from, name, RENAME_NOREPLACE) == -1 ?
+	    -errno :
+	    0;
+}
+
+static int
+move(const struct partial *p, const struct finish *f, int from, int to,
+    const char *last)
 {
 	struct stat st, there;
 
 	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : -errno;
+		return -errno;
+	/* Put back from a copy, nobody knows of when. */
+	if ((uint64_t)st.st_ino != f->inode)
+		return -ESTALE;
 	if (fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		/* A crash may leave a file that was moved in both folders. */
 		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
@@ -231,7 +274,7 @@ move(const struct partial *p, int from, int to, const char *last)
 			return -EEXIST;
 	}
 	if (renameat2(from, "partial", to, last,
-		p->offer.replace ? 0 : RENAME_NOREPLACE) == -1)
+		p->replaces ? 0 : RENAME_NOREPLACE) == -1)
 		return -errno;
 	return 0;
 }
@@ -244,8 +287,11 @@ move_tree(const struct partial *p, const struct finish *f, int from, int to,
 	struct stat st;
 	int fd, r = 0;
 
-	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1 &&
-	    errno != ENOENT)
+	if (fstatat(from, "tree", &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	if ((uint64_t)st.st_ino != f->inode)
+		return -ESTALE;
+	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1)
 		return -errno;
 	fd = open_beneath(to, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	if (fd < 0)
@@ -275,13 +321,15 @@ commit_place(const struct partial *p)
 		close(from);
 		return r;
 	}
-	to = walk(p->peer, p->offer.name, p->offer.name_len, true, last);
+	to = walk(p->into, p->offer.name, p->offer.name_len, true, last);
 	if (to < 0) {
 		close(from);
 		return to;
 	}
-	r = p->offer.tree ? move_tree(p, &f, from, to, last) :
-			    move(p, from, to, last);
+	r = take_back(&f, p->offer.tree ? "tree" : "partial", from, to, last);
+	if (r == 0)
+		r = p->offer.tree ? move_tree(p, &f, from, to, last) :
+				    move(p, &f, from, to, last);
 	if (r == 0 && (fsync(to) == -1 || fsync(from) == -1))
 		r = -errno;
 	if (r == 0) {
@@ -371,6 +419,27 @@ placed_tree(const struct partial *p, const struct finish *f, int dir,
 	return fd == -1 ? -errno : fd;
 }
 
+/* A file of that size under its name. */
+static int
+open_there(const struct partial *p, struct stat *st)
+{
+	char last[SFTNAME_PART_MAX + 1];
+	int dir, fd;
+
+	dir = walk(p->into, p->offer.name, p->offer.name_len, false, last);
+	if (dir < 0)
+		return dir;
+	fd = open_beneath(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	close(dir);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
+	    (uint64_t)st->st_size == p->offer.size)
+		return fd;
+	close(fd);
+	return -ENOENT;
+}
+
 int
 commit_placed(const struct partial *p, const struct finish *f)
 {
@@ -378,24 +447,55 @@ commit_placed(const struct partial *p, const struct finish *f)
 	struct stat st;
 	int dir, fd;
 
-	dir = walk(p->peer, p->offer.name, p->offer.name_len, false, last);
-	if (dir < 0)
-		return dir;
 	if (p->offer.tree) {
+		dir = walk(p->into, p->offer.name, p->offer.name_len, false,
+		    last);
+		if (dir < 0)
+			return dir;
 		fd = placed_tree(p, f, dir, last);
 		close(dir);
 		return fd;
 	}
-	fd = open_beneath(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-	close(dir);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (uint64_t)st.st_ino == f->inode &&
-	    (uint64_t)st.st_size == p->offer.size &&
-	    (uint64_t)st.st_mtim.tv_sec == p->offer.mtime_ns / 1000000000 &&
-	    (uint64_t)st.st_mtim.tv_nsec == p->offer.mtime_ns % 1000000000)
+	fd = open_there(p, &st);
+	if (fd < 0 ||
+	    ((uint64_t)st.st_ino == f->inode &&
+		(uint64_t)st.st_mtim.tv_sec == p->offer.mtime_ns / 1000000000 &&
+		(uint64_t)st.st_mtim.tv_nsec == p->offer.mtime_ns % 1000000000))
 		return fd;
 	close(fd);
 	return -ENOENT;
+}
+
+int
+commit_instead(const struct partial *p)
+{
+	struct stat st;
+
+	return p->offer.tree ? -ENOENT : open_there(p, &st);
+}
+
+int
+commit_adopt(const struct partial *p)
+{
+	struct finish f;
+	struct stat st;
+	int dir, fd, r;
+
+	if ((fd = open_there(p, &st)) < 0)
+		return fd;
+	if ((dir = partial_dir(p)) < 0) {
+		close(fd);
+		return dir;
+	}
+	r = read_finish(dir, &f);
+	f.inode = (uint64_t)st.st_ino;
+	f.placed = true;
+	if (r == 0 &&
+	    (set_times(fd, p->offer.mtime_ns) == -1 || fsync(fd) == -1))
+		r = -errno;
+	if (r == 0)
+		r = write_finish(dir, &f);
+	close(dir);
+	close(fd);
+	return r;
 }

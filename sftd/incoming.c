@@ -31,10 +31,6 @@
 #include "sftd/tree.h"
 
 #define SECOND UINT64_C(1000000)
-/* A worker that moves nothing: longer than it waits for its peer itself. */
-#define STALL_US (180 * SECOND)
-/* One that first reads again what there is. */
-#define FIRST_US (3600 * SECOND)
 /* One that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
 /* What is not complete, and what a sender may still ask a receipt for. */
@@ -74,6 +70,7 @@ finish_again(struct transfer *t)
 
 	if (t->placed || commit_state(&t->what, &f) != 0)
 		return 0;
+	memcpy(t->root, f.root, sizeof(t->root));
 	if (!f.placed && (r = commit_place(&t->what)) != 0) {
 		log_warnx("a file of %s could not be given its name: %s",
 		    t->what.peer, strerror(-r));
@@ -81,7 +78,6 @@ finish_again(struct transfer *t)
 		return commit_state(&t->what, &f) == 0 ? r : 0;
 	}
 	t->placed = true;
-	memcpy(t->root, f.root, sizeof(t->root));
 	t->durable = t->what.offer.size;
 	return 0;
 }
@@ -153,19 +149,30 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 
 /* No: the worker tells the peer, and ends. */
 static void
-deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
-    const char *text)
+deny_by(struct conn *c, const struct partial *what, uint32_t ask,
+    const struct policy_verdict *v)
 {
 	struct transfer *t = transfer_new(true, c->peer);
 
 	t->what.offer = what->offer;
 	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
-	transfer_why(t, code, false, "%s", text);
+	transfer_why(t, v->code, false, "%s", v->whole);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
 	transfer_end(t, TRANSFER_REFUSED);
-	refuse(c, ask, code, text);
+	refuse(c, ask, v->code, v->text);
+}
+
+static void
+deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text)
+{
+	struct policy_verdict v = { .code = code };
+
+	snprintf(v.text, sizeof(v.text), "%s", text);
+	snprintf(v.whole, sizeof(v.whole), "%s", text);
+	deny_by(c, what, ask, &v);
 }
 
 void
@@ -320,6 +327,11 @@ take(struct conn *c, struct transfer *t, const struct partial *what,
 	} else {
 		t->what.offer.epoch = what->offer.epoch;
 		t->what.offer.streams = what->offer.streams;
+		/* Where it is already, or where it is to be by now. */
+		if (!t->placed) {
+			memcpy(t->what.into, what->into, sizeof(t->what.into));
+			t->what.replaces = what->replaces;
+		}
 	}
 	transfer_begin(t);
 	t->started_ms = transfer_wall_ms();
@@ -344,26 +356,73 @@ still_there(const struct transfer *t)
 	return true;
 }
 
-static void
-judge(struct conn *c, struct transfer *t, const struct partial *p, uint32_t ask)
+/* Where the rules say that it goes. What is there was taken by a rule. */
+static const struct sftrule *
+find_rule(const struct transfer *t, struct partial *p, struct sftrule *rule)
 {
+	static const struct sftrule taken = { .allow = true,
+		.max_size = UINT64_MAX,
+		.replace = true };
+
+	if (t != NULL && t->placed)
+		return &taken;
+	if (!sftrule_first(sftd_config.accept, p->peer, p->offer.name,
+		p->offer.name_len, rule))
+		return NULL;
+	snprintf(p->into, sizeof(p->into), "%s",
+	    rule->into[0] != '\0' ? rule->into : p->peer);
+	p->replaces = p->offer.replace && rule->replace;
+	return rule;
+}
+
+/* Folders as they came, which nobody has asked for again, give way first. */
+static void
+make_room(uint64_t bytes)
+{
+	struct transfer *t, *next;
+
+	for (t = TAILQ_FIRST(transfer_all()); t != NULL && store_room() < bytes;
+	     t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (!t->receives || t->state != TRANSFER_DONE ||
+		    t->conn != NULL || !t->what.offer.tree)
+			continue;
+		remove_partial(t);
+		transfer_free(t);
+	}
+}
+
+/* changed: what was delivered of it is not there any more, as it was. */
+static void
+judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask,
+    bool changed)
+{
+	struct sftrule rule;
 	struct policy policy = { sftd_config.max_bytes,
 		sftd_config.max_transfers };
 	struct policy_case is = { .peer = c->peer,
 		.theirs = c->capabilities,
 		.ours = c->own,
 		.offer = &p->offer,
+		.rule = find_rule(t, p, &rule),
 		.under_way = transfer_count(),
 		.resumes = t != NULL,
-		.room = store_room() };
+		.room = store_room(),
+		.inodes = store_inodes(),
+		.changed = changed };
 	struct policy_verdict v;
 
-	if (t == NULL || !t->placed)
+	if (t == NULL && p->offer.size <= policy.max_bytes &&
+	    is.room < policy_need(&p->offer)) {
+		make_room(policy_need(&p->offer));
+		is.room = store_room();
+	}
+	if (p->into[0] != '\0')
 		is.there =
-		    commit_there(c->peer, p->offer.name, p->offer.name_len);
+		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, v.code, v.text);
+		deny_by(c, p, ask, &v);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,
@@ -375,6 +434,56 @@ judge(struct conn *c, struct transfer *t, const struct partial *p, uint32_t ask)
 		take(c, t, p, ask);
 }
 
+/*
+ * Something else is there, of the same size: maybe the same file, put back
+ * from a copy. Its hash tells.
+ */
+static void
+on_read_instead(void *arg, int error, const uint8_t root[32])
+{
+	struct transfer *t = arg;
+	struct partial p = { .offer = t->what.offer };
+	struct conn *c = t->conn;
+	uint32_t ask = t->ask;
+
+	t->rehash = NULL;
+	if (c == NULL || c->state != CONN_UP)
+		return; /* in_down() does the rest */
+	memcpy(p.peer, t->what.peer, sizeof(p.peer));
+	memcpy(p.digest, t->what.digest, sizeof(p.digest));
+	t->conn = NULL;
+	t->ask = 0;
+	if (error == 0 && memcmp(root, t->root, 32) == 0 &&
+	    commit_adopt(&t->what) == 0) {
+		t->placed = true;
+		transfer_set(t,
+		    t->has_receipt ? TRANSFER_DONE : TRANSFER_PAUSED);
+		judge(c, t, &p, ask, false);
+		return;
+	}
+	remove_partial(t);
+	transfer_free(t);
+	judge(c, NULL, &p, ask, true);
+}
+
+static bool
+read_instead(struct conn *c, struct transfer *t, const struct partial *p,
+    uint32_t ask)
+{
+	int fd = commit_instead(&t->what);
+
+	if (fd < 0)
+		return false;
+	transfer_begin(t);
+	t->what.offer = p->offer;
+	t->conn = c;
+	t->ask = ask;
+	transfer_set(t, TRANSFER_OFFERED);
+	t->rehash = rehash_new(fd, p->offer.size, on_read_instead, t);
+	close(fd);
+	return true;
+}
+
 void
 incoming_on_offered(struct chan *worker, struct msg *m)
 {
@@ -384,7 +493,8 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct transfer *t;
 	struct partial p;
 	const char *wrong;
-	int r;
+	bool gone = false;
+	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
 		fatalx("malformed XFER_OFFERED");
@@ -403,28 +513,34 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	c->offered = true;
 	t = transfer_offer(true, c->peer, p.digest);
-	if (t != NULL && t->conn == NULL && (r = finish_again(t)) != 0) {
+	if (t != NULL && t->conn == NULL)
+		r = finish_again(t);
+	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		refuse(c, m->id, v.code, v.text);
+		deny_by(c, &p, m->id, &v);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
-	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+	if (t != NULL && t->conn == NULL &&
+	    (r == -ENOENT || (t->placed && !still_there(t)))) {
+		if (!ending && read_instead(c, t, &p, m->id))
+			return;
+		gone = true;
 		remove_partial(t);
 		transfer_free(t);
 		t = NULL;
 	}
 	if (ending)
-		refuse(c, m->id, SFT_STOPPING, "this node stops");
+		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
 	else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		refuse(c, m->id, SFT_BUSY,
+		deny(c, &p, m->id, SFT_BUSY,
 		    "an attempt before this one is just ending");
 		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 	} else if (t != NULL && t->held)
-		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
+		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
 	else
-		judge(c, t, &p, m->id);
+		judge(c, t, &p, m->id, gone);
 }
 
 /* --- data streams ----------------------------------------------------------
@@ -694,13 +810,15 @@ in_up(struct conn *c)
 		conn_close(c, "it is for no transfer");
 }
 
-/* What is worth nothing any more is not kept. */
+/*
+ * What is worth nothing any more is not kept. If the source is another one by
+ * now nothing of this can go on; what was delivered of it stays where it is.
+ */
 static bool
 is_lost(const struct transfer *t)
 {
-	return !t->placed &&
-	    (t->lost || t->code == SFT_CANCELLED ||
-		(t->by_peer && t->code == SFT_SOURCE_CHANGED));
+	return t->code == SFT_SOURCE_CHANGED ||
+	    (!t->placed && (t->lost || t->code == SFT_CANCELLED));
 }
 
 static void
@@ -831,6 +949,6 @@ incoming_tick(struct transfer *t, uint64_t now)
 	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
 		conn_close(t->conn, "its transfer has ended");
 	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
-	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
+	    still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

@@ -22,6 +22,7 @@
 #include "common/sftframe.h"
 #include "unpackd/unpack.h"
 
+#define ANSWER_MS 1000
 #define PIECE ((size_t)1 << 18)
 #define PIECES 16 /* at a time; in between it hears whether it is to end */
 
@@ -35,7 +36,7 @@ static struct {
 	uint8_t piece[PIECE];
 } job = { .dir = -1, .file = -1 };
 
-static void
+__attribute__((noreturn)) static void
 answer(int error)
 {
 	struct msg_UNPACKED done = { .entries = job.unpack.reader.entries,
@@ -51,6 +52,9 @@ answer(int error)
 						strerror(-error));
 	}
 	(void)chan_send_UNPACKED(job.broker, job.ask, -1, &done);
+	chan_flush(job.broker, ANSWER_MS);
+	/* The directory is nobody's until we have ended. */
+	_exit(0);
 }
 
 /* All that there is; then nothing was made that is not durable. */
@@ -86,6 +90,11 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		job.at += (uint64_t)n;
 		r = unpack_feed(&job.unpack, job.piece, (size_t)n);
 	}
+	/* Who unpacked it came no further: there is no more to be removed. */
+	if (r == -EBADMSG && job.unpack.remove) {
+		r = 0;
+		job.at = job.size;
+	}
 	if (r == 0 && job.at < job.size)
 		evtimer_add(job.event, &soon);
 	else
@@ -116,7 +125,10 @@ on_into(struct chan *c, struct msg *m)
 {
 	int r;
 
-	(void)c;
+	if (job.dir != -1) {
+		child_violation(c, m, "a second directory");
+		return;
+	}
 	job.dir = m->fd;
 	m->fd = -1;
 	r = sandbox_enter_dir(job.dir);
@@ -144,7 +156,7 @@ on_unpack(struct chan *c, struct msg *m)
 	job.broker = c;
 	job.ask = m->id;
 	(void)posix_fadvise(job.file, 0, 0, POSIX_FADV_SEQUENTIAL);
-	unpack_init(&job.unpack, job.dir, want.remove != 0);
+	unpack_init(&job.unpack, job.dir, want.remove != 0, want.room);
 	evtimer_add(job.event, &soon);
 }
 

@@ -43,7 +43,8 @@ static struct {
 	uint32_t ack[SFT_LIST_MAX], nacks;
 	uint32_t again[SFT_STREAMS_MAX * (XFER_TRIES + 1)], nagains;
 
-	bool began; /* HAVE was said */
+	bool began;   /* HAVE was said */
+	bool resumed; /* with something in it */
 } rc;
 
 static uint32_t
@@ -458,6 +459,8 @@ receive_turn(void)
 		return;
 	pthread_mutex_lock(&xf.lock);
 	hashed = rc.hash == 0;
+	if (hashed && !rc.began)
+		rc.resumed = rc.durables > 0;
 	pthread_mutex_unlock(&xf.lock);
 	if (hashed && !rc.began) {
 		rc.began = true;
@@ -468,6 +471,12 @@ receive_turn(void)
 	}
 	say_acks();
 	say_agains();
+}
+
+bool
+receive_resumed(void)
+{
+	return rc.resumed;
 }
 
 bool

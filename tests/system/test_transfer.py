@@ -9,10 +9,11 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import time
 
-from claw_test import (LONG, Failure, contains, diag, equal, main, ok, skip,
-                       test, wait_for)
+from claw_test import (LONG, Failure, binary, contains, diag, equal, main, ok,
+                       skip, test, wait_for)
 from sft_test import (GIB, MIB, Duo, Joined, Sending, blake3, kill, modes)
 
 SIZES = (0, 1, 1023, 1024, 1025)
@@ -118,6 +119,58 @@ def receipts():
         equal(good, [], "changed where nobody noticed")
 
 
+@test("a receipt verifies without a node, by an export of the registry and "
+      "the hash of its first line; with anything else in it, it does not")
+def offline():
+    with Duo() as duo:
+        source = duo.file(MIB + 5)
+        transfer = duo.sent(source).last("receipt")["id"]
+
+        def kept(name, text):
+            path = os.path.join(duo.beta.top, name)
+            with open(path, "w") as f:
+                f.write(text)
+            os.chmod(path, 0o644)
+            return path
+        receipt = kept("receipt.json", duo.beta.claw(
+            "file:receipt", transfer, check=True).stdout)
+        text = duo.beta.claw("registry:export", check=True).stdout
+        export = kept("export", text)
+        genesis = json.loads(duo.beta.claw(
+            "registry:show", "--json", check=True).stdout)["genesis"]
+        for node in duo.nodes():
+            node.stop()
+
+        def verify(*args, **keywords):
+            return subprocess.run(
+                [binary("claw"), "file:verify-receipt", *args], env={},
+                cwd="/", text=True, capture_output=True, timeout=60,
+                check=False, **duo.beta.credentials())
+        whole = ("--registry", export, "--genesis", genesis)
+        done = verify(source, receipt, *whole)
+        equal(done.returncode, 0, "offline: " + done.stderr)
+        contains(done.stdout, "good: beta sent it to alpha", "said")
+        other = genesis[:-1] + ("0" if genesis[-1] != "0" else "1")
+        lines = text.splitlines(keepends=True)
+        for status, what, args in (
+                (65, "another genesis",
+                 (source, receipt, *whole[:3], other)),
+                (65, "an export that lacks the sender",
+                 (source, receipt, "--registry",
+                  kept("short", "".join(lines[:-1])), *whole[2:])),
+                (65, "an export that was changed",
+                 (source, receipt, "--registry",
+                  kept("changed", text.replace('"beta"', '"zeta"')),
+                  *whole[2:])),
+                (1, "another file",
+                 (kept("other", "x" * (MIB + 5)), receipt, *whole)),
+                (64, "no genesis", (source, receipt, *whole[:2])),
+                (64, "no registry", (source, receipt, *whole[2:]))):
+            done = verify(*args)
+            equal(done.returncode, status, what + ": " + done.stderr)
+            ok(done.stderr and not done.stdout, what + ": " + done.stdout)
+
+
 @test("standard input is sent under the name that is given")
 def stdin():
     with Duo() as duo:
@@ -143,6 +196,16 @@ def dry_run():
         equal(duo.receipts(duo.alpha), set(), "receipts")
         equal(os.listdir(os.path.join(duo.alpha.dir, "data", "sft",
                                       "incoming")), [], "incoming")
+        # Nobody reads anywhere that a file was sent.
+        end = duo.beta.wait_event("file.send", outcome="ok")
+        ok("blake3" not in end, "%r" % end)
+        contains(end["reason"], "only asked for", "reason")
+        equal([line["result"] for line in lines(duo.beta)], ["dry-run"],
+              "results")
+        ok("blake3" not in lines(duo.beta)[0], "%r" % lines(duo.beta))
+        equal(metric(duo.beta, 'claw_sft_transfers_total{result="done"}'), 0,
+              "done")
+        contains(duo.beta.claw("file:list").stdout, "no transfers", "list")
         duo.sent(source)
         s = duo.sent(source, "--dry-run")
         contains(s.last("dry-run")["text"], "there already", "dry run")
@@ -159,6 +222,10 @@ def exists():
         equal(s.wait(), 73, "exit")
         equal(s.error()["name"], "exists", "error")
         equal(s.error()["by_peer"], True, "by the peer")
+        # A person reads what to do, too.
+        contains(duo.beta.claw("file:send", "--target-node", "alpha",
+                               "--source", second, "--name", "name").stderr,
+                 "--replace", "what a person reads")
         s = duo.sent(second, "--name", "name", "--replace")
         duo.check(s, second, "name")
         # What was delivered stands; that it was asked for twice harms nobody.
@@ -253,6 +320,7 @@ def orders():
         equal(s.wait(20), 75, "exit of one that the receiver paused")
         again = duo.send(source, "--chunk-size", "1M")
         equal(again.wait(20), 75, "while it is paused")
+        denied(duo.alpha, "paused")
         duo.alpha.claw("file:resume", transfer, check=True)
         s = duo.sent(source, "--chunk-size", "1M")
         ok(s.last("accepted")["have"] > 0, "%r" % s.events)
@@ -287,6 +355,22 @@ def detached():
         ok(not os.path.exists(duo.arrived("file1")), "it is there already")
         wait_for(lambda: state_of(duo.beta, transfer) == "done", 60, "the end")
         duo.verify(duo.alpha, duo.arrived("file1"), transfer)
+        # Told of one that nobody has taken yet: what was told stays good.
+        duo.alpha.stop()
+        s = duo.sent(duo.file(MIB), "--detach")
+        transfer = s.last("detached")["id"]
+        ok(transfer.startswith("0" * 24), transfer)
+        duo.beta.claw("file:pause", transfer, check=True)
+        duo.alpha.start()
+        wait_for(lambda: duo.beta.claw("file:resume", transfer).returncode
+                 == 0, 10, "resume")
+        shown = wait_for(lambda: [
+            t for t in [json.loads(duo.beta.claw(
+                "file:show", "--json", transfer, check=True).stdout)]
+            if t["state"] == "done"], 60, "the end")[0]
+        ok(shown["id"] != transfer, "no id of the receiver's")
+        text = duo.beta.claw("file:receipt", transfer, check=True).stdout
+        equal(json.loads(text)["transfer"], shown["id"], "receipt")
 
 
 # What is refused
@@ -316,6 +400,33 @@ def source_changed():
             ok(not os.path.exists(duo.arrived(name)), "it is there")
             # As it is now it can be sent.
             duo.check(duo.sent(source, "--chunk-size", "1M"), source)
+
+
+@test("a source that is another one, as long and as old as before, is not "
+      "mixed with what came of it: told once, then sent whole")
+def source_was_another():
+    def alter(source, to):
+        was = os.stat(source)
+        with open(source, "r+b") as f:
+            f.write(to)
+        os.utime(source, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    with Duo() as duo:
+        source, s = slowly(duo, 12 * MIB)
+        s.stop()
+        alter(source, b"another")
+        wait_for(lambda: state_of(duo.alpha, s.last("accepted")["id"])
+                 == "paused", 10, "the end of the first")
+        s = duo.send(source, "--chunk-size", "1M")
+        equal(s.wait(), 65, "exit: %r" % s.events)
+        equal(s.error()["name"], "source-changed", "error")
+        duo.check(duo.sent(source, "--chunk-size", "1M"), source)
+        # When it was delivered it is another file, and asks to replace it.
+        alter(source, b"a third")
+        equal(duo.send(source, "--chunk-size", "1M").wait(), 65, "exit")
+        s = duo.send(source, "--chunk-size", "1M")
+        equal(s.wait(), 73, "exit: %r" % s.events)
+        equal(len(duo.receipts(duo.alpha)), 1, "receipts")
 
 
 @test("without sft.send or sft.receive in the registry: denied, with the "
@@ -380,16 +491,27 @@ def wrong_orders():
         for status, flags in (
                 (64, ["--chunk-size", "3M"]), (64, ["--chunk-size", "64M"]),
                 (64, ["--streams", "9"]), (64, ["--streams", "0"]),
-                (64, ["--limit", "0"]), (64, ["--enc", "none"])):
+                (64, ["--limit", "0"]), (64, ["--limit", "1023"]),
+                (64, ["--enc", "none"]), (65, ["--name", "../x"]),
+                (65, ["--name", "a\nb"]), (65, ["--name", b"\xff"])):
             s = duo.send(source, *flags)
-            equal(s.wait(), status, " ".join(flags))
+            equal(s.wait(), status, "%r" % flags)
         s = duo.send(source, "--chunk-size", "3M")
         s.wait()
         contains(s.errors + str(s.events), "2M", "the nearest")
         s = duo.send(os.path.join(duo.beta.top, "none"))
         equal(s.wait(), 66, "no such file")
-        s = duo.send(duo.beta.top)
-        equal(s.wait(), 66, "a folder")
+        folder = os.path.join(duo.beta.top, "folder")
+        os.mkdir(folder, 0o755)
+        s = duo.send(folder, "--replace")
+        equal(s.wait(), 64, "a folder that replaces")
+        duo.beta.env["TMPDIR"] = os.path.join(folder, "none")
+        for it in (folder, "-"):
+            s = duo.send(it, "--name", "x")
+            equal(s.wait(), 73, "no room to put it together")
+        del duo.beta.env["TMPDIR"]
+        s = duo.send("/dev/null")
+        equal(s.wait(), 66, "no file")
         s = duo.send(source, to="nobody")
         equal(s.wait(), 77, "a node that there is not")
         duo.alpha.stop()
@@ -455,6 +577,12 @@ def events():
             check_schema(e.events)
 
 
+def identity(node):
+    """Its key, as it says itself."""
+    return json.loads(node.claw("node:show", "--json",
+                                check=True).stdout)["identity"]
+
+
 def metric(node, name):
     text = node.claw("metrics:print", check=True).stdout
     found = [float(line.rpartition(" ")[2]) for line in text.splitlines()
@@ -505,13 +633,58 @@ def records():
             # And of one that is refused.
             s = duo.send(duo.file(MIB, 9), "--name", "file1")
             equal(s.wait(), 73, "exit")
-            for node, role in ((duo.alpha, "receiver"), (duo.beta, "sender")):
-                node.wait_event("file.denied", role=role, reason="exists",
-                                outcome="denied")
+            for node, role, peer in ((duo.alpha, "receiver", duo.beta),
+                                     (duo.beta, "sender", duo.alpha)):
+                no = node.wait_event("file.denied", role=role, reason="exists",
+                                     outcome="denied")
+                # Who it was, by which key, under which registry.
+                equal((no["peer_key"], no["file"], no["bytes"]),
+                      (identity(peer), "file1", MIB), "denied")
+                ok(no["seq"] > 0 and len(no["head"]) > 40, "%r" % no)
                 equal(lines(node)[-1]["result"], "refused", "line")
                 equal(metric(node,
                              'claw_sft_transfers_total{result="refused"}'), 1,
                       "refused at " + node.name)
+
+
+@test("who sent what to whom, when, how much, by which key and under which "
+      "registry, is in a copy of the log, as claw-sftd(8) says")
+def from_the_log():
+    if shutil.which("jq") is None:
+        skip("no jq")
+    with open(os.path.join(os.environ.get("srcdir", "."), "man",
+                           "claw-sftd.8"), encoding="utf-8") as f:
+        recipe = "jq -r" + f.read().split("\njq -r")[1].split("\n.Ed")[0]
+    with Duo() as duo:
+        source = duo.file(MIB)
+        told = duo.sent(source).last("receipt")
+        equal(duo.send(duo.file(9), "--name", "file1").wait(), 73, "exit")
+        for node, other, kinds in (
+                (duo.alpha, duo.beta, ["file.receive", "file.denied"]),
+                (duo.beta, duo.alpha, ["file.send", "file.denied",
+                                       "file.send"])):
+            node.wait_event("file.denied")
+            shutil.copytree(os.path.join(node.dir, "log", "audit"),
+                            os.path.join(node.top, "copy"))
+            out = subprocess.run(
+                ["sh", "-c", recipe.replace("\\e", "\\")], cwd=node.top,
+                check=True, text=True, stdout=subprocess.PIPE).stdout
+            rows = [line.split("\t") for line in out.splitlines()]
+            equal([row[1] for row in rows], kinds, "what")
+            with open(duo.receipt_path(node, told["id"])) as f:
+                receipt = json.load(f)
+            me = receipt["sender" if node is duo.beta else "receiver"]
+            equal(rows[0][2:], ["ok", other.name, identity(other), "file1",
+                                str(MIB), told["blake3"],
+                                str(me["registry"]["seq"]),
+                                me["registry"]["head"].partition(":")[2],
+                                told["id"], "-"], "of what was sent")
+            equal(rows[1][2:7] + rows[1][8:10],
+                  ["denied", other.name, identity(other), "file1", "9"] +
+                  rows[0][8:10], "of what was refused")
+            contains(rows[1][11], "a file of that name", "why")
+            ok(re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:.]+Z", rows[0][0]),
+               rows[0][0])
 
 
 # Side by side

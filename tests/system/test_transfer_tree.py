@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests/lib"))
 
 from claw_test import Failure, main, ok, test, wait_for
 from mesh_test import Peer, member
+from sft_test import same
 
 STAMP = 1700000000123456789
 
@@ -59,34 +60,6 @@ def plant(top):
     os.mkfifo(os.path.join(top, "pipe"))
     for folder, _, _ in os.walk(top, topdown=False):
         os.utime(folder, ns=(STAMP, STAMP + 77))
-
-
-def listing(top, links):
-    """Everything in it that is sent, by name."""
-    found = {}
-    for folder, folders, files in os.walk(top):
-        for name in folders + files:
-            path = os.path.join(folder, name)
-            at = os.path.relpath(path, top)
-            st = os.lstat(path)
-            if os.path.islink(path):
-                if links and os.readlink(path) == "../a":
-                    found[at] = ("link", os.readlink(path))
-            elif os.path.isdir(path):
-                found[at] = ("folder", st.st_mtime_ns)
-            elif os.path.isfile(path):
-                with open(path, "rb") as file:
-                    found[at] = ("file", file.read(), st.st_mtime_ns,
-                                 st.st_mode & 0o100)
-    return found
-
-
-def same(one, other, links=False):
-    x, y = listing(one, links), listing(other, links)
-    for name in sorted(set(x) | set(y)):
-        ok(x.get(name) == y.get(name), "%s: %.200r and %.200r" % (
-            name, x.get(name), y.get(name)))
-    ok(os.stat(one).st_mtime_ns == os.stat(other).st_mtime_ns, "its time")
 
 
 def delivered(node, peer, name):
@@ -163,7 +136,7 @@ def several():
     one, other = (os.path.join(a.dir, d, "one") for d in "xy")
     send(a, "beta", "--source", one, "--source", top, status=64)
     send(a, "beta", "--source", one, "--source", other, "--name", "n",
-         status=66)
+         status=64)
     send(a, "beta", "--source", top, "--source", one, "--name", "n/m")
     there = delivered(b, "alpha", "n/m")
     ok(sorted(os.listdir(there)) == ["folder", "one"], "what is there")
@@ -172,10 +145,10 @@ def several():
     no = send(a, "beta", "--source", top, "--source", one, "--name", "n/m",
               status=73)
     ok(no[-1]["name"] == "exists", "refused: %s" % no[-1])
-    send(a, "beta", "--source", top, "--replace", status=66)
+    send(a, "beta", "--source", top, "--replace", status=64)
     bad = os.path.join(a.dir, "bad")
     put(os.path.join(bad, "a\nb"), b"")
-    send(a, "beta", "--source", bad, status=66)
+    send(a, "beta", "--source", bad, status=65)
     os.makedirs(os.path.join(a.dir, "void"))
     send(a, "beta", "--source", os.path.join(a.dir, "void"))
     ok(os.listdir(delivered(b, "alpha", "void")) == [], "an empty one")

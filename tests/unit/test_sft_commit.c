@@ -115,6 +115,7 @@ static struct partial
 offered(const char *name)
 {
 	struct partial p = { .peer = "alpha",
+		.into = "alpha",
 		.offer = { .size = sizeof(content),
 		    .mtime_ns = MTIME,
 		    .mode = 0755,
@@ -160,6 +161,19 @@ receipt_for(const struct partial *p)
 	    seal);
 	n = sftkit_receipt("beta", seal, n, receipt);
 	return commit_receipt(p, receipt, n);
+}
+
+/* As the sending end has it. */
+static int
+store_the_receipt(const struct partial *p)
+{
+	uint8_t seal[SFT_SEAL_MAX], receipt[SFT_RECEIPT_MAX];
+	size_t n;
+
+	n = sftkit_seal("alpha", "beta", p->id, p->digest, root, p->offer.size,
+	    seal);
+	n = sftkit_receipt("beta", seal, n, receipt);
+	return store_receipt(receipt, n, &p->offer);
 }
 
 /* As incoming.c does it. */
@@ -325,6 +339,60 @@ test_fails_anywhere(void **state)
 		}
 }
 
+/* A peer that gives a file the id of another's receipt does not get it lost. */
+static void
+test_receipts_stay(void **state)
+{
+	char before[8192], after[8192];
+	struct partial p, other;
+	ssize_t n;
+
+	(void)state;
+	start_empty();
+	p = offered("file");
+	other = offered("another");
+	memset(p.id, 7, sizeof(p.id));
+	memset(other.id, 7, sizeof(other.id));
+	assert_int_equal(store_the_receipt(&p), 0);
+	assert_true((n = store_receipt_text(p.id, before, 8192)) > 0);
+	assert_int_equal(store_the_receipt(&other), -EEXIST);
+	assert_int_equal(store_receipt_text(p.id, after, 8192), n);
+	assert_memory_equal(before, after, (size_t)n);
+	assert_int_equal(store_the_receipt(&p), 0);
+}
+
+/*
+ * Moved, and before that could be written down the process ended; then somebody
+ * took the file away, or put another there: no receipt for that.
+ */
+static void
+test_taken_away(void **state)
+{
+	int another, dir, fd;
+
+	(void)state;
+	for (another = 0; another < 2; another++) {
+		start_empty();
+		here = arrived("file");
+		assert_int_equal(commit_begin(&here, root), 0);
+		assert_true((dir = partial_dir(&here)) >= 0);
+		assert_int_equal(mkdirat(files, "alpha", 0750), 0);
+		assert_int_equal(renameat(dir, "partial", files, "away"), 0);
+		close(dir);
+		if (another) {
+			fd = openat(files, "alpha/file", O_CREAT | O_WRONLY,
+			    0640);
+			assert_true(fd != -1);
+			close(fd);
+		}
+		assert_int_equal(commit_place(&here), -ENOENT);
+		assert_false(has_receipt(&here));
+		assert_int_equal(renameat(files, "away", files, "alpha/file"),
+		    0);
+		assert_int_equal(commit_place(&here), 0);
+	}
+}
+
 /* Ended while it is begun: it counts whole or not at all. */
 static int
 make_here(void)
@@ -401,7 +469,7 @@ test_replaced_when_asked(void **state)
 	(void)state;
 	start_empty();
 	here = arrived("file");
-	here.offer.replace = true;
+	here.replaces = true;
 	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
 	fd = openat(files, "alpha/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 	assert_true(fd != -1);
@@ -411,7 +479,7 @@ test_replaced_when_asked(void **state)
 	/* A folder gives way to no file. */
 	start_empty();
 	here = arrived("file");
-	here.offer.replace = true;
+	here.replaces = true;
 	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
 	assert_int_equal(mkdirat(files, "alpha/file", 0750), 0);
 	assert_int_equal(finish_here(), -EEXIST);
@@ -447,10 +515,46 @@ test_no_link_is_followed(void **state)
 	/* The last one of the name is replaced by nothing. */
 	start_empty();
 	here = arrived("file");
-	here.offer.replace = true;
+	here.replaces = true;
 	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
 	assert_int_equal(symlinkat("/etc/passwd", files, "alpha/file"), 0);
 	assert_int_equal(finish_here(), -EEXIST);
+}
+
+/* A rule says where to, and that nothing is replaced: also after a crash. */
+static void
+test_where_a_rule_says(void **state)
+{
+	int fd;
+
+	(void)state;
+	start_empty();
+	here = offered("a/file");
+	snprintf(here.into, sizeof(here.into), "in/from");
+	assert_int_equal(partial_make(&here, "beta"), 0);
+	fill_it(&here);
+	finds = 0;
+	partial_load(find);
+	assert_int_equal(finds, 1);
+	assert_string_equal(found.into, "in/from");
+	assert_false(found.replaces);
+	assert_int_equal(finish_all(&found), 0);
+	all_is_right(&here, "in/from/a/file");
+	/* What was there when it began was nothing, whatever was asked. */
+	start_empty();
+	here = arrived("file");
+	here.offer.replace = true;
+	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
+	fd = openat(files, "alpha/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	assert_true(fd != -1);
+	close(fd);
+	assert_int_equal(finish_here(), -EEXIST);
+	/* Nor out of the folder, nor through a link in it. */
+	assert_int_equal(commit_there("../x", (const uint8_t *)"file", 4),
+	    -EINVAL);
+	assert_int_equal(symlinkat("alpha", files, "in"), 0);
+	fd = commit_there("in", (const uint8_t *)"file", 4);
+	assert_true(fd == -ELOOP || fd == -ENOTDIR);
 }
 
 static void
@@ -491,6 +595,57 @@ test_placed(void **state)
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 	close(fd);
 	assert_int_equal(commit_placed(&here, &f), -ENOENT);
+}
+
+/* Another file in its place, as who puts back a copy leaves it. */
+static void
+copy_over(int dir, const char *name, const char *data, size_t len)
+{
+	int fd;
+
+	fd = openat(dir, "copy", O_WRONLY | O_CREAT | O_CLOEXEC, 0750);
+	assert_true(fd != -1);
+	assert_int_equal(pwrite(fd, data, len, 0), len);
+	close(fd);
+	assert_int_equal(renameat(dir, "copy", dir, name), 0);
+}
+
+static void
+test_put_back(void **state)
+{
+	struct finish f;
+	int dir, fd;
+
+	(void)state;
+	start_empty();
+	here = arrived("file");
+	assert_int_equal(finish_here(), 0);
+	copy_over(files, "alpha/file", content, sizeof(content));
+	assert_int_equal(commit_state(&here, &f), 0);
+	assert_int_equal(commit_placed(&here, &f), -ENOENT);
+	assert_true((fd = commit_instead(&here)) >= 0);
+	close(fd);
+	/* Its hash was right. */
+	assert_int_equal(commit_adopt(&here), 0);
+	assert_int_equal(commit_state(&here, &f), 0);
+	assert_true((fd = commit_placed(&here, &f)) >= 0);
+	close(fd);
+	all_is_right(&here, "alpha/file");
+	copy_over(files, "alpha/file", content, sizeof(content) - 1);
+	assert_int_equal(commit_instead(&here), -ENOENT);
+	/* Before it has its name nobody knows what the copy is. */
+	start_empty();
+	here = arrived("file");
+	assert_int_equal(commit_begin(&here, root), 0);
+	assert_true((dir = partial_dir(&here)) >= 0);
+	copy_over(dir, "partial", content, sizeof(content));
+	close(dir);
+	assert_int_equal(commit_place(&here), -ESTALE);
+	assert_false(named("alpha/file"));
+	assert_int_equal(commit_undo(&here), 0);
+	assert_int_equal(commit_state(&here, &f), -ENOENT);
+	assert_int_equal(finish_here(), 0);
+	all_is_right(&here, "alpha/file");
 }
 
 static void
@@ -574,13 +729,17 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_anywhere),
 		cmocka_unit_test(test_fails_anywhere),
+		cmocka_unit_test(test_taken_away),
+		cmocka_unit_test(test_receipts_stay),
 		cmocka_unit_test(test_ends_while_begun),
 		cmocka_unit_test(test_once_more),
 		cmocka_unit_test(test_nothing_overwritten),
 		cmocka_unit_test(test_replaced_when_asked),
 		cmocka_unit_test(test_no_link_is_followed),
+		cmocka_unit_test(test_where_a_rule_says),
 		cmocka_unit_test(test_another_size),
 		cmocka_unit_test(test_placed),
+		cmocka_unit_test(test_put_back),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_spoilt_journal),
 	};
