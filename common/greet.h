@@ -11,8 +11,8 @@
  *			sent or taken
  *
  * What follows is its owner's. All three together have one deadline, and each
- * answer of keyd and attestd another. keyd and attestd keep one question a
- * session: of one process, one connection greets at a time.
+ * answer of keyd and attestd another. Of one session several connections may
+ * greet at a time where attestd gives it a challenge for each (NONCE).
  */
 #ifndef CLAW_COMMON_GREET_H
 #define CLAW_COMMON_GREET_H

@@ -7,7 +7,6 @@
  * there how it goes. Not a byte of a file comes by here.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,10 +14,13 @@
 #include "common/log.h"
 #include "common/regupdate.h"
 #include "common/sftname.h"
+#include "controld/list.h"
 #include "controld/methods.h"
 #include "controld/pass.h"
 
-#define FILES_MAX 4096 /* in a list */
+/* Of FILE_SEND. */
+#define STREAMS_AUTO 255
+#define AS_CONFIGURED UINT64_MAX
 
 enum order { ORDER_PAUSE = 1, ORDER_RESUME, ORDER_CANCEL };
 
@@ -77,6 +79,7 @@ on_send_recorded(struct chan *c, struct msg *m, void *arg)
 	struct request *r = arg;
 	struct msg_FILE_SEND want = { 0 };
 	const char *name;
+	uint64_t streams;
 	uint32_t id;
 
 	(void)c;
@@ -88,7 +91,10 @@ on_send_recorded(struct chan *c, struct msg *m, void *arg)
 	snprintf(want.peer, sizeof(want.peer), "%s", rpc_text(&r->rpc, "peer"));
 	want.name = (const uint8_t *)name;
 	want.name_len = (uint16_t)strlen(name);
-	want.streams = (uint8_t)rpc_number(&r->rpc, "streams", 0);
+	streams = rpc_number(&r->rpc, "streams", AS_CONFIGURED);
+	want.streams = streams == AS_CONFIGURED ? 0 :
+	    streams == 0			? STREAMS_AUTO :
+						  (uint8_t)streams;
 	want.rate = (uint64_t)rpc_number(&r->rpc, "rate", 0);
 	want.replace = rpc_flag(&r->rpc, "replace", false);
 	want.detach = rpc_flag(&r->rpc, "detach", false);
@@ -115,18 +121,12 @@ files_send(struct request *r)
 	(void)pass_record(r, &rec, on_send_recorded, r);
 }
 
-/* file.list, asked for one by one. They come and go meanwhile. */
+/* file.list */
 
 /* Of enum transfer_state in sftd/transfer.h, in its order. */
 static const char *const states[] = { "unknown", "waiting", "connecting",
 	"offered", "moving", "finishing", "paused", "done", "failed", "refused",
 	"cancelled" };
-
-struct files {
-	struct request *request;
-	json_t *list;
-	struct msg_FILE_SHOW want;
-};
 
 static void
 hex_of(const uint8_t *bytes, size_t len, char *out)
@@ -162,7 +162,7 @@ file_json(const struct msg_FILE *f)
 	hex_of(f->id, sizeof(f->id), id);
 	hex_of(f->root, sizeof(f->root), root);
 	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, "
-			 "s:I, s:o, s:s}",
+			 "s:I, s:o, s:s, s:I, s:s}",
 	    "id", id, "number", (json_int_t)f->number, "direction",
 	    f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
@@ -173,63 +173,36 @@ file_json(const struct msg_FILE *f)
 	    "ended_ms", (json_int_t)f->ended_ms, "blake3",
 	    memcmp(f->root, none, sizeof(none)) == 0 ? json_null() :
 						       json_string(root),
-	    "text", f->text);
+	    "text", f->text, "streams", (json_int_t)f->streams, "congestion",
+	    f->congestion);
 }
 
 static void
-finish(struct files *l)
+ask_file(struct chan *sftd, uint32_t id, uint32_t index)
 {
-	pass_answer(l->request, json_pack("{s:O}", "transfers", l->list));
-	json_decref(l->list);
-	free(l);
+	struct msg_FILE_SHOW want = { .index = index };
+
+	(void)chan_send_FILE_SHOW(sftd, id, -1, &want);
 }
 
-static void
-on_file(struct chan *c, struct msg *m, void *arg)
+static uint32_t
+read_file(struct msg *m, json_t **one)
 {
-	struct files *l = arg;
 	struct msg_FILE f;
-	uint32_t id;
 
-	if (!pass_good(l->request, m, "sftd")) {
-		json_decref(l->list);
-		free(l);
-		return;
-	}
 	if (!msg_get_FILE(&m->body, &f))
 		fatalx("malformed FILE");
-	if (l->want.index < f.count)
-		(void)json_array_append_new(l->list, file_json(&f));
-	if (++l->want.index >= f.count || l->want.index >= FILES_MAX) {
-		finish(l);
-		return;
-	}
-	id = chan_ask(c, MSG_FILE_SHOW, on_file, l);
-	if (id == 0)
-		finish(l);
-	else
-		(void)chan_send_FILE_SHOW(c, id, -1, &l->want);
+	*one = file_json(&f);
+	return f.count;
 }
 
 void
 files_list(struct request *r)
 {
-	struct files *l = calloc(1, sizeof(*l));
-	uint32_t id;
+	static const struct list_of transfers = { PROC_SFTD, MSG_FILE_SHOW,
+		"transfers", 4096, ask_file, read_file };
 
-	if (l == NULL || (l->list = json_array()) == NULL) {
-		free(l);
-		pass_unavailable(r, "out of memory");
-		return;
-	}
-	l->request = r;
-	id = pass_ask(r, PROC_SFTD, MSG_FILE_SHOW, on_file, l);
-	if (id == 0) {
-		json_decref(l->list);
-		free(l);
-		return;
-	}
-	(void)chan_send_FILE_SHOW(child_peer(PROC_SFTD), id, -1, &l->want);
+	list_answer(r, &transfers);
 }
 
 /* file.pause, file.resume, file.cancel */

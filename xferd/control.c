@@ -80,7 +80,9 @@ static struct {
 	struct sft_accept accept;
 	uint32_t have_from;
 	int journal;
-	uint8_t root[SFT_VALUE_LEN];
+	uint8_t seal[SFT_SEAL_MAX]; /* the peer's, */
+	size_t seal_len;
+	uint8_t root[SFT_VALUE_LEN]; /* of what it is */
 
 	uint8_t in[SFT_FRAME_MAX];
 	size_t in_len, in_need;
@@ -102,7 +104,7 @@ enter(enum state state)
 bool
 control_is_moving(void)
 {
-	return ct.state == MOVING;
+	return ct.state >= MOVING && ct.state < CLOSING;
 }
 
 bool
@@ -316,6 +318,9 @@ say_offer(void)
 	sft_offer_digest(&xf.offer, ct.own, ct.peer, xf.digest);
 	enter(ASKED);
 	say(sft_offer_format(&xf.offer, out, sizeof(out)), out);
+	/* Who has part of it reads that first: a connection would wait long. */
+	if (xf.chunks > 0 && xf.offer.epoch == 0 && !xf.offer.dry)
+		streams_ahead(xf.offer.streams);
 }
 
 bool
@@ -453,6 +458,11 @@ on_receipt(const uint8_t *body, size_t len)
 		.receipt_len = (uint16_t)len };
 	uint8_t out[SFT_HEAD_LEN];
 
+	if (!send_is_finished()) {
+		xfer_fail(SFT_PROTOCOL, false,
+		    "peer signs for what it has not acknowledged");
+		return;
+	}
 	(void)chan_send_XFER_RECEIPT(child_peer(PROC_SFTD), 0, -1, &kept);
 	say(sft_empty_format(SFT_DONE, out, sizeof(out)), out);
 	close_down();
@@ -475,6 +485,15 @@ control_again(uint32_t index)
 
 	return put(sft_again_format(index, SFT_AGAIN_HASH, out, sizeof(out)),
 	    out);
+}
+
+void
+control_lost(uint8_t index, uint32_t chunks)
+{
+	uint8_t out[SFT_SMALL_MAX];
+
+	if (control_is_moving())
+		say(sft_lost_format(index, chunks, out, sizeof(out)), out);
 }
 
 void
@@ -613,47 +632,61 @@ on_committed(struct chan *c, struct msg *m, void *arg)
 	    out);
 }
 
+void
+control_whole(void)
+{
+	struct msg_XFER_COMPLETE complete = { .size = xf.offer.size,
+		.seal = ct.seal,
+		.seal_len = (uint16_t)ct.seal_len };
+	struct chan *sftd = child_peer(PROC_SFTD);
+
+	if (ct.state != MOVING || ct.seal_len == 0 ||
+	    !receive_root(complete.root))
+		return;
+	if (memcmp(complete.root, ct.root, sizeof(ct.root)) != 0) {
+		/* Every chunk is what its sender said then, or says now. */
+		if (receive_resumed())
+			xfer_fail(SFT_SOURCE_CHANGED, false,
+			    "the source is not what it was when a part of it "
+			    "came; that part is given up: send it again");
+		else
+			xfer_fail(SFT_HASH_MISMATCH, false,
+			    "peer has sealed another root");
+		return;
+	}
+	tell_progress();
+	enter(SEALING);
+	(void)chan_send_XFER_COMPLETE(sftd,
+	    chan_ask(sftd, MSG_XFER_COMPLETE, on_committed, NULL), -1,
+	    &complete);
+}
+
+/* It is kept until all that it is about is durable. */
 static void
 on_seal(const uint8_t *body, size_t len)
 {
-	struct msg_XFER_COMPLETE complete = { .size = xf.offer.size,
-		.seal = body,
-		.seal_len = (uint16_t)len };
-	struct chan *sftd = child_peer(PROC_SFTD);
 	struct receipt_seal seal;
 	const char *wrong;
 
-	receive_turn();
-	if (!receive_root(ct.root)) {
-		xfer_fail(SFT_PROTOCOL, false, "peer seals what is not there");
+	if (ct.seal_len > 0) {
+		xfer_fail(SFT_PROTOCOL, false, "peer seals twice");
 		return;
 	}
 	if (receipt_seal_parse(body, len, &seal) != 0) {
 		xfer_fail(SFT_PROTOCOL, false, "peer's seal is malformed");
 		return;
 	}
-	wrong = receipt_seal_differs(&seal, xf.id, xf.digest, ct.root,
+	wrong = receipt_seal_differs(&seal, xf.id, xf.digest, seal.root,
 	    xf.offer.size, ct.peer, ct.own);
-	if (wrong != NULL && strcmp(wrong, "root") == 0 && receive_resumed()) {
-		/* Every chunk is what its sender said then, or says now. */
-		xfer_fail(SFT_SOURCE_CHANGED, false,
-		    "the source is not what it was when a part of it came; "
-		    "that part is given up");
-		return;
-	}
 	if (wrong != NULL) {
-		xfer_fail(memcmp(seal.root, ct.root, sizeof(ct.root)) != 0 ?
-			SFT_HASH_MISMATCH :
-			SFT_PROTOCOL,
-		    false, "peer has sealed another %s", wrong);
+		xfer_fail(SFT_PROTOCOL, false, "peer has sealed another %s",
+		    wrong);
 		return;
 	}
-	tell_progress();
-	memcpy(complete.root, ct.root, sizeof(complete.root));
-	enter(SEALING);
-	(void)chan_send_XFER_COMPLETE(sftd,
-	    chan_ask(sftd, MSG_XFER_COMPLETE, on_committed, NULL), -1,
-	    &complete);
+	memcpy(ct.root, seal.root, sizeof(ct.root));
+	memcpy(ct.seal, body, len);
+	ct.seal_len = len;
+	receive_turn();
 }
 
 /* --- frames ------------------------------------------------------------- */
@@ -710,6 +743,21 @@ on_again(const uint8_t *body, size_t len)
 		xfer_fail(SFT_HASH_MISMATCH, false, "%s", wrong);
 }
 
+static void
+on_lost(const uint8_t *body, size_t len)
+{
+	const char *wrong = NULL;
+	uint32_t chunks;
+	uint8_t index;
+
+	if (sft_lost_parse(body, len, &index, &chunks) != 0)
+		wrong = "peer's LOST is malformed";
+	else
+		wrong = streams_lost(index, chunks);
+	if (wrong != NULL)
+		xfer_fail(SFT_PROTOCOL, false, "%s", wrong);
+}
+
 /* When a type may come: in this state, at that end. */
 static bool
 is_in_turn(uint8_t type)
@@ -725,14 +773,17 @@ is_in_turn(uint8_t type)
 		{ SFT_ACCEPT, true, ASKED },
 		{ SFT_REFUSE, true, ASKED },
 		{ SFT_HAVE, true, HAVING },
-		{ SFT_ACK, true, MOVING },
-		{ SFT_AGAIN, true, MOVING },
 		{ SFT_RECEIPT, true, SEALED },
 	};
 	size_t i;
 
 	if (type == SFT_ABORT || type == SFT_PING || type == SFT_PONG)
 		return true;
+	if (type == SFT_LOST)
+		return control_is_moving();
+	/* The seal leaves before all is durable over there. */
+	if (xf.sends && (type == SFT_ACK || type == SFT_AGAIN))
+		return control_is_moving();
 	for (i = 0; i < sizeof(turns) / sizeof(turns[0]); i++)
 		if (turns[i].type == type && turns[i].sends == xf.sends)
 			return turns[i].state == ct.state;
@@ -761,6 +812,9 @@ dispatch(uint8_t type, const uint8_t *body, size_t len)
 		break;
 	case SFT_AGAIN:
 		on_again(body, len);
+		break;
+	case SFT_LOST:
+		on_lost(body, len);
 		break;
 	case SFT_SEAL:
 		on_seal(body, len);
@@ -958,7 +1012,7 @@ look_at_peer(uint64_t now)
 	else if (!xf.sends && ct.state == SEALED &&
 	    is_overdue(ct.since_ns, DONE_S, now))
 		close_down();
-	else if (ct.state == MOVING)
+	else if (control_is_moving())
 		look_at_data(now);
 }
 
