@@ -247,6 +247,14 @@ atls_ctx_prefer_fast(struct atls_ctx *c)
 	(void)c;
 	return 0;
 }
+int
+atls_rehearse(struct atls_ctx *c, const int fds[2])
+{
+	(void)c;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return 0;
+}
 EVP_PKEY *
 atls_key_new(void)
 {
