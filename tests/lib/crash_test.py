@@ -361,7 +361,7 @@ class Half:
     def __init__(self, position, folder, name, node, needs=None):
         self.position, self.folder, self.name = position, folder, name
         self.node, self.needs = node, needs
-        self.synced = False
+        self.synced = self.lost = False
         self.group = self
 
 
@@ -460,11 +460,11 @@ class Disk:
         for n in self.files if every else [node]:
             if isinstance(n, File):
                 n.sync(op.offset, op.error != 0)
-        if op.error != 0:
-            return
         for half in self.halves:
             if half.position < op.offset and (every or half.folder is node):
-                half.synced = True
+                # Reported once, as for files.
+                half.lost |= op.error != 0
+                half.synced = not half.lost
         while self.halves and self.certain(self.halves[0]):
             self.put(self.halves.pop(0))
 

@@ -5,15 +5,17 @@ wherever the connection is cut, whatever the disk refuses or forgets, the same
 command given again ends with the right file and its receipt, without sending
 what was acknowledged, and never is there a wrong file under its name."""
 
+import errno
 import filecmp
 import os
 import random
 import time
 
 from claw_test import (LONG, Failure, diag, main, ok, test, wait_for, equal)
-from cut_test import (SEED, Recorded, die_everywhere, fail_everywhere,
+from cut_test import (CALLS, SEED, Recorded, die_everywhere, fail_everywhere,
                       wake_up)
-from sft_test import MIB, Duo, claims, kill
+from crash_test import FSYNC, RENAME
+from sft_test import MIB, Duo, claims, kill, until_sent
 
 ROUNDS = int(os.environ.get("CLAW_CUTS", "0")) or (2000 if LONG else 20)
 WINDOW = 32 * MIB  # the least that there is
@@ -318,6 +320,60 @@ def replaces():
                 count[2 if there is None else data.index(there)] += 1
         diag("old %d, new %d, none %d" % tuple(count))
         ok(min(count) > 5, "states: %r" % count)
+
+
+@test("a folder that cannot be synced once, after the file has its name in it: "
+      "who has a receipt has the file, whatever a crash then leaves")
+def failing_folder():
+    with Recorded(size=MIB + 4099) as r:
+        duo, recording = r.duo, r.recording
+        for _ in range(2):
+            source, start = r.file(), recording.position()
+            duo.check(duo.sent(source, *r.flags()), source)
+        # Which sync of sftd that is, counted in one where nothing fails.
+        syncs = 0
+        renamed = None
+        ops = [op for op in recording.ops() if op.position >= start]
+        sftd = next(op.pid for op in ops if op.call == RENAME
+                    and op.name == b"partial")
+        for op in (op for op in ops if op.pid == sftd):
+            if op.call == RENAME and op.name == b"partial":
+                renamed = op
+            syncs += op.call == FSYNC
+            if renamed and op.call == FSYNC and op.inode == renamed.dir2:
+                break
+        else:
+            raise Failure("no sync of the folder after the rename")
+        source = r.file()
+        with open(source, "rb") as f:
+            data = f.read()
+        start = recording.position()
+        recording.fault(0, (FSYNC,), errno.EIO, syncs, process="sftd")
+        s = duo.send(source, *r.flags())
+        s.wait(90)
+        ok(recording.seen(0) >= syncs, "it was met")
+        failed = [e for e in s.events if e["event"] in ("retry", "error")]
+        ok(failed and failed[0]["name"] == "io", "told: %r" % s.events)
+        recording.fault(0, CALLS, 0)
+        last = s if s.last("receipt") else until_sent(duo, source,
+                                                      *r.flags())[-1]
+        duo.check(last, source)
+        said = recording.position()
+        name = b"files/beta/" + os.path.basename(source).encode()
+        signed = b"sft/receipts/%s.json" % last.last("receipt")["id"].encode()
+        count = 0
+        for ordered in (True, False):
+            for state in recording.states(
+                    seed=SEED, samples=60 if LONG else 14,
+                    exhaustive=64 if LONG else 16, ordered=ordered,
+                    promises=[said]):
+                there = state.tree.get(name)
+                ok(there in (None, data), "a wrong file: %r" % state)
+                if signed in state.tree or state.promises:
+                    count += 1
+                    ok(there == data, "a receipt of no file: %r" % state)
+        diag("%d states with a receipt" % count)
+        ok(count > 5, "states")
 
 
 @test("no space, I/O errors, short writes and failing syncs at every call of "
