@@ -77,6 +77,9 @@ print_all(const json_t *t)
 	if (json_is_string(json_object_get(t, "blake3")))
 		printf("  blake3   %s\n", mesh_text(t, "blake3"));
 	printf("  resent   %lld chunks\n", mesh_number(t, "resent"));
+	printf("  streams  %lld%s%s\n", mesh_number(t, "streams"),
+	    mesh_text(t, "congestion")[0] == '\0' ? "" : ", by ",
+	    file_shown(mesh_text(t, "congestion"), shown));
 	if (mesh_text(t, "text")[0] != '\0')
 		printf("  reason   %s\n",
 		    file_shown(mesh_text(t, "text"), shown));

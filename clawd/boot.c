@@ -374,7 +374,8 @@ config_sftd(struct chan *c, uint32_t id, const struct conf *conf,
 		.per_address = (uint16_t)conf->mesh_per_address,
 		.handshake_ms = (uint32_t)conf->mesh_handshake_timeout_ms,
 		.pool = 1, .chunk_log2 = log2_of(conf->sft_chunk_size),
-		.streams = (uint8_t)conf->sft_parallel_streams,
+		.streams = (uint8_t)(conf->sft_parallel_streams -
+		    CONF_SFT_STREAMS_AUTO),
 		.verify = conf->sft_verify == CONF_SFT_VERIFY_DISK,
 		.window = (uint64_t)conf->sft_resume_buffer,
 		.max_bytes = (uint64_t)conf->sft_max_bytes };

@@ -38,6 +38,9 @@ show_on_show(struct chan *c, struct msg *m)
 		out.size = t->what.offer.size;
 		out.durable = t->durable;
 		out.resent = t->resent;
+		out.streams = t->what.offer.streams;
+		snprintf(out.congestion, sizeof(out.congestion), "%s",
+		    t->congestion);
 		out.started_ms = t->started_ms;
 		out.ended_ms = t->ended_ms;
 		memcpy(out.root, t->root, sizeof(out.root));

@@ -339,7 +339,8 @@ ask_again(uint32_t index)
 }
 
 static bool
-settle_chunk(uint32_t index, const b3tree_value value, bool good)
+settle_chunk(struct stream *s, uint32_t index, const b3tree_value value,
+    bool good)
 {
 	struct sftjournal_claim claim = { .index = index };
 	uint64_t since = xfer_now_ns();
@@ -347,6 +348,7 @@ settle_chunk(uint32_t index, const b3tree_value value, bool good)
 
 	memcpy(claim.value, value, sizeof(claim.value));
 	pthread_mutex_lock(&xf.lock);
+	(void)stream_chunk(s);
 	if (good) {
 		rc.state[index] = WRITTEN;
 		rc.left--;
@@ -364,6 +366,15 @@ settle_chunk(uint32_t index, const b3tree_value value, bool good)
 	return ok;
 }
 
+/* Its stream has broken; another one may bring it. */
+static void
+put_back(uint32_t index)
+{
+	pthread_mutex_lock(&xf.lock);
+	rc.state[index] = MISSING;
+	pthread_mutex_unlock(&xf.lock);
+}
+
 void
 receive_run(struct stream *s)
 {
@@ -374,10 +385,12 @@ receive_run(struct stream *s)
 
 	if (buf == NULL)
 		xfer_fault(SFT_IO, false, "out of memory");
-	while (buf != NULL && take_head(s, &index, &len) &&
-	    take_chunk(s, index, len, buf, value, &good) &&
-	    settle_chunk(index, value, good))
-		;
+	while (buf != NULL && take_head(s, &index, &len))
+		if (!take_chunk(s, index, len, buf, value, &good)) {
+			put_back(index);
+			break;
+		} else if (!settle_chunk(s, index, value, good))
+			break;
 	free(buf);
 }
 
@@ -471,6 +484,7 @@ receive_turn(void)
 	}
 	say_acks();
 	say_agains();
+	control_whole();
 }
 
 bool
@@ -485,7 +499,8 @@ receive_root(uint8_t root[SFT_VALUE_LEN])
 	bool all;
 
 	pthread_mutex_lock(&xf.lock);
-	all = rc.began && rc.durables == xf.chunks && commit_is_idle();
+	all = rc.began && rc.durables == xf.chunks && commit_is_idle() &&
+	    rc.nacks == 0;
 	if (all)
 		xf.finished = true;
 	pthread_mutex_unlock(&xf.lock);
