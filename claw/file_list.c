@@ -75,7 +75,11 @@ print_all(const json_t *t)
 			time));
 	if (json_is_string(json_object_get(t, "blake3")))
 		printf("  blake3   %s\n", mesh_text(t, "blake3"));
-	printf("  resent   %lld chunks\n", mesh_number(t, "resent"));
+	printf("  sent     %lld bytes over the network, %lld chunks again\n",
+	    mesh_number(t, "wire_bytes"), mesh_number(t, "resent"));
+	if (mesh_number(t, "same_bytes") > 0)
+		printf("  same     %lld bytes, there of an earlier file\n",
+		    mesh_number(t, "same_bytes"));
 	if (mesh_text(t, "text")[0] != '\0')
 		printf("  reason   %s\n",
 		    file_shown(mesh_text(t, "text"), shown));

@@ -238,6 +238,8 @@ order_refused(const struct msg_FILE_SEND *s, uint16_t *code)
 		return "there are 1 to 8 streams";
 	if (s->tree > 1 || (s->tree != 0 && s->replace != 0))
 		return "a folder replaces nothing";
+	if (s->packed > 2)
+		return "there is compression where it pays, and none";
 	*code = EAGAIN;
 	if (ending)
 		return "this node stops";
@@ -274,6 +276,8 @@ outgoing_on_send(struct chan *c, struct msg *m)
 	t->what.offer.replace = s.replace != 0;
 	t->what.offer.dry = s.dry != 0;
 	t->what.offer.tree = s.tree != 0;
+	t->what.offer.packed =
+	    s.packed == 1 || (s.packed == 0 && sftd_config.packed != 0);
 	t->detached = s.detach != 0;
 	t->rate_wanted = s.rate;
 	transfer_set(t, TRANSFER_WAITING);
@@ -701,6 +705,7 @@ out_up(struct conn *c)
 	offer.replace = o->replace;
 	offer.dry = o->dry;
 	offer.tree = o->tree;
+	offer.packed = o->packed;
 	offer.rate = t->rate_wanted;
 	offer.epoch = o->epoch;
 	transfer_set(t, TRANSFER_OFFERED);
@@ -950,6 +955,8 @@ say_receipt(struct transfer *t)
 	event_hex(&l, "blake3", t->root, sizeof(t->root));
 	event_num(&l, "size", t->what.offer.size);
 	event_num(&l, "resent", t->resent);
+	event_num(&l, "same_bytes", t->same);
+	event_num(&l, "wire_bytes", t->wire);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);
 	say(t, &l);
 }

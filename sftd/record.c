@@ -224,6 +224,8 @@ record_line(const struct transfer *t)
 	event_str(&l, "result", states[t->state]);
 	event_num(&l, "durable", t->durable);
 	event_num(&l, "resent", t->resent);
+	event_num(&l, "same_bytes", t->same);
+	event_num(&l, "wire_bytes", t->wire);
 	event_num(&l, "ms", t->ended_ms - t->started_ms);
 	if (t->state == TRANSFER_DONE)
 		event_hex(&l, "blake3", t->root, sizeof(t->root));

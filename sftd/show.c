@@ -37,6 +37,8 @@ show_on_show(struct chan *c, struct msg *m)
 		out.size = t->what.offer.size;
 		out.durable = t->durable;
 		out.resent = t->resent;
+		out.same = t->same;
+		out.wire = t->wire;
 		out.started_ms = t->started_ms;
 		out.ended_ms = t->ended_ms;
 		memcpy(out.root, t->root, sizeof(out.root));

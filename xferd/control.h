@@ -6,7 +6,7 @@
  *	GREETING				GREETING
  *	OFFERING	sftd's offer		OFFERING	OFFER
  *	ASKED		ACCEPT or REFUSE	ASKED		sftd's word
- *	HAVING		HAVE			HAVING		hashing
+ *	HAVING		BASIS, HAVE		HAVING		hashing
  *	GOING		sftd keeps the epoch
  *	MOVING		ACK, AGAIN		MOVING		chunks, SEAL
  *	SEALING		sftd's seal		SEALING		sftd commits
@@ -35,8 +35,9 @@ void control_prepare(void);
 bool control_serve(const struct msg_XFER_SERVE *serve, int fd);
 /* XFER_OFFER, with the source. False: not of this end, or not now. */
 bool control_offer(const struct msg_XFER_OFFER *offer, int fd);
-/* XFER_JOURNAL. False: not of this end, or not now. */
+/* XFER_JOURNAL, XFER_BASIS. False: not of this end, or not now. */
 bool control_journal(int fd);
+bool control_basis(uint8_t which, int fd);
 /* HEAD_MOVED. */
 void control_head(const struct msg_HEAD_MOVED *m);
 
@@ -46,9 +47,12 @@ void control_drain(void);
 
 /* Of the receiving end. False: there is no room now, or nobody is there. */
 bool control_ack(const uint32_t *index, uint32_t n);
-bool control_again(uint32_t index);
-/* What is there was hashed: the peer is told, and may begin. */
-void control_have(void);
+bool control_again(uint32_t index, enum sft_again_why why);
+/*
+ * What is there was hashed: the peer is told, and may begin. False: there is
+ * no room to tell all of it now; it is to be called again when there is.
+ */
+bool control_have(void);
 
 /* Of the sending end: all is durable over there, and its root is this. */
 void control_seal(const uint8_t root[SFT_VALUE_LEN]);

@@ -266,6 +266,16 @@ class Duo:
             return set()
 
 
+def metric(node, name):
+    """A counter, all its labels together."""
+    text = node.claw("metrics:print", check=True).stdout
+    found = [float(line.rpartition(" ")[2]) for line in text.splitlines()
+             if line.startswith(name)]
+    if not found:
+        raise Failure("no %s in %s" % (name, text))
+    return sum(found)
+
+
 def answered(node, *args):
     """A command's end, unless the node is not there at the moment."""
     done = node.claw(*args, timeout=3600 if LONG else 300)
