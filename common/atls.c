@@ -141,6 +141,7 @@ destroy(struct atls *a)
 	if (a->queue != NULL)
 		explicit_bzero(a->queue, ATLS_QUEUE_MAX);
 	free(a->queue);
+	free(a->batch);
 	explicit_bzero(a, sizeof(*a));
 	free(a);
 }

@@ -171,7 +171,8 @@ void atls_shutdown(struct atls *a);
  * on it blocks, and one thread at a time has it. No callback comes again;
  * atls_recv(), atls_send(), atls_bye(), atls_free() and what only asks are all
  * that may be called, but for atls_interrupt(). 0; -ENOTCONN where it is not
- * secured or has failed, -EBUSY where something is queued.
+ * secured or has failed, -EBUSY where something is queued, -ENOMEM, or what
+ * fcntl() says.
  */
 int atls_detach(struct atls *a);
 

@@ -46,6 +46,9 @@ struct atls {
 	unsigned int calls; /* event handlers of ours on the stack */
 	bool freed;	    /* atls_free() was called by one of them */
 	bool detached;	    /* a thread has it; the socket blocks */
+	uint8_t *batch;	    /* a detached one's records that leave together */
+	size_t batch_len;
+	bool batching;
 
 	struct event *rd, *wr, *kick;
 	struct event *whole;  /* the handshake's end */
@@ -99,7 +102,8 @@ int atls_tls_new(struct atls *a);
 /* Told by atls_ctx_prefer_fast(). */
 int atls_tls_prefer_fast(struct atls_ctx *ctx);
 /* Buffers are kept from now on: it is busy. */
-void atls_tls_detach(struct atls *a);
+int atls_tls_detach(struct atls *a);
+int atls_tls_flush(struct atls *a); /* -1: the socket has failed */
 /* True for a handshake that OpenSSL calls complete and we do. */
 bool atls_tls_complete(struct atls *a);
 

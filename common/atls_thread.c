@@ -20,7 +20,7 @@
 int
 atls_detach(struct atls *a)
 {
-	int flags;
+	int flags, err;
 
 	if (a->state != ATLS_SECURED || a->why[0] != '\0' || a->shut)
 		return -ENOTCONN;
@@ -29,8 +29,10 @@ atls_detach(struct atls *a)
 	flags = fcntl(a->fd, F_GETFL);
 	if (flags == -1 || fcntl(a->fd, F_SETFL, flags & ~O_NONBLOCK) == -1)
 		return -errno;
+	err = atls_tls_detach(a);
+	if (err != 0)
+		return err;
 	atls_stop(a);
-	atls_tls_detach(a);
 	a->detached = true;
 	return 0;
 }
@@ -69,9 +71,13 @@ int
 atls_send(struct atls *a, const void *buf, size_t n, char *why, size_t size)
 {
 	size_t sent;
+	bool good;
 
 	ERR_clear_error();
-	if (n > 0 && SSL_write_ex(a->ssl, buf, n, &sent) != 1)
+	a->batching = true;
+	good = n == 0 || SSL_write_ex(a->ssl, buf, n, &sent) == 1;
+	a->batching = false;
+	if (!good || atls_tls_flush(a) == -1)
 		return explain(a, why, size);
 	return 0;
 }

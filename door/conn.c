@@ -33,6 +33,8 @@
 /* Sessions being opened at a time; the gates of keyd and attestd take 512. */
 #define OPENING_MAX 256
 #define CALLERS_MAX 512 /* addresses remembered */
+/* What a socket holds that cannot leave yet: more of it only grows cold. */
+#define UNSENT_BYTES (256 * 1024)
 /* The first byte of a TLS connection, and of no route. */
 #define TLS_HANDSHAKE 0x16
 
@@ -550,9 +552,11 @@ add(int fd, const struct address *a, uint8_t role, const struct conn_user *user)
 static void
 set_socket(int fd)
 {
-	int one = 1;
+	int one = 1, unsent = UNSENT_BYTES;
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+	    sizeof(unsent));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }
 
