@@ -7,7 +7,6 @@ sent."""
 
 import json
 import os
-import random
 import shutil
 
 from claw_test import contains, diag, equal, main, ok, test
@@ -30,19 +29,6 @@ def again(duo, source, *flags, name="file1"):
     s = duo.sent(source, *CHUNKS, "--name", name, "--replace", *flags)
     duo.check(s, source, name)
     return s.last("receipt")
-
-
-def words(duo, size):
-    rng = random.Random(3)
-    source = duo.file(0)
-    some = [b"%x " % rng.getrandbits(rng.randint(4, 30)) for _ in range(500)]
-    with open(source, "wb") as f:
-        left = size
-        while left > 0:
-            text = b"".join(rng.choices(some, k=8 * KIB))[:left]
-            f.write(text)
-            left -= len(text)
-    return source
 
 
 # Earlier versions
@@ -181,7 +167,7 @@ def killed():
       "does not want it")
 def compressed():
     with Duo() as duo:
-        source = words(duo, 6 * MIB)
+        source = duo.words(6 * MIB)
         slow = CHUNKS + ("--limit", "2M")
         s = duo.sent(source, *slow)
         duo.check(s, source)
@@ -207,7 +193,7 @@ def compressed():
         # The receiver has a say.
         duo.alpha.claw("config:set", "sft.compress=never", check=True)
         duo.alpha.claw("reload", check=True)
-        source = words(duo, 3 * MIB)
+        source = duo.words(3 * MIB)
         s = duo.sent(source, *slow, "--compress", "auto")
         duo.check(s, source)
         ok(s.last("receipt")["wire_bytes"] > 3 * MIB, "wire")
