@@ -65,9 +65,10 @@ class Round:
         rng = self.rng
         self.base = self.source + ".base"
         shutil.copy2(self.source, self.base)
-        self.duo.check(self.duo.sent(self.base, "--name", self.name,
-                                     "--chunk-size", "%dM" % self.chunk),
-                       self.base, self.name)
+        # What the round before has killed is on its way back.
+        sent = until_sent(self.duo, self.base, "--name", self.name,
+                          "--chunk-size", "%dM" % self.chunk)
+        self.duo.check(sent[-1], self.base, self.name)
         with open(self.source, "r+b") as f:
             for _ in range(rng.choice((0, 1, 1, 3, 10))):
                 f.seek(rng.randrange(self.size))
