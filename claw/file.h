@@ -39,8 +39,8 @@ bool file_id(const struct cmd *c, const char *text);
 int file_follow(const struct cmd *c, struct api *api);
 
 /*
- * A file without a name, where TMPDIR says. A descriptor, or -1 after saying
- * why there is no room for that.
+ * A file without a name, where TMPDIR says. A descriptor, or minus the exit
+ * status after saying why there is no room for that.
  */
 int file_spool(const struct cmd *c, const char *what);
 
@@ -53,7 +53,8 @@ struct file_tree {
  * A folder, or several files and folders, as one file (common/bundle.h),
  * which has the time of the latest of them. Symbolic links are never followed
  * but where they are a source; what is neither file, folder nor link is left
- * out, with a word. A descriptor, or -1 after saying what is wrong.
+ * out, with a word. A descriptor, or minus the exit status after saying what
+ * is wrong.
  */
 int file_tree(const struct cmd *c, const char *const *sources, size_t n,
     struct file_tree *t);

@@ -27,6 +27,7 @@
 #define CHUNK_MIN MIB
 #define CHUNK_MAX (32 * MIB)
 #define STREAMS_MAX 8
+#define RATE_MIN 1024
 #define NAME_MAX_BYTES 1024
 
 /* What the flags say. */
@@ -94,6 +95,10 @@ take_ways(const struct cmd *c, struct wanted *w)
 	if (limit != NULL && (!file_size(limit, &w->rate) || w->rate == 0))
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "--limit %s: that is no rate; 20MB/s, for example", limit);
+	/* Slower than this, and the receiver takes it for silence. */
+	if (limit != NULL && w->rate < RATE_MIN)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "--limit %s: at least 1K, a kibibyte a second", limit);
 	return EX_OK;
 }
 
@@ -119,7 +124,8 @@ static int
 take_name(const struct cmd *c, struct wanted *w)
 {
 	const char *name = cmd_value(c, FLAG_SEND_NAME);
-	char *copy;
+	enum sftname_verdict verdict;
+	char *copy, shown[FILE_SHOWN_SIZE];
 	size_t n;
 
 	if (name == NULL && w->n_sources > 1)
@@ -144,6 +150,11 @@ take_name(const struct cmd *c, struct wanted *w)
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "%s has no name of its own: --name says what it is called",
 		    w->source);
+	verdict = sftname_check((const uint8_t *)w->name, n);
+	if (verdict != SFTNAME_OK)
+		return out_error(c, stderr, EX_DATAERR, "InvalidError",
+		    "%s: %s; --name gives it another one",
+		    file_shown(w->name, shown), sftname_why(verdict));
 	return EX_OK;
 }
 
@@ -176,7 +187,7 @@ file_spool(const struct cmd *c, const char *what)
 	fd = open(dir != NULL && dir[0] != '\0' ? dir : "/var/tmp",
 	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd == -1)
-		(void)out_error(c, stderr, EX_CANTCREAT, "FailedError",
+		return -out_error(c, stderr, EX_CANTCREAT, "FailedError",
 		    "no room for %s: %s; TMPDIR says where", what,
 		    strerror(errno));
 	return fd;
@@ -192,16 +203,16 @@ spool(const struct cmd *c)
 	int fd;
 
 	fd = file_spool(c, "what comes from standard input");
-	if (fd == -1)
-		return -1;
+	if (fd < 0)
+		return fd;
 	while (m != -1 && (n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
 		for (done = 0; done < n && m != -1; done += m)
 			m = write(fd, buf + done, (size_t)(n - done));
 	if (n == -1 || m == -1) {
-		(void)out_error(c, stderr, EX_IOERR, "FailedError",
-		    "standard input could not be kept: %s", strerror(errno));
+		n = errno;
 		close(fd);
-		return -1;
+		return -out_error(c, stderr, EX_IOERR, "FailedError",
+		    "standard input could not be kept: %s", strerror((int)n));
 	}
 	return fd;
 }
@@ -214,14 +225,12 @@ open_tree(const struct cmd *c, struct wanted *w)
 	struct file_tree t = { .links = links };
 	int fd;
 
-	if (cmd_value(c, FLAG_SEND_REPLACE) != NULL) {
-		(void)out_error(c, stderr, EX_USAGE, "UsageError",
+	if (cmd_value(c, FLAG_SEND_REPLACE) != NULL)
+		return -out_error(c, stderr, EX_USAGE, "UsageError",
 		    "--replace: a folder replaces nothing");
-		return -1;
-	}
 	w->tree = true;
 	fd = file_tree(c, w->sources, w->n_sources, &t);
-	if (fd != -1 && !c->json && t.links_left > 0)
+	if (fd >= 0 && !c->json && t.links_left > 0)
 		fprintf(stderr, "claw: left out: %zu symbolic link%s%s\n",
 		    t.links_left, t.links_left == 1 ? "" : "s",
 		    links ? ", which would lead out of the folder" :
@@ -229,12 +238,13 @@ open_tree(const struct cmd *c, struct wanted *w)
 	return fd;
 }
 
+/* A descriptor, or minus the exit status. */
 static int
 open_source(const struct cmd *c, struct wanted *w)
 {
 	const char *path = w->source;
 	struct stat st;
-	int fd;
+	int fd, r;
 
 	if (w->n_sources > 1)
 		return open_tree(c, w);
@@ -242,20 +252,19 @@ open_source(const struct cmd *c, struct wanted *w)
 		return spool(c);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd == -1 || fstat(fd, &st) == -1) {
-		(void)out_error(c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
+		r = out_error(c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
 		    path, strerror(errno));
 		if (fd != -1)
 			close(fd);
-		return -1;
+		return -r;
 	}
 	if (S_ISREG(st.st_mode))
 		return fd;
 	close(fd);
 	if (S_ISDIR(st.st_mode))
 		return open_tree(c, w);
-	(void)out_error(c, stderr, EX_NOINPUT, "FailedError",
+	return -out_error(c, stderr, EX_NOINPUT, "FailedError",
 	    "%s is no regular file: only files and folders are sent", path);
-	return -1;
 }
 
 bool
@@ -349,8 +358,8 @@ file_send_run(const struct cmd *c)
 	if (status != EX_OK)
 		return status;
 	source = open_source(c, &w);
-	if (source == -1)
-		return EX_NOINPUT;
+	if (source < 0)
+		return -source;
 	status = send_one(c, &w, source);
 	close(source);
 	return status;

@@ -28,6 +28,7 @@ struct packer {
 	const struct cmd *c;
 	struct file_tree *t;
 	int out;
+	int status; /* of what was said last */
 	uint64_t entries, bytes;
 	uint64_t latest; /* of the sources' times */
 	size_t used;
@@ -44,13 +45,13 @@ struct list {
 };
 
 static bool
-say(const struct packer *p, const char *what)
+say(struct packer *p, int status, const char *what)
 {
 	char shown[SFTNAME_SHOWN_SIZE];
 
 	(void)sftname_show((const uint8_t *)p->name, p->len, shown,
 	    sizeof(shown));
-	(void)out_error(p->c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
+	p->status = out_error(p->c, stderr, status, "FailedError", "%s: %s",
 	    shown, what);
 	return false;
 }
@@ -68,11 +69,14 @@ flush(struct packer *p)
 		n = write(p->out, p->room + done, p->used - done);
 		if (n == -1 && errno == EINTR)
 			continue;
-		if (n == -1)
-			return out_error(p->c, stderr, EX_IOERR, "FailedError",
-				   "the folder could not be put together: %s; "
-				   "TMPDIR says where it is",
-				   strerror(errno)) == -1;
+		if (n == -1) {
+			p->status = out_error(p->c, stderr, EX_IOERR,
+			    "FailedError",
+			    "the folder could not be put together: %s; TMPDIR "
+			    "says where it is",
+			    strerror(errno));
+			return false;
+		}
 		done += (size_t)n;
 	}
 	p->used = 0;
@@ -96,16 +100,17 @@ put_entry(struct packer *p, struct bundle_entry *e)
 
 	v = sftname_check((const uint8_t *)p->name, p->len);
 	if (v != SFTNAME_OK)
-		return say(p, sftname_why(v));
+		return say(p, EX_DATAERR, sftname_why(v));
 	if (p->entries == BUNDLE_ENTRIES_MAX)
-		return say(p, "there are more files than one folder may have");
+		return say(p, EX_DATAERR,
+		    "there are more files than one folder may have");
 	e->name_len = (uint16_t)p->len;
 	memcpy(e->name, p->name, p->len);
 	if (ROOM - p->used < BUNDLE_ENTRY_LEN + SFTNAME_MAX && !flush(p))
 		return false;
 	n = bundle_entry(e, p->room + p->used, ROOM - p->used);
 	if (n < 0)
-		return say(p, "it cannot be sent");
+		return say(p, EX_DATAERR, "it cannot be sent");
 	p->used += (size_t)n;
 	p->entries++;
 	return true;
@@ -136,14 +141,15 @@ pack_file(struct packer *p, int fd, const struct stat *st)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return say(p, strerror(errno));
+			return say(p, EX_NOINPUT, strerror(errno));
 		if (n == 0)
-			return say(p, "it became shorter while it was read");
+			return say(p, EX_DATAERR,
+			    "it became shorter while it was read");
 		p->used += (size_t)n;
 		left -= (uint64_t)n;
 	}
 	if (read(fd, &more, 1) != 0)
-		return say(p, "it became longer while it was read");
+		return say(p, EX_DATAERR, "it became longer while it was read");
 	p->bytes += e.size;
 	return true;
 }
@@ -161,7 +167,7 @@ pack_link(struct packer *p, int dir, const char *name)
 	}
 	n = readlinkat(dir, name, target, sizeof(target));
 	if (n == -1)
-		return say(p, strerror(errno));
+		return say(p, EX_NOINPUT, strerror(errno));
 	if (!bundle_link_ok((const uint8_t *)p->name, p->len,
 		(const uint8_t *)target, (size_t)n)) {
 		p->t->links_left++;
@@ -187,14 +193,14 @@ pack_open(struct packer *p, int fd, unsigned int depth)
 	bool good;
 
 	if (fstat(fd, &st) == -1)
-		good = say(p, strerror(errno));
+		good = say(p, EX_NOINPUT, strerror(errno));
 	else if (S_ISREG(st.st_mode))
 		good = pack_file(p, fd, &st);
 	else if (S_ISDIR(st.st_mode)) {
 		e.mtime_ns = time_of(&st);
 		good = put_entry(p, &e) && pack_folder(p, fd, depth);
 	} else
-		good = say(p, "it is no file any more");
+		good = say(p, EX_DATAERR, "it is no file any more");
 	close(fd);
 	return good;
 }
@@ -207,7 +213,7 @@ pack_one(struct packer *p, int dir, const char *name, unsigned int depth)
 	int fd;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return say(p, strerror(errno));
+		return say(p, EX_NOINPUT, strerror(errno));
 	if (S_ISLNK(st.st_mode))
 		return pack_link(p, dir, name);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
@@ -218,7 +224,8 @@ pack_one(struct packer *p, int dir, const char *name, unsigned int depth)
 		return true;
 	}
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd == -1 ? say(p, strerror(errno)) : pack_open(p, fd, depth);
+	return fd == -1 ? say(p, EX_NOINPUT, strerror(errno)) :
+			  pack_open(p, fd, depth);
 }
 
 /* --- in order --------------------------------------------------------------
@@ -290,7 +297,7 @@ descend(struct packer *p, const char *part)
 	size_t n = strlen(part), slash = p->len > 0 ? 1 : 0;
 
 	if (p->len + slash + n > SFTNAME_MAX)
-		return say(p, "a name in it is too long");
+		return say(p, EX_DATAERR, "a name in it is too long");
 	if (slash != 0)
 		p->name[p->len++] = '/';
 	memcpy(p->name + p->len, part, n + 1);
@@ -307,9 +314,9 @@ pack_folder(struct packer *p, int fd, unsigned int depth)
 	bool good = true;
 
 	if (depth > SFTNAME_DEPTH_MAX)
-		return say(p, "folders are too deep");
+		return say(p, EX_DATAERR, "folders are too deep");
 	if (!list_read(&l, fd))
-		good = say(p, strerror(errno));
+		good = say(p, EX_NOINPUT, strerror(errno));
 	for (i = 0; good && i < l.n; i++) {
 		good = descend(p, l.name[i]) &&
 		    pack_one(p, fd, l.name[i], depth + 1);
@@ -330,8 +337,8 @@ open_top(const struct cmd *c, const char *path, struct packer *p)
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd == -1 || fstat(fd, &st) == -1) {
-		(void)out_error(c, stderr, EX_NOINPUT, "FailedError", "%s: %s",
-		    path, strerror(errno));
+		p->status = out_error(c, stderr, EX_NOINPUT, "FailedError",
+		    "%s: %s", path, strerror(errno));
 		if (fd != -1)
 			close(fd);
 		return -1;
@@ -362,9 +369,10 @@ pack_sources(struct packer *p, const char *const *sources, size_t n)
 		qsort(l.name, l.n, sizeof(*l.name), by_name);
 	for (i = 0; good && i < l.n; i++) {
 		if (i > 0 && strcmp(l.name[i], l.name[i - 1]) == 0) {
-			good =
+			p->status =
 			    out_error(p->c, stderr, EX_USAGE, "UsageError",
-				"two sources are called %s", l.name[i]) == -1;
+				"two sources are called %s", l.name[i]);
+			good = false;
 			break;
 		}
 		for (k = 0; k < n; k++) {
@@ -413,9 +421,9 @@ finish(struct packer *p)
 	    pwrite(p->out, head, sizeof(head), 0) == sizeof(head) &&
 	    futimens(p->out, ts) == 0 && lseek(p->out, 0, SEEK_SET) == 0)
 		return true;
-	return out_error(p->c, stderr, EX_IOERR, "FailedError",
-		   "the folder could not be put together: %s",
-		   strerror(errno)) == -1;
+	p->status = out_error(p->c, stderr, EX_IOERR, "FailedError",
+	    "the folder could not be put together: %s", strerror(errno));
+	return false;
 }
 
 int
@@ -425,18 +433,17 @@ file_tree(const struct cmd *c, const char *const *sources, size_t n,
 	struct packer *p = calloc(1, sizeof(*p));
 	int fd;
 
-	if (p == NULL) {
-		(void)out_error(c, stderr, EX_OSERR, "FailedError",
+	if (p == NULL)
+		return -out_error(c, stderr, EX_OSERR, "FailedError",
 		    "out of memory");
-		return -1;
-	}
 	p->c = c;
 	p->t = t;
+	p->status = EX_OSERR; /* what was said nothing of: no memory */
 	t->links_left = 0;
 	fd = p->out = file_spool(c, "the folder as one file");
-	if (fd != -1 && (!pack(p, sources, n) || !finish(p))) {
+	if (fd >= 0 && (!pack(p, sources, n) || !finish(p))) {
 		close(fd);
-		fd = -1;
+		fd = -p->status;
 	}
 	free(p);
 	return fd;

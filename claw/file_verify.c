@@ -158,8 +158,8 @@ check_tree(const struct cmd *c, const char *path, const struct receipt_seal *s)
 
 	for (tries = 0; tries < 2; tries++) {
 		fd = file_tree(c, &path, 1, &t);
-		if (fd == -1)
-			return EX_NOINPUT;
+		if (fd < 0)
+			return -fd;
 		if (fstat(fd, &st) == -1 || (uint64_t)st.st_size != s->size)
 			close(fd);
 		else {

@@ -381,6 +381,7 @@ config_sftd(struct chan *c, uint32_t id, const struct conf *conf,
 		.max_bytes = (uint64_t)conf->sft_max_bytes };
 
 	snprintf(m.node, sizeof(m.node), "%s", conf->node_name);
+	snprintf(m.accept, sizeof(m.accept), "%s", conf->sft_accept);
 	return chan_send_CONFIG_SFTD(c, id, -1, &m);
 }
 

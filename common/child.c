@@ -178,15 +178,22 @@ on_peer_closed(struct chan *c)
 	let_go(c);
 }
 
-static void
-on_peer_violation(struct chan *c, uint16_t type, const char *reason)
+void
+child_worker_accuse(enum proc worker, uint32_t session, uint16_t type,
+    const char *reason)
 {
-	struct msg_VIOLATION v = { .proc = (uint8_t)chan_peer(c),
-		.session = child_session(c),
+	struct msg_VIOLATION v = { .proc = (uint8_t)worker,
+		.session = session,
 		.type = type };
 
 	strncpy(v.reason, reason, sizeof(v.reason) - 1);
 	(void)chan_send_VIOLATION(my.parent, 0, -1, &v);
+}
+
+static void
+on_peer_violation(struct chan *c, uint16_t type, const char *reason)
+{
+	child_worker_accuse(chan_peer(c), child_session(c), type, reason);
 	on_peer_closed(c);
 }
 

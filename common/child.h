@@ -77,6 +77,12 @@ struct chan *child_peer(enum proc peer);
  */
 struct chan *child_worker(enum proc worker, uint32_t session, int fd);
 void child_worker_end(struct chan *c);
+/*
+ * Has clawd end a worker of ours, whose channel may be gone: what it said last,
+ * and what is wrong with it. It is on record as a violation.
+ */
+void child_worker_accuse(enum proc worker, uint32_t session, uint16_t type,
+    const char *reason);
 
 /*
  * The session of a channel to or from a worker, as clawd tagged it; 0 for a

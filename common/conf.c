@@ -21,7 +21,7 @@
 #include "common/confyaml.h"
 #include "common/suggest.h"
 
-#define WHY_MAX 1280
+#define WHY_MAX (CONF_TEXT_MAX + 256)
 
 static const struct {
 	const char *name;
@@ -116,11 +116,30 @@ tell_unknown(struct reading *r, const struct confyaml_node *node,
 	    hint);
 }
 
+/* The text of a value, which of a list is in joined; NULL: the fault is told
+ * where it is. */
+static const char *
+text_of(struct reading *r, enum conf_key key, const struct confyaml_node *node,
+    char joined[CONF_TEXT_MAX])
+{
+	char why[WHY_MAX];
+	size_t i;
+
+	if (!node->list)
+		return node->text;
+	if (confkey_list(key, node->text, joined, &i, why, sizeof(why)) == 0)
+		return joined;
+	conf_errors_add(r->errors, r->text, node->items[i].line,
+	    node->items[i].column, "%s %s", node->path, why);
+	return NULL;
+}
+
 static void
 take_value(struct reading *r, enum conf_key key,
     const struct confyaml_node *node)
 {
-	char why[WHY_MAX];
+	char why[WHY_MAX], joined[CONF_TEXT_MAX];
+	const char *text;
 
 	if (node->kind == CONFYAML_BROKEN)
 		return;
@@ -133,7 +152,9 @@ take_value(struct reading *r, enum conf_key key,
 		    "has no value; write one, or remove the line");
 	} else if (node->quoted && conf_value_is_plain(key)) {
 		(void)snprintf(why, sizeof(why), "is written without quotes");
-	} else if (confkey_set(&r->conf, key, node->text,
+	} else if ((text = text_of(r, key, node, joined)) == NULL) {
+		return;
+	} else if (confkey_set(&r->conf, key, text,
 		       r->folder[0] == '\0' ? NULL : r->folder, why,
 		       sizeof(why)) == 0) {
 		r->conf.origin[key].from = CONF_FROM_FILE;

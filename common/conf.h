@@ -17,7 +17,7 @@
 
 #define CONF_FILE_MAX 65536 /* bytes of claw.yaml */
 #define CONF_PATH_MAX 1024  /* bytes of the file's own name, with NUL */
-#define CONF_TEXT_MAX 1024  /* bytes of any value as text, with NUL */
+#define CONF_TEXT_MAX 2048  /* bytes of any value as text, with NUL */
 #define CONF_ENV_MAX 64	    /* bytes of a variable's name, with NUL */
 #define CONF_ERRORS_MAX 64  /* further errors are only counted */
 
@@ -50,6 +50,7 @@ struct conf_origin {
 #define CONF_FIELD_PATH(field, max) char field[(max) + 1];
 #define CONF_FIELD_ADDR(field, max) char field[(max) + 1];
 #define CONF_FIELD_ADDRS(field, max) char field[(max) + 1];
+#define CONF_FIELD_RULES(field, max) char field[(max) + 1];
 #define CONF_FIELD_HASH(field, max) char field[(max) + 1];
 #define CONF_FIELD_ENUM(field, max) enum conf_value field;
 #define CONF_FIELD_BOOL(field, max) bool field;
@@ -160,7 +161,8 @@ void conf_value_text(const struct conf *, enum conf_key, char *buf, size_t len);
 /* Whether the value is a number or a boolean in JSON too. */
 bool conf_value_is_plain(enum conf_key);
 
-/* Whether it is a list in the file, and texts with spaces between elsewhere. */
+/* Whether it is a list in the file, and one text elsewhere: addresses with
+ * spaces between them, rules with "; ". */
 bool conf_value_is_list(enum conf_key);
 
 /* "default", "claw.yaml:3" or "env CLAW_DATA". */

@@ -57,6 +57,20 @@ leave(struct conf_errors *e, const struct conftext *t, unsigned int line,
 	return -ENOTSUP;
 }
 
+/* Whether what is there is that value. */
+static bool
+says(const struct confyaml_node *node, enum conf_key key, const char *value)
+{
+	char joined[CONF_TEXT_MAX], why[CONF_TEXT_MAX];
+	size_t wrong;
+
+	if (!node->list || !conf_value_is_list(key))
+		return strcmp(node->text, value) == 0;
+	return confkey_list(key, node->text, joined, &wrong, why,
+		   sizeof(why)) == 0 &&
+	    strcmp(joined, value) == 0;
+}
+
 /* The value's own bytes; quotes stay where there were quotes. */
 static int
 replace_value(struct edit *ed, struct conf_errors *e, const struct conftext *t,
@@ -64,15 +78,16 @@ replace_value(struct edit *ed, struct conf_errors *e, const struct conftext *t,
 {
 	char quoted[CONF_QUOTED_MAX];
 
-	if (node->kind != CONFYAML_VALUE)
-		return leave(e, t, node->line, node->column, "not one value",
+	if (node->kind != CONFYAML_VALUE || node->block)
+		return leave(e, t, node->line, node->column,
+		    node->block ? "a list of several lines" : "not one value",
 		    key);
 	if (node->flow)
 		return leave(e, t, node->value_line, node->value_column,
 		    "in braces", key);
 	ed->at = node->at;
 	ed->end = node->end;
-	if (!node->null && strcmp(node->text, value) == 0) {
+	if (!node->null && says(node, key, value)) {
 		edit_add(ed, t->buf + ed->at, ed->end - ed->at);
 		return 0;
 	}
@@ -249,8 +264,7 @@ verify(const char *name, const struct confyaml *before, const char *buf,
 	if (error == 0) {
 		node = confyaml_find(&after, path);
 		if (node == NULL || node->text == NULL ||
-		    strcmp(node->text, value) != 0 ||
-		    !keeps(before, &after, path) ||
+		    !says(node, key, value) || !keeps(before, &after, path) ||
 		    !keeps(&after, before, path)) {
 			conf_errors_add(e, NULL, 0, 0,
 			    "has a shape that is not edited; set %s by hand",

@@ -17,6 +17,7 @@
 #include "common/confkey.h"
 #include "common/conftext.h"
 #include "common/netaddr.h"
+#include "common/sftrule.h"
 #include "common/suggest.h"
 
 enum { RESTART, RELOAD };
@@ -409,11 +410,24 @@ fault_of(const struct confkey *k, const char *text)
 	return NULL;
 }
 
+/* *rule: the one that is wrong, from 1. */
+static int
+check_rules(const char *text, unsigned int *rule, char *why, size_t len)
+{
+	char what[CONF_TEXT_MAX];
+	int error = sftrule_check(text, rule, what, sizeof(what));
+
+	if (error != 0)
+		(void)snprintf(why, len, "rule %u: %s", *rule, what);
+	return error;
+}
+
 static int
 check_text(const struct confkey *k, const char *text, const char *base,
     char *why, size_t len)
 {
 	const char *fault = NULL;
+	unsigned int rule;
 	size_t n = strlen(text);
 
 	if (n == 0 && k->min == 0)
@@ -435,7 +449,48 @@ check_text(const struct confkey *k, const char *text, const char *base,
 	}
 	if (k->type == CONF_TYPE_PATH)
 		return check_path(text, base, why, len);
+	if (k->type == CONF_TYPE_RULES)
+		return check_rules(text, &rule, why, len);
 	return 0;
+}
+
+/* What is between the values of a list, as one text. */
+static const char *
+separator(enum conf_key key)
+{
+	return keys[key].type == CONF_TYPE_RULES ? SFTRULE_SEPARATOR : " ";
+}
+
+int
+confkey_list(enum conf_key key, const char *lines, char out[CONF_TEXT_MAX],
+    size_t *wrong, char *why, size_t len)
+{
+	const char *between = separator(key), *line = lines;
+	unsigned int rule;
+	size_t n, o = 0;
+	int error = 0;
+
+	out[0] = '\0';
+	for (*wrong = 0; *line != '\0'; ++*wrong) {
+		n = strcspn(line, "\n");
+		if (memchr(line, between[0], n) != NULL) {
+			(void)snprintf(why, len,
+			    "takes a list of values without %s in them",
+			    between[0] == ' ' ? "spaces" : "semicolons");
+			return -EINVAL;
+		}
+		if (o + strlen(between) + n >= CONF_TEXT_MAX) {
+			(void)snprintf(why, len, "is too long");
+			return -EINVAL;
+		}
+		o += (size_t)snprintf(out + o, CONF_TEXT_MAX - o, "%s%.*s",
+		    o > 0 ? between : "", (int)n, line);
+		line += n + (line[n] == '\n');
+	}
+	if (keys[key].type == CONF_TYPE_RULES &&
+	    (error = check_rules(out, &rule, why, len)) != 0)
+		*wrong = rule - 1;
+	return error;
 }
 
 int
@@ -455,6 +510,7 @@ confkey_set(struct conf *c, enum conf_key key, const char *text,
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_ADDR:
 	case CONF_TYPE_ADDRS:
+	case CONF_TYPE_RULES:
 	case CONF_TYPE_HASH:
 		error = check_text(k, text, base, why, len);
 		if (error == 0)
@@ -494,6 +550,7 @@ conf_value_text(const struct conf *c, enum conf_key key, char *buf, size_t len)
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_ADDR:
 	case CONF_TYPE_ADDRS:
+	case CONF_TYPE_RULES:
 	case CONF_TYPE_HASH:
 		(void)snprintf(buf, len, "%s", field);
 		break;
@@ -539,16 +596,18 @@ confkey_quote(const char *text, char out[CONF_QUOTED_MAX])
 const char *
 confkey_write(enum conf_key key, const char *text, char out[CONF_QUOTED_MAX])
 {
+	const char *between = separator(key);
+	const char end[] = { between[0], '\0' };
 	size_t o = 0, n;
 
 	if (!conf_value_is_list(key))
 		return confkey_quote(text, out);
 	out[o++] = '[';
 	while (*text != '\0' && o < CONF_QUOTED_MAX - 2) {
-		n = strcspn(text, " ");
+		n = strcspn(text, end);
 		o += (size_t)snprintf(out + o, CONF_QUOTED_MAX - o,
 		    "%s\"%.*s\"", o > 1 ? ", " : "", (int)n, text);
-		text += n + (text[n] == ' ');
+		text += n + (text[n] == '\0' ? 0 : strlen(between));
 	}
 	if (o > CONF_QUOTED_MAX - 2)
 		o = CONF_QUOTED_MAX - 2;
@@ -560,7 +619,8 @@ confkey_write(enum conf_key key, const char *text, char out[CONF_QUOTED_MAX])
 bool
 conf_value_is_list(enum conf_key key)
 {
-	return keys[key].type == CONF_TYPE_ADDRS;
+	return keys[key].type == CONF_TYPE_ADDRS ||
+	    keys[key].type == CONF_TYPE_RULES;
 }
 
 bool

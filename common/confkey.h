@@ -14,6 +14,7 @@ enum conf_type {
 	CONF_TYPE_PATH,
 	CONF_TYPE_ADDR,
 	CONF_TYPE_ADDRS,
+	CONF_TYPE_RULES,
 	CONF_TYPE_HASH,
 	CONF_TYPE_ENUM,
 	CONF_TYPE_BOOL,
@@ -46,6 +47,14 @@ const struct confkey *confkey(enum conf_key);
  */
 int confkey_set(struct conf *c, enum conf_key, const char *text,
     const char *base, char *why, size_t len);
+
+/*
+ * The values of a list, which have newlines between them, as the one text that
+ * confkey_set() takes. 0; or -EINVAL with a clause in why, and *wrong is the
+ * value, from 0, that it is about.
+ */
+int confkey_list(enum conf_key, const char *lines, char out[CONF_TEXT_MAX],
+    size_t *wrong, char *why, size_t len);
 
 /* CLAW_<SECTION>_<KEY>, whether or not the environment may set it. */
 const char *confkey_variable(enum conf_key, char buf[CONF_ENV_MAX]);

@@ -268,18 +268,13 @@ is_start(const yaml_event_t *ev)
 	    ev->type == YAML_SEQUENCE_START_EVENT;
 }
 
-/* Opens a list behind a key: its values are texts of which none has a space. */
+/* Opens a list behind a key: its values are texts of one line each. */
 static void
 open_list(struct reader *r, int node, yaml_event_t *ev)
 {
 	struct confyaml_node *n = &r->y->nodes[node];
 
-	if (ev->data.sequence_start.style != YAML_FLOW_SEQUENCE_STYLE) {
-		complain(r, ev->start_mark,
-		    "a list stands on one line, as [\"one\", \"two\"]");
-		r->ignored = 1;
-		return;
-	}
+	n->block = ev->data.sequence_start.style != YAML_FLOW_SEQUENCE_STYLE;
 	n->value_line = mark_line(ev->start_mark);
 	n->value_column = mark_column(ev->start_mark);
 	n->at = conftext_offset(r->t, n->value_line, n->value_column);
@@ -292,32 +287,51 @@ open_list(struct reader *r, int node, yaml_event_t *ev)
 	}
 }
 
+/* 0 or -ENOMEM. */
+static int
+add_item(struct confyaml_node *n, const char *text, yaml_mark_t at)
+{
+	struct confyaml_place *items;
+	char *longer;
+
+	items = reallocarray(n->items, n->n_items + 1, sizeof(*items));
+	if (items == NULL)
+		return -ENOMEM;
+	n->items = items;
+	if (asprintf(&longer, "%s%s%s", n->text, n->n_items > 0 ? "\n" : "",
+		text) == -1)
+		return -ENOMEM;
+	items[n->n_items].line = mark_line(at);
+	items[n->n_items++].column = mark_column(at);
+	free(n->text);
+	n->text = longer;
+	return 0;
+}
+
 static void
 take_item(struct reader *r, yaml_event_t *ev)
 {
 	struct confyaml_node *n = &r->y->nodes[r->list];
 	const char *text = (const char *)ev->data.scalar.value;
-	char *longer;
 
 	if (ev->type != YAML_SCALAR_EVENT) {
 		complain(r, ev->start_mark, "a list holds values alone");
 		r->ignored = is_start(ev);
 		return;
 	}
-	if (strlen(text) != ev->data.scalar.length || text[0] == '\0' ||
-	    strpbrk(text, " \n") != NULL) {
+	/* A block ends with its last value; libyaml notices later. */
+	n->end_line = mark_line(ev->end_mark);
+	if (mark_line(ev->start_mark) != n->end_line ||
+	    strlen(text) != ev->data.scalar.length || text[0] == '\0' ||
+	    strchr(text, '\n') != NULL) {
 		complain(r, ev->start_mark,
-		    "a value of a list is not empty and has no space");
+		    "a value of a list is not empty and stands on one line");
 		return;
 	}
-	if (asprintf(&longer, "%s%s%s", n->text, n->text[0] != '\0' ? " " : "",
-		text) == -1) {
+	if (add_item(n, text, ev->start_mark) != 0) {
 		r->error = -ENOMEM;
 		r->stop = true;
-		return;
 	}
-	free(n->text);
-	n->text = longer;
 }
 
 static void
@@ -326,13 +340,17 @@ close_list(struct reader *r, yaml_event_t *ev)
 	struct confyaml_node *n = &r->y->nodes[r->list];
 
 	r->list = -1;
-	n->end_line = mark_line(ev->end_mark);
-	if (n->end_line != n->value_line) {
-		complain(r, ev->start_mark, "a list stands on one line");
-		return;
+	if (!n->block) {
+		n->end_line = mark_line(ev->end_mark);
+		n->end = conftext_offset(r->t, n->end_line,
+		    mark_column(ev->end_mark));
 	}
-	n->kind = CONFYAML_VALUE;
-	n->end = conftext_offset(r->t, n->end_line, mark_column(ev->end_mark));
+	if (!n->block && n->end_line != n->value_line)
+		complain(r, ev->start_mark,
+		    "a list in brackets stands on one line; or write each "
+		    "value on a line of its own, after \"- \"");
+	else
+		n->kind = CONFYAML_VALUE;
 }
 
 /* Opens a section behind a key (node >= 0) or the file's own (-1). */
@@ -576,6 +594,7 @@ confyaml_free(struct confyaml *y)
 	for (i = 0; i < y->n; i++) {
 		free(y->nodes[i].path);
 		free(y->nodes[i].text);
+		free(y->nodes[i].items);
 	}
 	free(y->nodes);
 	memset(y, 0, sizeof(*y));

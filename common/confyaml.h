@@ -17,6 +17,10 @@ enum confyaml_kind {
 	CONFYAML_BROKEN /* its error has been told */
 };
 
+struct confyaml_place {
+	unsigned int line, column;
+};
+
 /* A key and what stands behind it. Lines and columns count from 1. */
 struct confyaml_node {
 	char *path; /* "node.data_dir" */
@@ -27,9 +31,12 @@ struct confyaml_node {
 	unsigned int value_line, value_column; /* of the value */
 	unsigned int end_line;		       /* the last line it is on */
 	size_t at, end; /* bytes of a value, as written */
-	char *text;	/* the value itself; a list's with spaces between */
+	char *text;	/* the value itself; a list's with newlines between */
 	bool quoted;
-	bool list; /* ["like", "this"], on one line */
+	bool list;  /* ["like", "this"] on one line, or a block */
+	bool block; /* a line for each value, with a dash before it */
+	struct confyaml_place *items; /* of the values of a list */
+	size_t n_items;
 	bool null; /* nothing there, or ~ or null */
 	bool flow; /* a section in braces, or anything in one */
 };

@@ -181,6 +181,12 @@ sft_chunk_len(uint64_t size, uint8_t chunk_log2, uint32_t index)
 	return left < full ? (uint32_t)left : full;
 }
 
+uint64_t
+sft_reread_s(uint64_t size)
+{
+	return size / 4000000;
+}
+
 /* --- heads -------------------------------------------------------------- */
 
 static bool

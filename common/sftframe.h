@@ -124,6 +124,12 @@ uint32_t sft_chunks(uint64_t size, uint8_t chunk_log2);
 /* Bytes of chunk `index`, which is below sft_chunks(). */
 uint32_t sft_chunk_len(uint64_t size, uint8_t chunk_log2, uint32_t index);
 
+/*
+ * Seconds that an end may take, beyond what it waits for anything, to read a
+ * file of this size once more and write it elsewhere: 4 MB/s is a slow disk.
+ */
+uint64_t sft_reread_s(uint64_t size);
+
 /* --- heads -------------------------------------------------------------- */
 
 /*

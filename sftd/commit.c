@@ -164,24 +164,14 @@ enter(int dir, const char *part, bool make)
 	return next;
 }
 
-/*
- * The folder in which the name's last part is to be, and that part. A
- * descriptor or -errno.
- */
+/* Through all parts of a name but the last, which it leaves in last. */
 static int
-walk(const char *peer, const uint8_t *name, size_t len, bool make,
+walk_to(int dir, const uint8_t *name, size_t len, bool make,
     char last[SFTNAME_PART_MAX + 1])
 {
 	const uint8_t *slash;
 	size_t n;
-	int dir;
 
-	if (sftname_check(name, len) != SFTNAME_OK)
-		return -EINVAL;
-	dir = fcntl(store_delivered(), F_DUPFD_CLOEXEC, 3);
-	if (dir == -1)
-		return -errno;
-	dir = enter(dir, peer, make);
 	while (dir >= 0) {
 		slash = memchr(name, '/', len);
 		n = slash == NULL ? len : (size_t)(slash - name);
@@ -196,14 +186,37 @@ walk(const char *peer, const uint8_t *name, size_t len, bool make,
 	return dir;
 }
 
+/*
+ * The folder in which the name's last part is to be, and that part. A
+ * descriptor or -errno.
+ */
+static int
+walk(const char *into, const uint8_t *name, size_t len, bool make,
+    char last[SFTNAME_PART_MAX + 1])
+{
+	const uint8_t *folder = (const uint8_t *)into;
+	int dir;
+
+	if (sftname_check(name, len) != SFTNAME_OK ||
+	    sftname_check(folder, strlen(into)) != SFTNAME_OK)
+		return -EINVAL;
+	dir = fcntl(store_delivered(), F_DUPFD_CLOEXEC, 3);
+	if (dir == -1)
+		return -errno;
+	dir = walk_to(dir, folder, strlen(into), make, last);
+	if (dir >= 0)
+		dir = enter(dir, last, make);
+	return walk_to(dir, name, len, make, last);
+}
+
 int
-commit_there(const char *peer, const uint8_t *name, size_t len)
+commit_there(const char *into, const uint8_t *name, size_t len)
 {
 	char last[SFTNAME_PART_MAX + 1];
 	struct stat st;
 	int dir, r = 0;
 
-	dir = walk(peer, name, len, false, last);
+	dir = walk(into, name, len, false, last);
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
 	if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -214,14 +227,19 @@ commit_there(const char *peer, const uint8_t *name, size_t len)
 	return r;
 }
 
-/* Moved, now or by the run that a crash ended. */
+/* Moved, now or by the run that a crash ended: then it is still there. */
 static int
-move(const struct partial *p, int from, int to, const char *last)
+move(const struct partial *p, const struct finish *f, int from, int to,
+    const char *last)
 {
 	struct stat st, there;
 
-	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : -errno;
+	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT ||
+		    fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == -1)
+			return -errno;
+		return (uint64_t)there.st_ino == f->inode ? 0 : -ENOENT;
+	}
 	if (fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		/* A crash may leave a file that was moved in both folders. */
 		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
@@ -231,7 +249,7 @@ move(const struct partial *p, int from, int to, const char *last)
 			return -EEXIST;
 	}
 	if (renameat2(from, "partial", to, last,
-		p->offer.replace ? 0 : RENAME_NOREPLACE) == -1)
+		p->replaces ? 0 : RENAME_NOREPLACE) == -1)
 		return -errno;
 	return 0;
 }
@@ -275,13 +293,13 @@ commit_place(const struct partial *p)
 		close(from);
 		return r;
 	}
-	to = walk(p->peer, p->offer.name, p->offer.name_len, true, last);
+	to = walk(p->into, p->offer.name, p->offer.name_len, true, last);
 	if (to < 0) {
 		close(from);
 		return to;
 	}
 	r = p->offer.tree ? move_tree(p, &f, from, to, last) :
-			    move(p, from, to, last);
+			    move(p, &f, from, to, last);
 	if (r == 0 && (fsync(to) == -1 || fsync(from) == -1))
 		r = -errno;
 	if (r == 0) {
@@ -378,7 +396,7 @@ commit_placed(const struct partial *p, const struct finish *f)
 	struct stat st;
 	int dir, fd;
 
-	dir = walk(p->peer, p->offer.name, p->offer.name_len, false, last);
+	dir = walk(p->into, p->offer.name, p->offer.name_len, false, last);
 	if (dir < 0)
 		return dir;
 	if (p->offer.tree) {

@@ -47,9 +47,10 @@ ssize_t commit_answer(const struct partial *p, uint8_t *out, size_t size);
 int commit_placed(const struct partial *p, const struct finish *f);
 
 /*
- * What is under a name of the peer's: 0 nothing, S_IFREG, S_IFDIR and so on;
- * -ELOOP or -ENOTDIR: the way leads through what is no folder; or -errno.
+ * What is under a name in a folder below files/: 0 nothing, S_IFREG, S_IFDIR
+ * and so on; -ELOOP or -ENOTDIR: the way leads through what is no folder; or
+ * -errno.
  */
-int commit_there(const char *peer, const uint8_t *name, size_t len);
+int commit_there(const char *into, const uint8_t *name, size_t len);
 
 #endif

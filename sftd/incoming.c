@@ -32,10 +32,6 @@
 #include "sftd/tree.h"
 
 #define SECOND UINT64_C(1000000)
-/* A worker that moves nothing: longer than it waits for its peer itself. */
-#define STALL_US (180 * SECOND)
-/* One that first reads again what there is. */
-#define FIRST_US (3600 * SECOND)
 /* One that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
 /*
@@ -121,8 +117,7 @@ incoming_load(void)
 	partial_load(load);
 }
 
-/* Of those in this state, of one peer or of all (NULL), the oldest gives way.
- */
+/* Of those in this state, of one peer or of all (NULL), one gives way. */
 static void
 make_way(const char *peer, enum transfer_state state, unsigned int most)
 {
@@ -158,16 +153,19 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 	    text);
 }
 
-/* No: the worker tells the peer, and ends. */
+/*
+ * No: the worker tells the peer, and ends. whole is for the operator: the same,
+ * with the rule that says so.
+ */
 static void
 deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
-    const char *text)
+    const char *text, const char *whole)
 {
 	struct transfer *t = transfer_new(true, c->peer);
 
 	t->what.offer = what->offer;
 	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
-	transfer_why(t, code, false, "%s", text);
+	transfer_why(t, code, false, "%s", whole);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
@@ -330,6 +328,11 @@ take(struct conn *c, struct transfer *t, const struct partial *what,
 	} else {
 		t->what.offer.epoch = what->offer.epoch;
 		t->what.offer.streams = what->offer.streams;
+		/* Where it is already, or where it is to be by now. */
+		if (!t->placed) {
+			memcpy(t->what.into, what->into, sizeof(t->what.into));
+			t->what.replaces = what->replaces;
+		}
 	}
 	transfer_begin(t);
 	t->started_ms = transfer_wall_ms();
@@ -354,26 +357,47 @@ still_there(const struct transfer *t)
 	return true;
 }
 
-static void
-judge(struct conn *c, struct transfer *t, const struct partial *p, uint32_t ask)
+/* Where the rules say that it goes. What is there was taken by a rule. */
+static const struct sftrule *
+find_rule(const struct transfer *t, struct partial *p, struct sftrule *rule)
 {
+	static const struct sftrule taken = { .allow = true,
+		.max_size = UINT64_MAX,
+		.replace = true };
+
+	if (t != NULL && t->placed)
+		return &taken;
+	if (!sftrule_first(sftd_config.accept, p->peer, p->offer.name,
+		p->offer.name_len, rule))
+		return NULL;
+	snprintf(p->into, sizeof(p->into), "%s",
+	    rule->into[0] != '\0' ? rule->into : p->peer);
+	p->replaces = p->offer.replace && rule->replace;
+	return rule;
+}
+
+static void
+judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
+{
+	struct sftrule rule;
 	struct policy policy = { sftd_config.max_bytes,
 		sftd_config.max_transfers };
 	struct policy_case is = { .peer = c->peer,
 		.theirs = c->capabilities,
 		.ours = c->own,
 		.offer = &p->offer,
+		.rule = find_rule(t, p, &rule),
 		.under_way = transfer_count(),
 		.resumes = t != NULL,
 		.room = store_room() };
 	struct policy_verdict v;
 
-	if (t == NULL || !t->placed)
+	if (p->into[0] != '\0')
 		is.there =
-		    commit_there(c->peer, p->offer.name, p->offer.name_len);
+		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, v.code, v.text);
+		deny(c, p, ask, v.code, v.text, v.whole);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,
@@ -393,8 +417,9 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct policy_verdict v;
 	struct transfer *t;
 	struct partial p;
-	const char *wrong;
-	int r;
+	const char *no = NULL, *wrong;
+	uint8_t code = 0;
+	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
 		fatalx("malformed XFER_OFFERED");
@@ -413,28 +438,37 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	}
 	c->offered = true;
 	t = transfer_offer(true, c->peer, p.digest);
-	if (t != NULL && t->conn == NULL && (r = finish_again(t)) != 0) {
+	if (t != NULL && t->conn == NULL)
+		r = finish_again(t);
+	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		refuse(c, m->id, v.code, v.text);
+		deny(c, &p, m->id, v.code, v.text, v.whole);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
-	if (t != NULL && t->placed && t->conn == NULL && !still_there(t)) {
+	if (t != NULL && t->conn == NULL &&
+	    (r == -ENOENT || (t->placed && !still_there(t)))) {
 		remove_partial(t);
 		transfer_free(t);
 		t = NULL;
 	}
-	if (ending)
-		refuse(c, m->id, SFT_STOPPING, "this node stops");
-	else if (t != NULL && t->conn != NULL) {
+	if (ending) {
+		code = SFT_STOPPING;
+		no = "this node stops";
+	} else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		refuse(c, m->id, SFT_BUSY,
-		    "an attempt before this one is just ending");
-		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
-	} else if (t != NULL && t->held)
-		refuse(c, m->id, SFT_PAUSED, "the receiver has paused it");
-	else
+		code = SFT_BUSY;
+		no = "an attempt before this one is just ending";
+	} else if (t != NULL && t->held) {
+		code = SFT_PAUSED;
+		no = "the receiver has paused it";
+	}
+	if (no == NULL)
 		judge(c, t, &p, m->id);
+	else
+		deny(c, &p, m->id, code, no, no);
+	if (code == SFT_BUSY)
+		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
 }
 
 /* --- data streams ----------------------------------------------------------
@@ -706,13 +740,15 @@ in_up(struct conn *c)
 		conn_close(c, "it is for no transfer");
 }
 
-/* What is worth nothing any more is not kept. */
+/*
+ * What is worth nothing any more is not kept. If the source is another one by
+ * now nothing of this can go on; what was delivered of it stays where it is.
+ */
 static bool
 is_lost(const struct transfer *t)
 {
-	return !t->placed &&
-	    (t->lost || t->code == SFT_CANCELLED ||
-		(t->by_peer && t->code == SFT_SOURCE_CHANGED));
+	return t->code == SFT_SOURCE_CHANGED ||
+	    (!t->placed && (t->lost || t->code == SFT_CANCELLED));
 }
 
 static void
@@ -831,6 +867,6 @@ incoming_tick(struct transfer *t, uint64_t now)
 	if ((transfer_ended(t) || t->code != 0) && still > LINGER_US)
 		conn_close(t->conn, "its transfer has ended");
 	else if (transfer_active(t) && t->rehash == NULL && t->unpack == NULL &&
-	    still > (t->now.moved == 0 ? FIRST_US : STALL_US))
+	    still > transfer_stall_us(t))
 		transfer_stop(t, SFT_TIMEOUT, "nothing moved for too long");
 }

@@ -20,10 +20,10 @@ bool outgoing_cancel(struct transfer *t);
 void outgoing_on_send(struct chan *c, struct msg *m);
 void outgoing_on_client(struct chan *c, struct msg *m);
 
-/* Messages of workers. */
-void outgoing_on_taken(struct chan *c, struct msg *m);
-void outgoing_on_dial(struct chan *c, struct msg *m);
-void outgoing_on_seal(struct chan *c, struct msg *m);
-void outgoing_on_receipt(struct chan *c, struct msg *m);
+/* How an attempt goes: who does not wait for the end is told and let go. */
+void outgoing_under_way(struct transfer *t);
+/* It ended with a receipt; or without, and transfer_why() has said why. */
+void outgoing_done(struct transfer *t);
+void outgoing_missed(struct transfer *t);
 
 #endif

@@ -24,7 +24,7 @@
 #include "sftd/partial.h"
 #include "sftd/store.h"
 
-#define OFFER_MAGIC UINT64_C(0x636c61772f696e01) /* "claw/in", version 1 */
+#define OFFER_MAGIC UINT64_C(0x636c61772f696e02) /* "claw/in", version 2 */
 #define OFFER_MAX 2048
 
 /* Whoever has a tree with something in it. */
@@ -54,6 +54,8 @@ write_offer(int dir, const struct partial *p)
 	wbuf_u8(&w, p->offer.replace);
 	wbuf_u8(&w, p->offer.tree);
 	wbuf_bytes(&w, p->offer.name, p->offer.name_len);
+	wbuf_bytes(&w, p->into, strlen(p->into));
+	wbuf_u8(&w, p->replaces);
 	if (w.failed)
 		return -EINVAL;
 	return store_put(dir, "offer", data, w.len);
@@ -97,6 +99,11 @@ read_offer(int dir, struct partial *p)
 		return -EBADMSG;
 	memcpy(p->offer.name, at, n);
 	p->offer.name_len = n;
+	at = rbuf_bytes(&r, &n);
+	if (at == NULL || n == 0 || n > SFTRULE_FOLDER_MAX)
+		return -EBADMSG;
+	memcpy(p->into, at, n);
+	p->replaces = rbuf_u8(&r) != 0;
 	return rbuf_done(&r) && nodename_ok(p->peer, strlen(p->peer)) ?
 	    0 :
 	    -EBADMSG;

@@ -20,6 +20,7 @@
 
 #include "common/nodename.h"
 #include "common/sftframe.h"
+#include "common/sftrule.h"
 
 struct partial {
 	uint8_t id[SFT_ID_LEN];
@@ -28,6 +29,8 @@ struct partial {
 	uint8_t digest[32];
 	uint64_t epoch; /* of the latest attempt */
 	uint64_t since_ms;
+	char into[SFTRULE_FOLDER_MAX + 1]; /* below files/; where its name is */
+	bool replaces; /* a file that is there: asked for, and allowed */
 };
 
 /*

@@ -25,6 +25,20 @@ no(struct policy_verdict *out, enum sft_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(out->text, sizeof(out->text), fmt, ap);
 	va_end(ap);
+	snprintf(out->whole, sizeof(out->whole), "%s", out->text);
+}
+
+/* It was this rule's no. */
+static void
+by_rule(struct policy_verdict *out, const struct sftrule *rule)
+{
+	if (rule == NULL)
+		snprintf(out->whole, sizeof(out->whole),
+		    "%s (no rule of sft.accept fits it)", out->text);
+	else
+		snprintf(out->whole, sizeof(out->whole),
+		    "%s (sft.accept, rule %u: %.*s)", out->text, rule->number,
+		    rule->len > 80 ? 80 : (int)rule->len, rule->text);
 }
 
 static bool
@@ -50,8 +64,28 @@ name(const struct policy_case *c, struct policy_verdict *out)
 
 	if (v != SFTNAME_OK)
 		no(out, SFT_BAD_NAME, "%s", sftname_why(v));
-	else if (c->there == -ELOOP || c->there == -ENOTDIR ||
-	    c->there == -EXDEV)
+	return v == SFTNAME_OK;
+}
+
+static bool
+rule(const struct policy_case *c, struct policy_verdict *out)
+{
+	if (c->rule != NULL && c->rule->allow)
+		return true;
+	no(out, SFT_DENIED,
+	    "this node takes no file of that name from %s; its operator says "
+	    "what it takes",
+	    c->peer);
+	by_rule(out, c->rule);
+	return false;
+}
+
+static bool
+place(const struct policy_case *c, struct policy_verdict *out)
+{
+	const struct sft_offer *o = c->offer;
+
+	if (c->there == -ELOOP || c->there == -ENOTDIR || c->there == -EXDEV)
 		no(out, SFT_BAD_NAME,
 		    "the name leads through something that is no folder");
 	else if (c->there < 0)
@@ -65,7 +99,12 @@ name(const struct policy_case *c, struct policy_verdict *out)
 		no(out, SFT_EXISTS,
 		    "there is a file of that name, and it was not said to "
 		    "replace it");
-	else
+	else if (c->there == S_IFREG && !c->rule->replace) {
+		no(out, SFT_EXISTS,
+		    "there is a file of that name, and this node lets nobody "
+		    "replace it");
+		by_rule(out, c->rule);
+	} else
 		return true;
 	return false;
 }
@@ -81,7 +120,12 @@ size(const struct policy *policy, const struct policy_case *c,
 	if (o->size > policy->max_bytes)
 		no(out, SFT_TOO_LARGE, "at most %llu bytes are taken here",
 		    (unsigned long long)policy->max_bytes);
-	else if (!sft_size_ok(o->size, o->chunk_log2))
+	else if (o->size > c->rule->max_size) {
+		no(out, SFT_TOO_LARGE,
+		    "at most %llu bytes are taken here from %s under that name",
+		    (unsigned long long)c->rule->max_size, c->peer);
+		by_rule(out, c->rule);
+	} else if (!sft_size_ok(o->size, o->chunk_log2))
 		no(out, SFT_TOO_LARGE,
 		    "too many chunks: choose a larger chunk size");
 	else if (!c->resumes && need > c->room)
@@ -97,7 +141,8 @@ policy_judge(const struct policy *policy, const struct policy_case *c,
     struct policy_verdict *out)
 {
 	memset(out, 0, sizeof(*out));
-	if (!rights(c, out) || !name(c, out) || !size(policy, c, out))
+	if (!rights(c, out) || !name(c, out) || !rule(c, out) ||
+	    !place(c, out) || !size(policy, c, out))
 		return;
 	if (c->under_way >= policy->max_transfers)
 		no(out, SFT_BUSY,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/sftframe.h"
+#include "common/sftrule.h"
 
 struct policy {
 	uint64_t max_bytes;
@@ -20,15 +21,18 @@ struct policy_case {
 	const char *peer;
 	uint64_t theirs, ours; /* capabilities */
 	const struct sft_offer *offer;
-	unsigned int under_way; /* transfers beside this one */
-	bool resumes;		/* its room is taken already */
-	uint64_t room;		/* bytes free, a reserve left aside */
-	int there;		/* commit_there() */
+	const struct sftrule *rule; /* the first that fits; NULL: none */
+	unsigned int under_way;	    /* transfers beside this one */
+	bool resumes;		    /* its room is taken already */
+	uint64_t room;		    /* bytes free, a reserve left aside */
+	int there;		    /* commit_there() */
 };
 
 struct policy_verdict {
 	uint8_t code; /* enum sft_code; 0: taken */
 	char text[SFT_TEXT_MAX + 1];
+	/* The same with the rule that says so, which is the operator's. */
+	char whole[2 * SFT_TEXT_MAX + 1];
 };
 
 void policy_judge(const struct policy *policy, const struct policy_case *c,

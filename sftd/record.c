@@ -166,8 +166,12 @@ reason(struct auditrec *r, const struct transfer *t)
 
 	if (t->code == 0)
 		return;
-	snprintf(text, sizeof(text), "%s%s: %s", t->by_peer ? "peer: " : "",
-	    sft_code_name(t->code), t->text);
+	if (t->what.offer.dry && t->state == TRANSFER_DONE)
+		snprintf(text, sizeof(text), "only asked for: %s", t->text);
+	else
+		snprintf(text, sizeof(text), "%s%s: %s",
+		    t->by_peer ? "peer: " : "", sft_code_name(t->code),
+		    t->text);
 	auditrec_text(r, AUDIT_ATTR_REASON, text);
 }
 
@@ -185,7 +189,7 @@ record_outcome(struct transfer *t, enum transfer_state state)
 	r.msg.intent = t->intent;
 	t->intent = 0;
 	describe(&r, t);
-	if (state == TRANSFER_DONE)
+	if (state == TRANSFER_DONE && !t->what.offer.dry)
 		auditrec_bytes(&r, AUDIT_ATTR_BLAKE3, t->root, 32);
 	reason(&r, t);
 	if (!append(auditrec_msg(&r), on_written, NULL))
@@ -208,6 +212,7 @@ record_denied(const struct transfer *t)
 void
 record_line(const struct transfer *t)
 {
+	bool sent_nothing = t->what.offer.dry && t->state == TRANSFER_DONE;
 	static bool complained;
 	struct event_line l;
 	uint8_t id[SFT_ID_LEN];
@@ -221,16 +226,18 @@ record_line(const struct transfer *t)
 	event_str(&l, "peer", t->what.peer);
 	event_text(&l, "name", t->what.offer.name, t->what.offer.name_len);
 	event_num(&l, "size", t->what.offer.size);
-	event_str(&l, "result", states[t->state]);
+	if (t->what.into[0] != '\0')
+		event_str(&l, "into", t->what.into);
+	event_str(&l, "result", sent_nothing ? "dry-run" : states[t->state]);
 	event_num(&l, "durable", t->durable);
 	event_num(&l, "resent", t->resent);
 	event_num(&l, "same_bytes", t->same);
 	event_num(&l, "wire_bytes", t->wire);
 	event_num(&l, "ms", t->ended_ms - t->started_ms);
-	if (t->state == TRANSFER_DONE)
+	if (t->state == TRANSFER_DONE && !sent_nothing)
 		event_hex(&l, "blake3", t->root, sizeof(t->root));
 	event_bool(&l, "receipt", t->has_receipt);
-	if (t->code != 0) {
+	if (t->code != 0 && !sent_nothing) {
 		event_str(&l, "code", sft_code_name(t->code));
 		event_bool(&l, "by_peer", t->by_peer);
 		event_str(&l, "text", t->text);

@@ -11,6 +11,7 @@
  *			xferds that wait for one
  *	transfer.c	what is sent and taken; what both have in common
  *	outgoing.c	files that are sent
+ *	attempt.c	one attempt at it, from its record to the receipt
  *	client.c	who sends one: brings the source, hears how it goes
  *	incoming.c	files that peers send
  *	policy.c	whether they are taken
@@ -30,6 +31,7 @@
 #include "common/log.h"
 #include "door/accept.h"
 #include "door/pool.h"
+#include "sftd/attempt.h"
 #include "sftd/incoming.h"
 #include "sftd/outgoing.h"
 #include "sftd/show.h"
@@ -110,12 +112,16 @@ prepare(void)
 static const char *
 stage(struct msg *m)
 {
+	unsigned int rule;
+	char why[256];
+
 	if (!msg_get_CONFIG_SFTD(&m->body, &staged) ||
 	    staged.chunk_log2 < SFT_CHUNK_LOG2_MIN ||
 	    staged.chunk_log2 > SFT_CHUNK_LOG2_MAX ||
 	    staged.streams > SFT_STREAMS_MAX || staged.max_transfers == 0 ||
 	    staged.max_pending == 0 || staged.per_address == 0 ||
-	    staged.pool == 0)
+	    staged.pool == 0 ||
+	    sftrule_check(staged.accept, &rule, why, sizeof(why)) != 0)
 		return "malformed configuration";
 	return NULL;
 }
@@ -222,10 +228,10 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_XFER_PROGRESS, transfer_on_progress },
 	{ MSG_XFER_OFFERED, incoming_on_offered },
 	{ MSG_XFER_COMPLETE, incoming_on_complete },
-	{ MSG_XFER_TAKEN, outgoing_on_taken },
-	{ MSG_XFER_DIAL, outgoing_on_dial },
-	{ MSG_XFER_SEAL, outgoing_on_seal },
-	{ MSG_XFER_RECEIPT, outgoing_on_receipt },
+	{ MSG_XFER_TAKEN, attempt_on_taken },
+	{ MSG_XFER_DIAL, attempt_on_dial },
+	{ MSG_XFER_SEAL, attempt_on_seal },
+	{ MSG_XFER_RECEIPT, attempt_on_receipt },
 	{ 0, NULL },
 };
 

@@ -25,6 +25,7 @@
 #define RATE_US UINT64_C(1000000)
 /* Clients hear at most so often how it goes. */
 #define SAY_US UINT64_C(250000)
+#define STALL_S 180
 
 struct msg_CONFIG_SFTD sftd_config;
 static struct transfer_list all = TAILQ_HEAD_INITIALIZER(all);
@@ -267,8 +268,16 @@ transfer_end(struct transfer *t, enum transfer_state state)
 	record_forget(t);
 	record_outcome(t, state);
 	record_line(t);
-	if (state >= TRANSFER_DONE)
+	/* What was only asked for, and would be taken, was not sent. */
+	if (state > TRANSFER_DONE ||
+	    (state == TRANSFER_DONE && !t->what.offer.dry))
 		counter_add(counters[state], 1);
+}
+
+uint64_t
+transfer_stall_us(const struct transfer *t)
+{
+	return (STALL_S + sft_reread_s(t->what.offer.size)) * 1000000;
 }
 
 /* What workers say. */
@@ -346,6 +355,12 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 }
 
 void
+transfer_tell(struct transfer *t, struct event_line *l)
+{
+	client_say(t->client, l->text, event_end(l), false);
+}
+
+void
 transfer_say(struct transfer *t)
 {
 	struct event_line l;
@@ -392,7 +407,7 @@ transfer_on_progress(struct chan *worker, struct msg *m)
 		event_begin(&l, "again");
 		event_num(&l, "chunks", p.resent - before);
 		event_num(&l, "resent", t->resent);
-		client_say(t->client, l.text, event_end(&l), false);
+		transfer_tell(t, &l);
 	}
 	if (conn_now_us() - t->said_us >= SAY_US)
 		transfer_say(t);

@@ -140,7 +140,15 @@ __attribute__((format(printf, 4, 5))) void transfer_why(struct transfer *t,
 /* A new attempt: nothing went wrong yet. */
 void transfer_begin(struct transfer *t);
 
-/* The client hears how it goes. */
+/*
+ * Microseconds that its worker may move nothing: longer than that waits for
+ * its peer itself, and enough for either end to read all of it again, or to
+ * unpack it.
+ */
+uint64_t transfer_stall_us(const struct transfer *t);
+
+/* The client, if there is one, hears this; or how it goes. */
+void transfer_tell(struct transfer *t, struct event_line *l);
 void transfer_say(struct transfer *t);
 
 /* Tells its worker to end, with this code; its session ends. */

@@ -16,6 +16,9 @@
 #include "sftd/tree.h"
 
 #define AT_ONCE 4 /* as policy/workers.def has it */
+/* Who has answered ends at once; who was let go of, when the disk lets it. */
+#define ENDS_S 30
+#define LET_GO_S 600
 
 struct tree {
 	TAILQ_ENTRY(tree) entry;
@@ -28,7 +31,11 @@ struct tree {
 	struct chan *worker;
 	uint32_t session; /* the worker's */
 	bool dying;	  /* nobody hears of it, it may still write */
+	bool answered;	  /* so may this one, until it has ended */
 	bool ended;	  /* clawd says so */
+	uint8_t code;	  /* what it has answered */
+	char text[SFT_TEXT_MAX + 1];
+	struct event *due; /* by then it should have ended */
 	/* NULL: nobody is to hear of it. */
 	void (*then)(void *arg, uint8_t code, const char *text);
 	void *arg;
@@ -48,6 +55,7 @@ end(struct tree *t)
 	TAILQ_REMOVE(&trees, t, entry);
 	t->worker = NULL;
 	child_worker_end(worker);
+	event_free(t->due);
 	close(t->dir);
 	close(t->file);
 	free(t);
@@ -60,7 +68,7 @@ over(struct tree *t, uint8_t code, const char *text)
 	void (*then)(void *, uint8_t, const char *) = t->then;
 	uint8_t id[SFT_ID_LEN];
 	bool removed = t->remove && !t->keep && code == 0;
-	bool failed = !t->remove && code != 0;
+	bool failed = !t->remove && (code != 0 || then == NULL);
 	void *arg = t->arg;
 
 	memcpy(id, t->id, sizeof(id));
@@ -76,6 +84,28 @@ over(struct tree *t, uint8_t code, const char *text)
 	if (then != NULL)
 		then(arg, code, text);
 	advance();
+}
+
+/* One that was taken over stays, and writes where all is sealed by now. */
+static void
+on_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct tree *t = arg;
+
+	(void)fd;
+	(void)what;
+	t->code = SFT_IO;
+	snprintf(t->text, sizeof(t->text), "who unpacked it had to be ended");
+	child_worker_accuse(PROC_UNPACKD, t->session, MSG_UNPACKED,
+	    "it is done, and does not end");
+}
+
+static void
+has_to_end(struct tree *t, time_t seconds)
+{
+	struct timeval tv = { seconds, 0 };
+
+	evtimer_add(t->due, &tv);
 }
 
 /*
@@ -94,6 +124,7 @@ given_up(struct tree *t)
 	}
 	t->then = NULL;
 	t->dying = true;
+	has_to_end(t, LET_GO_S);
 	if (!t->remove)
 		clear_half(t->id);
 	if (then != NULL)
@@ -115,7 +146,13 @@ on_unpacked(struct chan *c, struct msg *m, void *arg)
 	}
 	if (!msg_get_UNPACKED(&m->body, &done))
 		fatalx("malformed UNPACKED");
-	over(t, done.code <= SFT_CODE_MAX ? done.code : SFT_IO, done.text);
+	t->answered = true;
+	t->code = done.code <= SFT_CODE_MAX ? done.code : SFT_IO;
+	snprintf(t->text, sizeof(t->text), "%s", done.text);
+	if (t->ended)
+		over(t, t->code, t->text);
+	else
+		has_to_end(t, ENDS_S);
 }
 
 static void
@@ -152,7 +189,7 @@ on_started(struct chan *clawd, struct msg *m, void *arg)
 static bool
 is_busy(const struct tree *t)
 {
-	return t->starting || t->dying || t->worker != NULL;
+	return t->starting || t->dying || t->answered || t->worker != NULL;
 }
 
 /* Whether one before it works on the same tree. */
@@ -202,6 +239,9 @@ new_tree(const uint8_t id[SFT_ID_LEN])
 	if (t == NULL)
 		fatalx("out of memory");
 	memcpy(t->id, id, sizeof(t->id));
+	t->due = evtimer_new(child_base(), on_due, t);
+	if (t->due == NULL)
+		fatalx("out of memory");
 	t->dir = partial_tree(id, &t->file);
 	if (t->dir < 0 || fstat(t->file, &st) == -1) {
 		log_warnx("a folder cannot be worked on: %s",
@@ -210,6 +250,7 @@ new_tree(const uint8_t id[SFT_ID_LEN])
 			close(t->dir);
 			close(t->file);
 		}
+		event_free(t->due);
 		free(t);
 		return NULL;
 	}
@@ -267,8 +308,9 @@ tree_let_go(struct tree *t)
 	if (t == NULL)
 		return;
 	t->then = NULL;
-	/* What was asked of clawd has its answer coming. */
-	if (t->worker != NULL)
+	/* What was asked of clawd has its answer coming; who has answered,
+	 * its end. */
+	if (t->worker != NULL && !t->answered)
 		child_worker_end(t->worker); /* on_unpacked() follows */
 	else if (!is_busy(t))
 		end(t);
@@ -302,7 +344,9 @@ tree_on_worker_ended(const struct msg *m)
 		log_warnx("unpackd[%u] %s", ended.pid, ended.how);
 	t->ended = true;
 	/* Its last words may still be in its channel, which ends by itself. */
-	if (t->dying) {
+	if (t->answered)
+		over(t, t->code, t->text);
+	else if (t->dying) {
 		end(t);
 		advance();
 	}

@@ -22,6 +22,7 @@
 #include "common/sftframe.h"
 #include "unpackd/unpack.h"
 
+#define ANSWER_MS 1000
 #define PIECE ((size_t)1 << 18)
 #define PIECES 16 /* at a time; in between it hears whether it is to end */
 
@@ -35,7 +36,7 @@ static struct {
 	uint8_t piece[PIECE];
 } job = { .dir = -1, .file = -1 };
 
-static void
+__attribute__((noreturn)) static void
 answer(int error)
 {
 	struct msg_UNPACKED done = { .entries = job.unpack.reader.entries,
@@ -51,6 +52,9 @@ answer(int error)
 						strerror(-error));
 	}
 	(void)chan_send_UNPACKED(job.broker, job.ask, -1, &done);
+	chan_flush(job.broker, ANSWER_MS);
+	/* The directory is nobody's until we have ended. */
+	_exit(0);
 }
 
 /* All that there is; then nothing was made that is not durable. */
@@ -116,7 +120,10 @@ on_into(struct chan *c, struct msg *m)
 {
 	int r;
 
-	(void)c;
+	if (job.dir != -1) {
+		child_violation(c, m, "a second directory");
+		return;
+	}
 	job.dir = m->fd;
 	m->fd = -1;
 	r = sandbox_enter_dir(job.dir);

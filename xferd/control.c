@@ -37,6 +37,7 @@
 #define DURABLE_S 120
 /* An OFFER has so long to come, and its answer. */
 #define OFFER_S 30
+/* And as long as it may hash what it has; meanwhile it answers PINGs. */
 #define ANSWER_S 120
 #define DONE_S 10
 #define FRAMES_A_SECOND 1000
@@ -584,7 +585,6 @@ on_take(struct chan *c, struct msg *m, void *arg)
 	const char *why;
 	int fd;
 
-	(void)c;
 	(void)arg;
 	if (ct.state != ASKED)
 		return;
@@ -592,9 +592,12 @@ on_take(struct chan *c, struct msg *m, void *arg)
 		refused(m, SFT_REFUSE);
 		return;
 	}
-	if (!msg_get_XFER_TAKE(&m->body, &take) || !accept_from(&take) ||
-	    ct.journal == -1)
-		fatalx("XFER_TAKE does not answer the offer");
+	if (!msg_get_XFER_TAKE(&m->body, &take))
+		fatalx("malformed XFER_TAKE");
+	if (!accept_from(&take) || ct.journal == -1) {
+		child_violation(c, m, "an answer to another offer");
+		return;
+	}
 	fd = m->fd;
 	m->fd = -1;
 	memcpy(xf.id, take.id, sizeof(xf.id));
@@ -677,6 +680,13 @@ on_seal(const uint8_t *body, size_t len)
 	}
 	wrong = receipt_seal_differs(&seal, xf.id, xf.digest, ct.root,
 	    xf.offer.size, ct.peer, ct.own);
+	if (wrong != NULL && strcmp(wrong, "root") == 0 && receive_resumed()) {
+		/* Every chunk is what its sender said then, or says now. */
+		xfer_fail(SFT_SOURCE_CHANGED, false,
+		    "the source is not what it was when a part of it came; "
+		    "that part is given up: send it again");
+		return;
+	}
 	if (wrong != NULL) {
 		xfer_fail(memcmp(seal.root, ct.root, sizeof(ct.root)) != 0 ?
 			SFT_HASH_MISMATCH :
@@ -944,7 +954,7 @@ static const struct atls_ops ops = {
 /* --- time --------------------------------------------------------------- */
 
 static bool
-is_overdue(uint64_t since_ns, unsigned int seconds, uint64_t now)
+is_overdue(uint64_t since_ns, uint64_t seconds, uint64_t now)
 {
 	return now - since_ns > seconds * NS_PER_S;
 }
@@ -987,14 +997,16 @@ look_at_peer(uint64_t now)
 		say(sft_ping_format(SFT_PING, ++ct.pings, out, sizeof(out)),
 		    out);
 	} else if ((uint64_t)time(NULL) >= ct.until)
-		xfer_fail(SFT_ATTESTATION, false,
+		/* Nobody did anything wrong: the next attempt goes on. */
+		xfer_fail(SFT_TIMEOUT, false,
 		    "what the peer has proven holds no longer; resuming, it "
 		    "proves itself again");
 	else if (!xf.sends && ct.state == OFFERING &&
 	    is_overdue(ct.since_ns, OFFER_S, now))
 		xfer_fail(SFT_TIMEOUT, false, "peer offers nothing");
 	else if (xf.sends && ct.state == ASKED &&
-	    is_overdue(ct.since_ns, ANSWER_S, now))
+	    is_overdue(ct.since_ns, ANSWER_S + sft_reread_s(xf.offer.size),
+		now))
 		xfer_fail(SFT_TIMEOUT, false, "peer does not answer the offer");
 	else if (!xf.sends && ct.state == SEALED &&
 	    is_overdue(ct.since_ns, DONE_S, now))

@@ -70,7 +70,8 @@ static struct {
 	} again[SFT_STREAMS_MAX * (XFER_TRIES + 1)];
 	uint32_t nagains;
 
-	bool began; /* HAVE was said */
+	bool began;   /* HAVE was said */
+	bool resumed; /* with something in it */
 } rc;
 
 static uint32_t
@@ -601,6 +602,8 @@ receive_turn(void)
 		return;
 	pthread_mutex_lock(&xf.lock);
 	hashed = rc.hash == 0;
+	if (hashed && !rc.began)
+		rc.resumed = rc.durables > 0;
 	pthread_mutex_unlock(&xf.lock);
 	if (hashed && !rc.began) {
 		if (!control_have())
@@ -612,6 +615,12 @@ receive_turn(void)
 	}
 	say_acks();
 	say_agains();
+}
+
+bool
+receive_resumed(void)
+{
+	return rc.resumed;
 }
 
 bool

@@ -30,6 +30,9 @@ void receive_run(struct stream *s);
 /* In the loop's turn: what is to be said to the peer. */
 void receive_turn(void);
 
+/* Whether something was there when this attempt began. */
+bool receive_resumed(void);
+
 /*
  * All chunks are durable, and fold to this. False: they are not. The first
  * word of it ends the thread that makes durable.

@@ -73,7 +73,8 @@ run(const uint8_t *data, size_t len, size_t piece, struct out *o)
 			mix(o, bytes, n);
 			o->bytes += n;
 		}
-	} while (e == BUNDLE_MORE && at < len);
+		/* Done, as far as the pieces before tell. */
+	} while ((e == BUNDLE_MORE || e == BUNDLE_DONE) && at < len);
 	o->end = e;
 	if ((e == BUNDLE_DONE) != bundle_complete(&r) ||
 	    (e < 0 && r.why == NULL) ||

@@ -534,6 +534,7 @@ static void
 ipc_config(struct wbuf *w)
 {
 	static const struct msg_CONFIG_SFTD config = { .generation = 1,
+		.accept = "allow",
 		.node = "node1",
 		.max_transfers = 4,
 		.max_pending = 8,

@@ -465,13 +465,20 @@ def by_hand():
         ok(both()[0] != 0, "a changed checkpoint has a good signature")
 
 
-@test("README: two machines become peers as it says, and one is revoked")
+@test("README: two machines become peers as it says, one sends a file, and is "
+      "revoked")
 def two_machines():
     if SANITIZERS:
         skip("the release build's business")
-    text = read("README.md").split("\n## Two machines")[1].split("\n## ")[0]
+    text = read("README.md").split("\n## Two machines")[1] \
+        .split("\n## Install")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
-    equal(len(blocks), 2, "blocks")
+    equal(len(blocks), 3, "blocks")
+    # Who reads it has a file, and takes the ID from what he is shown.
+    ok(" ID " in blocks[1], "an ID")
+    blocks[1] = "head -c 3000000 /dev/urandom >model.bin\n" + \
+        blocks[1].replace(
+            " ID ", " $(claw -f ./m2/claw.yaml file:list | cut -d' ' -f1) ")
     for port in ("7901", "7911"):
         ok(port in blocks[0], "no port " + port)
         blocks[0] = blocks[0].replace(port, str(free_port()))
@@ -487,14 +494,16 @@ def two_machines():
         os.chmod(folder, 0o777)
         done = subprocess.run(
             ["sh", "-c", "trap 'kill $pids; wait' EXIT\nset -e\n" +
-             script + "echo then\nset +e\n" + blocks[1]], cwd=folder,
+             script + blocks[1] + "echo then\nset +e\n" + blocks[2]],
+            cwd=folder,
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=120, env={"PATH": "%s/bin:%s/sbin:%s" % (
                 stage(), stage(), os.environ["PATH"])}, **who)
     said = done.stdout + done.stderr
     first, _, then = done.stdout.partition("\nthen\n")
     for text in ("same six words", "agent-1 at 127.0.0.1", "is attested",
-                 "agent-2 "):
+                 "agent-2 ", "signed by agent-1", "of   3.00 MB  model.bin",
+                 "good: agent-2 sent it to agent-1"):
         contains(first, text, said)
     for text in ("in force: update 3", "revoked", "peer.ended"):
         contains(then, text, said)

@@ -148,6 +148,79 @@ def too_large():
     ok(incoming(b) == [], "nothing was begun")
 
 
+RULES = ("deny name=*.key; allow peer=alpha name=*.iso into=images/iso "
+         "replace=no max_size=64K; allow peer=gamma")
+
+
+def ruled(node, rules):
+    node.claw("config:set", "sft.accept=" + rules, check=True)
+    node.claw("reload", check=True)
+
+
+@test("sft.accept: the first rule that fits decides whether, where to and what is replaced; the peer hears why, the operator by which rule")
+def rules():
+    a, b = two()
+    ruled(b, RULES)
+    path = source(a, "x.iso", 100)
+    send(a, "beta", path)
+    ok(same(path, delivered(b, "images/iso", "x.iso")), "where the rule says")
+    ok(lines(b)[-1]["into"] == "images/iso", "line: %s" % lines(b)[-1])
+    # Its receipt again, wherever it lies.
+    ok(send(a, "beta", path)[-1]["event"] == "receipt", "again")
+    os.unlink(path)
+    source(a, "x.iso", 101)
+    for flags, status, name, rule, file in (
+            (["--replace"], 73, "exists", "rule 2: allow peer=alpha", path),
+            ([], 77, "denied", "rule 1: deny name=", source(a, "id.key", 1)),
+            (["--name", "in/x.key"], 77, "denied", "rule 1", path),
+            ([], 77, "too-large", "rule 2", source(a, "y.iso", 65537)),
+            ([], 77, "denied", "no rule of", source(a, "x.txt", 1))):
+        no = send(a, "beta", file, *flags, status=status)[-1]
+        ok(no["name"] == name and no["by_peer"], "refused: %s" % no)
+        ok("rule" not in no["text"], "what the peer hears: %s" % no)
+        b.wait_event("file.denied", peer="alpha", reason=rule)
+        ok(rule in lines(b)[-1]["text"], "line: %s" % lines(b)[-1])
+    ok(os.path.getsize(delivered(b, "images/iso", "x.iso")) == 100,
+           "the first one")
+    ok(incoming(b) != [] and os.listdir(os.path.join(
+        b.dir, "data", "files")) == ["images"], "nothing else came")
+
+
+@test("sft.accept: what is wrong is told with its line and taken by nobody; what would be decided can be asked before")
+def rules_checked():
+    a, b = two()
+    ruled(b, RULES)
+    with open(b.config) as f:
+        good = f.read()
+    line = 1 + good[:good.index("accept: [")].count("\n")
+    with open(b.config, "w") as f:
+        f.write(good.replace('"allow peer=gamma"', '"allow pear=gamma"'))
+    done = b.claw("config:check")
+    ok(done.returncode == 78 and ":%d:" % line in done.stderr and
+           'rule 3' in done.stderr and '"peer="' in done.stderr,
+           "told: %s" % done.stderr)
+    ok(b.claw("reload").returncode == 78, "not taken")
+    no = send(a, "beta", source(a, "x.txt", 1), status=77)[-1]
+    ok(no["name"] == "denied", "as before: %s" % no)
+    with open(b.config, "w") as f:
+        f.write(good.replace("allow peer=gamma", "allow peer=alp*"))
+    asked = ("file:policy", "--json", "alpha")
+    done = b.claw(*asked, "x.txt", check=True)
+    ok(json.loads(done.stdout)["rule"] == 3, done.stdout)
+    done = b.claw(*asked, "x.iso", "65K")
+    said = json.loads(done.stdout)
+    ok(done.returncode == 77 and not said["allowed"] and said["rule"] == 2 and
+           said["into"] == "images/iso" and said["max_size"] == 65536 and
+           not said["replace"], done.stdout)
+    done = b.claw("file:policy", "alpha", "x.key")
+    ok(done.returncode == 77 and "deny name=*.key" in done.stdout,
+           done.stdout)
+    ok(b.claw("file:policy", "alpha", "../x").returncode == 64, "no name")
+    b.claw("reload", check=True)
+    send(a, "beta", os.path.join(a.dir, "x.txt"))
+    ok(os.path.exists(delivered(b, "alpha", "x.txt")), "the rule in force")
+
+
 @test("a dry run is answered as the file would be, and leaves nothing")
 def dry_run():
     a, b = two()

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import time
 
 from claw_test import (LONG, Failure, contains, diag, equal, main, ok, skip,
@@ -144,6 +145,16 @@ def dry_run():
         equal(duo.receipts(duo.alpha), set(), "receipts")
         equal(os.listdir(os.path.join(duo.alpha.dir, "data", "sft",
                                       "incoming")), [], "incoming")
+        # Nobody reads anywhere that a file was sent.
+        end = duo.beta.wait_event("file.send", outcome="ok")
+        ok("blake3" not in end, "%r" % end)
+        contains(end["reason"], "only asked for", "reason")
+        equal([line["result"] for line in lines(duo.beta)], ["dry-run"],
+              "results")
+        ok("blake3" not in lines(duo.beta)[0], "%r" % lines(duo.beta))
+        equal(metric(duo.beta, 'claw_sft_transfers_total{result="done"}'), 0,
+              "done")
+        contains(duo.beta.claw("file:list").stdout, "no transfers", "list")
         duo.sent(source)
         s = duo.sent(source, "--dry-run")
         contains(s.last("dry-run")["text"], "there already", "dry run")
@@ -254,6 +265,7 @@ def orders():
         equal(s.wait(20), 75, "exit of one that the receiver paused")
         again = duo.send(source, "--chunk-size", "1M")
         equal(again.wait(20), 75, "while it is paused")
+        denied(duo.alpha, "paused")
         duo.alpha.claw("file:resume", transfer, check=True)
         s = duo.sent(source, "--chunk-size", "1M")
         ok(s.last("accepted")["have"] > 0, "%r" % s.events)
@@ -319,6 +331,33 @@ def source_changed():
             duo.check(duo.sent(source, "--chunk-size", "1M"), source)
 
 
+@test("a source that is another one, as long and as old as before, is not "
+      "mixed with what came of it: told once, then sent whole")
+def source_was_another():
+    def alter(source, to):
+        was = os.stat(source)
+        with open(source, "r+b") as f:
+            f.write(to)
+        os.utime(source, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    with Duo() as duo:
+        source, s = slowly(duo, 12 * MIB)
+        s.stop()
+        alter(source, b"another")
+        wait_for(lambda: state_of(duo.alpha, s.last("accepted")["id"])
+                 == "paused", 10, "the end of the first")
+        s = duo.send(source, "--chunk-size", "1M")
+        equal(s.wait(), 65, "exit: %r" % s.events)
+        equal(s.error()["name"], "source-changed", "error")
+        duo.check(duo.sent(source, "--chunk-size", "1M"), source)
+        # When it was delivered it is another file, and asks to replace it.
+        alter(source, b"a third")
+        equal(duo.send(source, "--chunk-size", "1M").wait(), 65, "exit")
+        s = duo.send(source, "--chunk-size", "1M")
+        equal(s.wait(), 73, "exit: %r" % s.events)
+        equal(len(duo.receipts(duo.alpha)), 1, "receipts")
+
+
 @test("without sft.send or sft.receive in the registry: denied, with the "
       "reason at both ends and in both logs")
 def capabilities():
@@ -381,16 +420,27 @@ def wrong_orders():
         for status, flags in (
                 (64, ["--chunk-size", "3M"]), (64, ["--chunk-size", "64M"]),
                 (64, ["--streams", "9"]), (64, ["--streams", "0"]),
-                (64, ["--limit", "0"]), (64, ["--enc", "none"])):
+                (64, ["--limit", "0"]), (64, ["--limit", "1023"]),
+                (64, ["--enc", "none"]), (65, ["--name", "../x"]),
+                (65, ["--name", "a\nb"]), (65, ["--name", b"\xff"])):
             s = duo.send(source, *flags)
-            equal(s.wait(), status, " ".join(flags))
+            equal(s.wait(), status, "%r" % flags)
         s = duo.send(source, "--chunk-size", "3M")
         s.wait()
         contains(s.errors + str(s.events), "2M", "the nearest")
         s = duo.send(os.path.join(duo.beta.top, "none"))
         equal(s.wait(), 66, "no such file")
+        folder = os.path.join(duo.beta.top, "folder")
+        os.mkdir(folder, 0o755)
+        s = duo.send(folder, "--replace")
+        equal(s.wait(), 64, "a folder that replaces")
+        duo.beta.env["TMPDIR"] = os.path.join(folder, "none")
+        for it in (folder, "-"):
+            s = duo.send(it, "--name", "x")
+            equal(s.wait(), 73, "no room to put it together")
+        del duo.beta.env["TMPDIR"]
         s = duo.send("/dev/null")
-        equal(s.wait(), 66, "a device")
+        equal(s.wait(), 66, "no file")
         s = duo.send(source, to="nobody")
         equal(s.wait(), 77, "a node that there is not")
         duo.alpha.stop()
@@ -456,6 +506,12 @@ def events():
             check_schema(e.events)
 
 
+def identity(node):
+    """Its key, as it says itself."""
+    return json.loads(node.claw("node:show", "--json",
+                                check=True).stdout)["identity"]
+
+
 def lines(node):
     with open(os.path.join(node.dir, "log", "sft.ndjson")) as f:
         return [json.loads(line) for line in f]
@@ -497,13 +553,58 @@ def records():
             # And of one that is refused.
             s = duo.send(duo.file(MIB, 9), "--name", "file1")
             equal(s.wait(), 73, "exit")
-            for node, role in ((duo.alpha, "receiver"), (duo.beta, "sender")):
-                node.wait_event("file.denied", role=role, reason="exists",
-                                outcome="denied")
+            for node, role, peer in ((duo.alpha, "receiver", duo.beta),
+                                     (duo.beta, "sender", duo.alpha)):
+                no = node.wait_event("file.denied", role=role, reason="exists",
+                                     outcome="denied")
+                # Who it was, by which key, under which registry.
+                equal((no["peer_key"], no["file"], no["bytes"]),
+                      (identity(peer), "file1", MIB), "denied")
+                ok(no["seq"] > 0 and len(no["head"]) > 40, "%r" % no)
                 equal(lines(node)[-1]["result"], "refused", "line")
                 equal(metric(node,
                              'claw_sft_transfers_total{result="refused"}'), 1,
                       "refused at " + node.name)
+
+
+@test("who sent what to whom, when, how much, by which key and under which "
+      "registry, is in a copy of the log, as claw-sftd(8) says")
+def from_the_log():
+    if shutil.which("jq") is None:
+        skip("no jq")
+    with open(os.path.join(os.environ.get("srcdir", "."), "man",
+                           "claw-sftd.8"), encoding="utf-8") as f:
+        recipe = "jq -r" + f.read().split("\njq -r")[1].split("\n.Ed")[0]
+    with Duo() as duo:
+        source = duo.file(MIB)
+        told = duo.sent(source).last("receipt")
+        equal(duo.send(duo.file(9), "--name", "file1").wait(), 73, "exit")
+        for node, other, kinds in (
+                (duo.alpha, duo.beta, ["file.receive", "file.denied"]),
+                (duo.beta, duo.alpha, ["file.send", "file.denied",
+                                       "file.send"])):
+            node.wait_event("file.denied")
+            shutil.copytree(os.path.join(node.dir, "log", "audit"),
+                            os.path.join(node.top, "copy"))
+            out = subprocess.run(
+                ["sh", "-c", recipe.replace("\\e", "\\")], cwd=node.top,
+                check=True, text=True, stdout=subprocess.PIPE).stdout
+            rows = [line.split("\t") for line in out.splitlines()]
+            equal([row[1] for row in rows], kinds, "what")
+            with open(duo.receipt_path(node, told["id"])) as f:
+                receipt = json.load(f)
+            me = receipt["sender" if node is duo.beta else "receiver"]
+            equal(rows[0][2:], ["ok", other.name, identity(other), "file1",
+                                str(MIB), told["blake3"],
+                                str(me["registry"]["seq"]),
+                                me["registry"]["head"].partition(":")[2],
+                                told["id"], "-"], "of what was sent")
+            equal(rows[1][2:7] + rows[1][8:10],
+                  ["denied", other.name, identity(other), "file1", "9"] +
+                  rows[0][8:10], "of what was refused")
+            contains(rows[1][11], "a file of that name", "why")
+            ok(re.fullmatch(r"20\d\d-\d\d-\d\dT[0-9:.]+Z", rows[0][0]),
+               rows[0][0])
 
 
 # Side by side

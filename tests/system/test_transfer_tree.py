@@ -163,7 +163,7 @@ def several():
     one, other = (os.path.join(a.dir, d, "one") for d in "xy")
     send(a, "beta", "--source", one, "--source", top, status=64)
     send(a, "beta", "--source", one, "--source", other, "--name", "n",
-         status=66)
+         status=64)
     send(a, "beta", "--source", top, "--source", one, "--name", "n/m")
     there = delivered(b, "alpha", "n/m")
     ok(sorted(os.listdir(there)) == ["folder", "one"], "what is there")
@@ -172,10 +172,10 @@ def several():
     no = send(a, "beta", "--source", top, "--source", one, "--name", "n/m",
               status=73)
     ok(no[-1]["name"] == "exists", "refused: %s" % no[-1])
-    send(a, "beta", "--source", top, "--replace", status=66)
+    send(a, "beta", "--source", top, "--replace", status=64)
     bad = os.path.join(a.dir, "bad")
     put(os.path.join(bad, "a\nb"), b"")
-    send(a, "beta", "--source", bad, status=66)
+    send(a, "beta", "--source", bad, status=65)
     os.makedirs(os.path.join(a.dir, "void"))
     send(a, "beta", "--source", os.path.join(a.dir, "void"))
     ok(os.listdir(delivered(b, "alpha", "void")) == [], "an empty one")

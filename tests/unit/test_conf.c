@@ -93,7 +93,7 @@ parse_good(struct conf *c, const char *text)
 static void
 the_least_file_gives_every_default(void **state)
 {
-	char text[CONF_TEXT_MAX], why[1500];
+	char text[CONF_TEXT_MAX], why[CONF_TEXT_MAX + 256];
 	const struct confkey *k;
 	struct conf c;
 	size_t i;
@@ -169,6 +169,73 @@ every_key_can_be_written(void **state)
 	assert_int_equal(c.log_destination, CONF_LOG_DESTINATION_SYSLOG);
 	assert_int_equal(c.log_level, CONF_LOG_LEVEL_DEBUG);
 	assert_int_equal(c.origin[CONF_KEY_LOG_LEVEL].line, 23);
+}
+
+static void
+a_list_stands_in_brackets_or_on_lines(void **state)
+{
+	static const char *const same[] = {
+		"sft:\n  accept: [allow peer=a name=*.iso, \"deny\"]\n",
+		"sft: {accept: [\"allow peer=a name=*.iso\", deny]}\n",
+		"sft:\n  accept:\n  - allow peer=a name=*.iso # why\n\n"
+		"  # and\n  - 'deny'\n",
+		"sft:\n  accept:\n    -   allow peer=a name=*.iso\n"
+		"    - deny\n  verify: disk\n",
+		"sft:\n  accept: \"allow peer=a name=*.iso; deny\"\n",
+	};
+	struct conf c;
+	char text[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		(void)snprintf(text, sizeof(text), "%s%s", GOOD, same[i]);
+		parse_good(&c, text);
+		assert_string_equal(c.sft_accept,
+		    "allow peer=a name=*.iso; deny");
+	}
+	parse_good(&c, GOOD "sft: {accept: []}\n");
+	assert_string_equal(c.sft_accept, "");
+	parse_good(&c,
+	    GOOD "  sync:\n    gossip_peers:\n    - 192.0.2.1:1\n"
+		 "    - \"[::1]:2\"\n");
+	assert_string_equal(c.sync_gossip_peers, "192.0.2.1:1 [::1]:2");
+}
+
+/* Where the rule is, not where the list begins. */
+static void
+a_rule_that_is_wrong_is_told_with_its_place(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{ "  accept:\n  - deny peer=b\n  - alow\n",
+		    ":8:5: sft.accept rule 2: begins with allow or deny\n" },
+		{ "  accept: [deny peer=b, alow]\n",
+		    ":6:25: sft.accept rule 2: begins" },
+		{ "  accept:\n  - allow\n  - deny\n",
+		    ":8:5: sft.accept rule 2: is never reached" },
+		{ "  accept: allow max_size=8\n",
+		    ":6:11: sft.accept rule 1: max_size= takes a size" },
+		{ "  accept:\n  - allow\n  - deny; allow\n",
+		    ":8:5: sft.accept takes a list of values without semi" },
+		{ "  accept: ~\n", ":6:11: sft.accept has no value" },
+	};
+	char text[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)snprintf(text, sizeof(text), "%ssft:\n%s", GOOD,
+		    cases[i].text);
+		if (strstr(errors_of(text), cases[i].error) == NULL)
+			fail_msg("%s instead of %s", errors_of(text),
+			    cases[i].error);
+	}
+	assert_non_null(strstr(errors_of(GOOD "  sync:\n    gossip_peers: "
+					      "[\"1.2.3.4:5 1.2.3.4:6\"]\n"),
+	    ":6:20: node.sync.gossip_peers takes a list of values without "
+	    "spaces"));
 }
 
 static void
@@ -331,11 +398,15 @@ shapes_that_hide_meaning_are_refused(void **state)
 		{ "log: !x\n  level: info\n", ":5:6: a tag" },
 		{ "log:\n  level: [info]\n",
 		    ":6:10: log.level takes one value and no list" },
-		{ "log:\n  level: [info,\n   x]\n", "a list stands on one" },
-		{ "log:\n  level: [a b]\n", ":6:11: a value of a list" },
+		{ "log:\n  level: [info,\n   x]\n",
+		    "a list in brackets stands on one line" },
+		{ "log:\n  level: [\"\"]\n", ":6:11: a value of a list" },
+		{ "log:\n  level:\n  - a\n  -\n", ":8:4: a value of a list" },
+		{ "log:\n  level:\n  - a\n    b\n", ":7:5: a value of a list" },
+		{ "log:\n  level:\n  - a: b\n", ":7:5: a list holds values" },
 		{ "log:\n  level: [{a: b}]\n", ":6:11: a list holds values" },
 		{ "log:\n  level: [*a]\n", ":6:11: an alias" },
-		{ "log:\n- level\n", ":6:1: a list stands on one line" },
+		{ "log:\n- level\n", ":6:1: log is a section" },
 		{ "log:\n  <<: {level: info}\n", ":6:3: a merge key" },
 		{ "log:\n\tlevel: info\n", ":6:1: a tab" },
 		{ "log:\n  level:\tinfo\n", ":6:9: a tab" },
@@ -788,6 +859,8 @@ what_is_printed_can_be_read_again(void **state)
 	(void)snprintf(a.node_data_dir, sizeof(a.node_data_dir),
 	    "/a # \"b\\c\": \u00e9 'd'");
 	(void)snprintf(a.node_name, sizeof(a.node_name), "null");
+	(void)snprintf(a.sft_accept, sizeof(a.sft_accept),
+	    "deny name=a:?#*,[x]; allow peer=b into='c'");
 	a.audit_reserve_bytes = 5 << 20;
 	a.audit_checkpoint_interval_ms = 1500;
 	for (i = 0; i < 2; i++) {
@@ -916,6 +989,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_least_file_gives_every_default),
 		cmocka_unit_test(every_key_can_be_written),
+		cmocka_unit_test(a_list_stands_in_brackets_or_on_lines),
+		cmocka_unit_test(a_rule_that_is_wrong_is_told_with_its_place),
 		cmocka_unit_test(a_section_may_be_empty),
 		cmocka_unit_test(all_errors_are_told_in_one_run),
 		cmocka_unit_test(an_error_shows_its_line_and_a_caret),

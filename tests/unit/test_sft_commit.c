@@ -115,6 +115,7 @@ static struct partial
 offered(const char *name)
 {
 	struct partial p = { .peer = "alpha",
+		.into = "alpha",
 		.offer = { .size = sizeof(content),
 		    .mtime_ns = MTIME,
 		    .mode = 0755,
@@ -325,6 +326,38 @@ test_fails_anywhere(void **state)
 		}
 }
 
+/*
+ * Moved, and before that could be written down the process ended; then somebody
+ * took the file away, or put another there: no receipt for that.
+ */
+static void
+test_taken_away(void **state)
+{
+	int another, dir, fd;
+
+	(void)state;
+	for (another = 0; another < 2; another++) {
+		start_empty();
+		here = arrived("file");
+		assert_int_equal(commit_begin(&here, root), 0);
+		assert_true((dir = partial_dir(&here)) >= 0);
+		assert_int_equal(mkdirat(files, "alpha", 0750), 0);
+		assert_int_equal(renameat(dir, "partial", files, "away"), 0);
+		close(dir);
+		if (another) {
+			fd = openat(files, "alpha/file", O_CREAT | O_WRONLY,
+			    0640);
+			assert_true(fd != -1);
+			close(fd);
+		}
+		assert_int_equal(commit_place(&here), -ENOENT);
+		assert_false(has_receipt(&here));
+		assert_int_equal(renameat(files, "away", files, "alpha/file"),
+		    0);
+		assert_int_equal(commit_place(&here), 0);
+	}
+}
+
 /* Ended while it is begun: it counts whole or not at all. */
 static int
 make_here(void)
@@ -401,7 +434,7 @@ test_replaced_when_asked(void **state)
 	(void)state;
 	start_empty();
 	here = arrived("file");
-	here.offer.replace = true;
+	here.replaces = true;
 	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
 	fd = openat(files, "alpha/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
 	assert_true(fd != -1);
@@ -411,7 +444,7 @@ test_replaced_when_asked(void **state)
 	/* A folder gives way to no file. */
 	start_empty();
 	here = arrived("file");
-	here.offer.replace = true;
+	here.replaces = true;
 	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
 	assert_int_equal(mkdirat(files, "alpha/file", 0750), 0);
 	assert_int_equal(finish_here(), -EEXIST);
@@ -447,10 +480,46 @@ test_no_link_is_followed(void **state)
 	/* The last one of the name is replaced by nothing. */
 	start_empty();
 	here = arrived("file");
-	here.offer.replace = true;
+	here.replaces = true;
 	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
 	assert_int_equal(symlinkat("/etc/passwd", files, "alpha/file"), 0);
 	assert_int_equal(finish_here(), -EEXIST);
+}
+
+/* A rule says where to, and that nothing is replaced: also after a crash. */
+static void
+test_where_a_rule_says(void **state)
+{
+	int fd;
+
+	(void)state;
+	start_empty();
+	here = offered("a/file");
+	snprintf(here.into, sizeof(here.into), "in/from");
+	assert_int_equal(partial_make(&here, "beta"), 0);
+	fill_it(&here);
+	finds = 0;
+	partial_load(find);
+	assert_int_equal(finds, 1);
+	assert_string_equal(found.into, "in/from");
+	assert_false(found.replaces);
+	assert_int_equal(finish_all(&found), 0);
+	all_is_right(&here, "in/from/a/file");
+	/* What was there when it began was nothing, whatever was asked. */
+	start_empty();
+	here = arrived("file");
+	here.offer.replace = true;
+	assert_int_equal(mkdirat(files, "alpha", 0750), 0);
+	fd = openat(files, "alpha/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+	assert_true(fd != -1);
+	close(fd);
+	assert_int_equal(finish_here(), -EEXIST);
+	/* Nor out of the folder, nor through a link in it. */
+	assert_int_equal(commit_there("../x", (const uint8_t *)"file", 4),
+	    -EINVAL);
+	assert_int_equal(symlinkat("alpha", files, "in"), 0);
+	fd = commit_there("in", (const uint8_t *)"file", 4);
+	assert_true(fd == -ELOOP || fd == -ENOTDIR);
 }
 
 static void
@@ -574,11 +643,13 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends_anywhere),
 		cmocka_unit_test(test_fails_anywhere),
+		cmocka_unit_test(test_taken_away),
 		cmocka_unit_test(test_ends_while_begun),
 		cmocka_unit_test(test_once_more),
 		cmocka_unit_test(test_nothing_overwritten),
 		cmocka_unit_test(test_replaced_when_asked),
 		cmocka_unit_test(test_no_link_is_followed),
+		cmocka_unit_test(test_where_a_rule_says),
 		cmocka_unit_test(test_another_size),
 		cmocka_unit_test(test_placed),
 		cmocka_unit_test(test_epochs),

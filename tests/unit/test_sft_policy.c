@@ -23,6 +23,7 @@
 static const struct policy policy = { .max_bytes = 1000, .max_transfers = 4 };
 static struct sft_offer offer;
 static struct policy_case is;
+static struct sftrule rule;
 static struct policy_verdict v;
 
 static void
@@ -34,10 +35,13 @@ good(const char *name)
 	offer.streams = 2;
 	offer.name_len = (uint16_t)strlen(name);
 	memcpy(offer.name, name, offer.name_len);
+	assert_true(
+	    sftrule_first("allow", "alpha", offer.name, offer.name_len, &rule));
 	is = (struct policy_case){ .peer = "alpha",
 		.theirs = CAPABILITY_MASK(SFT_SEND),
 		.ours = CAPABILITY_MASK(SFT_RECEIVE),
 		.offer = &offer,
+		.rule = &rule,
 		.under_way = 3,
 		.room = 1000 };
 }
@@ -114,6 +118,79 @@ test_names(void **state)
 	judged(SFT_EXISTS, "something else");
 	is.there = -EIO;
 	judged(SFT_IO, "");
+}
+
+/* What the operator reads names the rule; what the peer reads does not. */
+static void
+by_rule(uint8_t code, const char *part)
+{
+	judged(code, "");
+	if (strstr(v.whole, part) == NULL || strstr(v.text, part) != NULL ||
+	    strncmp(v.whole, v.text, strlen(v.text)) != 0)
+		fail_msg("\"%s\": \"%s\", \"%s\"", part, v.text, v.whole);
+}
+
+static void
+ruled(const char *rules)
+{
+	good("a.iso");
+	if (!sftrule_first(rules, "alpha", offer.name, offer.name_len, &rule))
+		is.rule = NULL;
+}
+
+static void
+test_rules(void **state)
+{
+	(void)state;
+	ruled("deny name=*.img; allow peer=al*");
+	judged(0, "");
+	ruled("allow name=*.img; deny peer=al*");
+	by_rule(SFT_DENIED, "(sft.accept, rule 2: deny peer=al*)");
+	ruled("allow name=*.img");
+	by_rule(SFT_DENIED, "(no rule of sft.accept fits it)");
+	ruled("");
+	by_rule(SFT_DENIED, "(no rule of sft.accept fits it)");
+	/* Whoever may not send at all is told that, and no rule. */
+	is.theirs = 0;
+	judged(SFT_DENIED, "capability");
+	ruled("deny");
+	memcpy(offer.name, "../so", 5);
+	judged(SFT_BAD_NAME, "");
+}
+
+static void
+test_rule_of_size(void **state)
+{
+	struct policy small = { .max_bytes = 10, .max_transfers = 4 };
+
+	(void)state;
+	ruled("allow max_size=1K");
+	is.room = 2000;
+	offer.size = 1000;
+	judged(0, "");
+	ruled("allow max_size=1K");
+	rule.max_size = 999;
+	by_rule(SFT_TOO_LARGE, "(sft.accept, rule 1: allow max_size=1K)");
+	assert_non_null(strstr(v.text, "999"));
+	/* A rule allows no more than there is. */
+	policy_judge(&small, &is, &v);
+	assert_int_equal(v.code, SFT_TOO_LARGE);
+	assert_string_equal(v.text, v.whole);
+}
+
+static void
+test_rule_of_replacing(void **state)
+{
+	(void)state;
+	ruled("allow replace=no");
+	offer.replace = true;
+	judged(0, "");
+	is.there = S_IFREG;
+	by_rule(SFT_EXISTS, "(sft.accept, rule 1: allow replace=no)");
+	ruled("allow replace=yes");
+	offer.replace = true;
+	is.there = S_IFREG;
+	judged(0, "");
 }
 
 static void
@@ -222,6 +299,9 @@ main(void)
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_rule_of_size),
+		cmocka_unit_test(test_rule_of_replacing),
 		cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_lines),

@@ -558,6 +558,60 @@ test_source_changes(void **state)
 	xferkit_remove(&f);
 }
 
+/* As long and as old as it was, but not what it was when a part of it came. */
+static void
+test_source_was_another(void **state)
+{
+	char path[320];
+	int fd;
+
+	(void)state;
+	xferkit_file(&f, below(), 4 * MIB, 20, 0);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	xferkit_end(&a, &b);
+	snprintf(path, sizeof(path), "%s/source", f.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "x", 1, MIB), 1);
+	close(fd);
+	start();
+	xferkit_go(&a, &b);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(b.failed.code, SFT_SOURCE_CHANGED);
+	assert_int_equal(a.failed.code, SFT_SOURCE_CHANGED);
+	assert_true(a.failed.by_peer);
+	assert_false(b.complete);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+/*
+ * A verdict holds for a time, and a file may take longer: what was durable by
+ * then stays, and nobody is told that he was not attested.
+ */
+static void
+test_verdict_ends(void **state)
+{
+	(void)state;
+	xferkit_file(&f, below(), 16 * MIB, 20, 0);
+	start();
+	a.who.verdict_s = 2;
+	a.rate = 4 * MIB;
+	xferkit_go(&a, &b);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_TIMEOUT);
+	assert_int_equal(b.failed.code, SFT_TIMEOUT);
+	assert_true(b.failed.by_peer);
+	xferkit_end(&a, &b);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_true(a.have > 0);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
 static void
 test_stopped(void **state)
 {
@@ -682,6 +736,8 @@ main(void)
 		cmocka_unit_test(test_not_packed),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_source_changes),
+		cmocka_unit_test(test_source_was_another),
+		cmocka_unit_test(test_verdict_ends),
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_session_ends),
 		cmocka_unit_test(test_drained),
