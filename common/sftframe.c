@@ -806,7 +806,7 @@ sft_chunk_format(const struct sft_chunk *c, uint8_t out[SFT_CHUNK_HEAD_LEN])
 	wbuf_u8(&w, c->packed ? CHUNK_PACKED : 0);
 	wbuf_u16(&w, 0);
 	wbuf_u32(&w, c->index);
-	wbuf_u32(&w, c->length);
+	wbuf_u32(&w, c->len);
 }
 
 int
@@ -819,10 +819,10 @@ sft_chunk_parse(const uint8_t in[SFT_CHUNK_HEAD_LEN], uint64_t size,
 	c->same = in[0] == SFT_SAME;
 	c->packed = in[1] == CHUNK_PACKED;
 	c->index = rbuf_u32(&r);
-	c->length = rbuf_u32(&r);
+	c->len = rbuf_u32(&r);
 	if (sft_data_len(in) != SFT_CHUNK_HEAD_LEN ||
 	    c->index >= sft_chunks(size, chunk_log2) ||
-	    c->length != sft_chunk_len(size, chunk_log2, c->index))
+	    c->len != sft_chunk_len(size, chunk_log2, c->index))
 		return -EBADMSG;
 	return 0;
 }

@@ -304,7 +304,7 @@ struct sft_chunk {
 	bool same;   /* SFT_SAME */
 	bool packed; /* never if same */
 	uint32_t index;
-	uint32_t length; /* of the chunk, however many bytes follow */
+	uint32_t len; /* of the chunk, however many bytes follow */
 };
 
 /*

@@ -69,7 +69,7 @@ pack_free(struct pack *p)
 }
 
 static void
-end_run(struct pack *p)
+new_run(struct pack *p)
 {
 	p->bytes = 0;
 	p->misses = 0;
@@ -135,7 +135,7 @@ next_run(struct pack *p)
 		else
 			p->on = true;
 	}
-	end_run(p);
+	new_run(p);
 }
 
 bool
@@ -144,7 +144,7 @@ pack_begin(struct pack *p)
 	p->blocks = p->allowed && (p->plain_ns == 0 || p->plain_ns >= FAST_NS);
 	if (!p->blocks)
 		p->on = false;
-	end_run(p);
+	new_run(p);
 	return p->blocks;
 }
 

@@ -388,7 +388,7 @@ take_bytes(struct taker *k, const struct sft_chunk *c, b3tree_value ours,
 
 	if (b3tree_begin(&t, xf.offer.chunk_log2, c->index) != 0)
 		fatalx("no such chunk");
-	for (left = c->length; left > 0; left -= n, at += n) {
+	for (left = c->len; left > 0; left -= n, at += n) {
 		n = left < XFER_PIECE ? left : XFER_PIECE;
 		since = xfer_now_ns();
 		if (!take_piece(k, c, n, at, gone))

@@ -36,13 +36,13 @@
 #define LEAST_PIECE (16 * 1024)
 #define NS_PER_S UINT64_C(1000000000)
 /* In front of a piece: the chunk's head, and the block's. */
-#define ROOM (SFT_CHUNK_HEAD_LEN + SFTBLOCK_HEAD_LEN)
+#define HEADS (SFT_CHUNK_HEAD_LEN + SFTBLOCK_HEAD_LEN)
 /* So many others one after the other: then only each of so many is tried. */
-#define MISSES 8
+#define OTHERS 8
 #define SELDOM 16
 
 _Static_assert(SFTBLOCK_SIZE == XFER_PIECE, "a block is a piece");
-_Static_assert(ROOM + XFER_PIECE + B3TREE_LEN <= 4096 + XFER_PIECE,
+_Static_assert(HEADS + XFER_PIECE + B3TREE_LEN <= 4096 + XFER_PIECE,
     "a piece, and what is around it");
 
 enum state {
@@ -330,7 +330,7 @@ take_rate(size_t n)
 
 /* As fast as may be. */
 static bool
-put(struct stream *s, const uint8_t *p, size_t n)
+send_bytes(struct stream *s, const uint8_t *p, size_t n)
 {
 	uint64_t since;
 	size_t m;
@@ -350,7 +350,7 @@ put(struct stream *s, const uint8_t *p, size_t n)
 
 /*
  * A piece of a chunk, with what goes before it and, as it is its last one,
- * behind it. buf has ROOM, and the piece.
+ * behind it. buf has HEADS, and the piece.
  */
 static bool
 send_piece(struct stream *s, const struct sft_chunk *c, bool first,
@@ -358,12 +358,12 @@ send_piece(struct stream *s, const struct sft_chunk *c, bool first,
 {
 	struct sftblock_head head = { .stored = true };
 	uint64_t since = xfer_now_ns();
-	uint8_t *from = buf + ROOM;
+	uint8_t *from = buf + HEADS;
 	size_t len = n;
 
 	if (c->packed) {
 		from = pack_block(k, from, n, &len);
-		head.stored = from == buf + ROOM;
+		head.stored = from == buf + HEADS;
 		head.len = (uint32_t)len;
 	}
 	if (value != NULL) {
@@ -381,7 +381,7 @@ send_piece(struct stream *s, const struct sft_chunk *c, bool first,
 		sft_chunk_format(c, from);
 	}
 	since = xfer_spent(SFT_LIMIT_SENDER, since);
-	if (!put(s, from, len))
+	if (!send_bytes(s, from, len))
 		return false;
 	pack_sent(k, n, xfer_now_ns() - since);
 	atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
@@ -392,7 +392,7 @@ static bool
 send_chunk(struct stream *s, uint32_t index, struct pack *k, uint8_t *buf)
 {
 	const struct sft_chunk c = { .index = index,
-		.length = length(index),
+		.len = length(index),
 		.packed = pack_begin(k) };
 	size_t most = c.packed ? SFTBLOCK_SIZE : sn.piece;
 	uint64_t at = (uint64_t)index << xf.offer.chunk_log2, since;
@@ -402,18 +402,18 @@ send_chunk(struct stream *s, uint32_t index, struct pack *k, uint8_t *buf)
 
 	if (b3tree_begin(&t, xf.offer.chunk_log2, index) != 0)
 		fatalx("no such chunk");
-	for (left = c.length; left > 0; left -= n, at += n) {
+	for (left = c.len; left > 0; left -= n, at += n) {
 		n = left < most ? left : (uint32_t)most;
 		since = xfer_now_ns();
-		if (!read_source(buf + ROOM, n, at))
+		if (!read_source(buf + HEADS, n, at))
 			return false;
-		(void)b3tree_update(&t, buf + ROOM, n);
+		(void)b3tree_update(&t, buf + HEADS, n);
 		if (n == left) {
 			take_value(&t, v);
 			keep_value(index, v);
 		}
 		(void)xfer_spent(SFT_LIMIT_SENDER, since);
-		if (!send_piece(s, &c, left == c.length, k, buf, n,
+		if (!send_piece(s, &c, left == c.len, k, buf, n,
 			n == left ? v : NULL))
 			return false;
 	}
@@ -426,7 +426,7 @@ is_worth_a_look(uint32_t index)
 {
 	if (sn.known[index] != OFFERED)
 		return false;
-	if (sn.misses < MISSES || index % SELDOM == 0)
+	if (sn.misses < OTHERS || index % SELDOM == 0)
 		return true;
 	sn.known[index] = NOTHING;
 	return false;
@@ -437,7 +437,7 @@ static bool
 send_same(struct stream *s, uint32_t index, uint8_t *buf, bool *same)
 {
 	const struct sft_chunk c = { .index = index,
-		.length = length(index),
+		.len = length(index),
 		.same = true };
 	uint64_t since = xfer_now_ns();
 	uint8_t *v = buf + SFT_CHUNK_HEAD_LEN;
@@ -447,7 +447,7 @@ send_same(struct stream *s, uint32_t index, uint8_t *buf, bool *same)
 	pthread_mutex_unlock(&xf.lock);
 	if (!*same)
 		return true;
-	if (!hash_chunk(index, buf + ROOM, v))
+	if (!hash_chunk(index, buf + HEADS, v))
 		return false;
 	pthread_mutex_lock(&xf.lock);
 	*same = memcmp(v, sn.value[index], B3TREE_LEN) == 0;
@@ -460,7 +460,7 @@ send_same(struct stream *s, uint32_t index, uint8_t *buf, bool *same)
 	pthread_mutex_unlock(&xf.lock);
 	(void)xfer_spent(SFT_LIMIT_SENDER, since);
 	sft_chunk_format(&c, buf);
-	return !*same || put(s, buf, SFT_CHUNK_HEAD_LEN + B3TREE_LEN);
+	return !*same || send_bytes(s, buf, SFT_CHUNK_HEAD_LEN + B3TREE_LEN);
 }
 
 void
@@ -468,7 +468,7 @@ send_run(struct stream *s)
 {
 	const size_t size = 4096 + XFER_PIECE;
 	uint8_t *buf = aligned_alloc(4096, size), end[SFT_HEAD_LEN];
-	struct pack *k = pack_new(xf.packed, ROOM, B3TREE_LEN);
+	struct pack *k = pack_new(xf.packed, HEADS, B3TREE_LEN);
 	bool good = buf != NULL && k != NULL, same;
 	uint32_t index;
 

@@ -199,7 +199,7 @@ data_stream(const uint8_t *data, size_t len)
 	    sft_chunk_parse(data, UINT64_C(3) << 20 | 7, 20, &c) != 0)
 		return;
 	sft_chunk_format(&c, head);
-	if (c.length == 0 || c.length > 1 << 20 || (c.same && c.packed) ||
+	if (c.len == 0 || c.len > 1 << 20 || (c.same && c.packed) ||
 	    memcmp(head, data, sizeof(head)) != 0 ||
 	    sft_data_len(data) != SFT_CHUNK_HEAD_LEN)
 		abort();

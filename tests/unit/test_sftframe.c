@@ -820,7 +820,7 @@ test_data(void **state)
 	assert_int_equal(sft_data_len(head), SFT_CHUNK_HEAD_LEN);
 	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &c), 0);
 	assert_int_equal(c.index, 3);
-	assert_int_equal(c.length, 5);
+	assert_int_equal(c.len, 5);
 	assert_false(c.same || c.packed);
 	assert_int_equal(chunk_of(head, 3 * MIB + 6), -EBADMSG);
 	assert_int_equal(chunk_of(head, 3 * MIB), -EBADMSG);
@@ -874,7 +874,7 @@ test_other_chunks(void **state)
 	assert_int_equal(sft_chunk_parse(head, 3 * MIB, 20, &c), 0);
 	assert_true(c.same && !c.packed);
 	assert_int_equal(c.index, 2);
-	assert_int_equal(c.length, MIB);
+	assert_int_equal(c.len, MIB);
 	assert_int_equal(chunk_of(head, 2 * MIB + 1), -EBADMSG);
 	/* What is the same has no bytes that could be packed. */
 	head[1] = 1;
