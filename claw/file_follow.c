@@ -201,7 +201,7 @@ take(struct view *v, const json_t *e, int *status)
 {
 	const char *what = mesh_text(e, "event");
 	bool error = strcmp(what, "error") == 0;
-	char text[FILE_SHOWN_SIZE];
+	char text[FILE_SHOWN_SIZE], hint[FILE_SHOWN_SIZE];
 
 	if (v->c->json) {
 		(void)json_dumpf(e, stdout, JSON_COMPACT);
@@ -218,7 +218,9 @@ take(struct view *v, const json_t *e, int *status)
 		clear(v);
 		if (!v->c->json)
 			(void)out_error(v->c, stderr, *status, "TransferError",
-			    "%s", shown(e, "text", text));
+			    "%s%s%s", shown(e, "text", text),
+			    mesh_text(e, "hint")[0] != '\0' ? "; " : "",
+			    shown(e, "hint", hint));
 		return true;
 	}
 	*status = EX_OK;

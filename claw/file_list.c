@@ -4,6 +4,7 @@
  * file:show, file:pause, file:resume, file:cancel, file:receipt.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -85,6 +86,15 @@ print_all(const json_t *t)
 		    file_shown(mesh_text(t, "text"), shown));
 }
 
+/* By its id, or by the one that it had until the receiver made that. */
+static bool
+is_it(const json_t *t, const char *id)
+{
+	if (strspn(id, "0") < ID_DIGITS - 8)
+		return strcmp(mesh_text(t, "id"), id) == 0;
+	return strtoll(id, NULL, 16) == mesh_number(t, "number");
+}
+
 int
 file_show_run(const struct cmd *c)
 {
@@ -99,7 +109,7 @@ file_show_run(const struct cmd *c)
 	if (r == NULL)
 		return status;
 	json_array_foreach(json_object_get(r, "transfers"), i,
-	    t) if (strcmp(mesh_text(t, "id"), c->operands[0]) == 0) found = t;
+	    t) if (is_it(t, c->operands[0])) found = t;
 	if (found == NULL)
 		status = out_error(c, stderr, EXIT_NEGATIVE, "UnknownError",
 		    "there is no transfer %s; claw file:list shows those "

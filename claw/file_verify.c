@@ -57,6 +57,12 @@ registry_of(const struct cmd *c, int *status)
 	if (path != NULL)
 		return mesh_registry_file(c, path,
 		    cmd_value(c, FLAG_RECEIPT_GENESIS), status);
+	if (cmd_value(c, FLAG_RECEIPT_GENESIS) != NULL) {
+		*status = out_error(c, stderr, EX_USAGE, "UsageError",
+		    "--genesis goes with --registry EXPORT; a node's own "
+		    "registry has its genesis in claw.yaml");
+		return NULL;
+	}
 	*status = api_conf(c, &conf);
 	if (*status != EX_OK)
 		return NULL;

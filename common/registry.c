@@ -126,8 +126,8 @@ check(struct registry *r, const struct reg_state *s, const struct reg_parsed *p)
 
 	if (s->empty) {
 		if (memcmp(p->hash, r->pin, sizeof(p->hash)) != 0)
-			return "not the genesis that node.registry.genesis "
-			       "pins";
+			return "not the genesis that was given by "
+			       "node.registry.genesis or --genesis";
 	} else if (p->u.op == REGISTRY_GENESIS) {
 		return "a second genesis";
 	} else if (p->u.seq != s->seq + 1) {

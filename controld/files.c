@@ -7,7 +7,6 @@
  * there how it goes. Not a byte of a file comes by here.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,10 +14,9 @@
 #include "common/log.h"
 #include "common/regupdate.h"
 #include "common/sftname.h"
+#include "controld/list.h"
 #include "controld/methods.h"
 #include "controld/pass.h"
-
-#define FILES_MAX 4096 /* in a list */
 
 enum order { ORDER_PAUSE = 1, ORDER_RESUME, ORDER_CANCEL };
 
@@ -131,18 +129,12 @@ files_send(struct request *r)
 	(void)pass_record(r, &rec, on_send_recorded, r);
 }
 
-/* file.list, asked for one by one. They come and go meanwhile. */
+/* file.list */
 
 /* Of enum transfer_state in sftd/transfer.h, in its order. */
 static const char *const states[] = { "unknown", "waiting", "connecting",
 	"offered", "moving", "finishing", "paused", "done", "failed", "refused",
 	"cancelled" };
-
-struct files {
-	struct request *request;
-	json_t *list;
-	struct msg_FILE_SHOW want;
-};
 
 static void
 hex_of(const uint8_t *bytes, size_t len, char *out)
@@ -177,9 +169,10 @@ file_json(const struct msg_FILE *f)
 
 	hex_of(f->id, sizeof(f->id), id);
 	hex_of(f->root, sizeof(f->root), root);
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:o, s:s}",
-	    "id", id, "direction", f->receives != 0 ? "in" : "out", "state",
+	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, "
+			 "s:I, s:I, s:I, s:o, s:s}",
+	    "id", id, "number", (json_int_t)f->number, "direction",
+	    f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
 							    "unknown",
 	    "peer", f->peer, "name", name_json(f->name, f->name_len), "size",
@@ -194,59 +187,31 @@ file_json(const struct msg_FILE *f)
 }
 
 static void
-finish(struct files *l)
+ask_file(struct chan *sftd, uint32_t id, uint32_t index)
 {
-	pass_answer(l->request, json_pack("{s:O}", "transfers", l->list));
-	json_decref(l->list);
-	free(l);
+	struct msg_FILE_SHOW want = { .index = index };
+
+	(void)chan_send_FILE_SHOW(sftd, id, -1, &want);
 }
 
-static void
-on_file(struct chan *c, struct msg *m, void *arg)
+static uint32_t
+read_file(struct msg *m, json_t **one)
 {
-	struct files *l = arg;
 	struct msg_FILE f;
-	uint32_t id;
 
-	if (!pass_good(l->request, m, "sftd")) {
-		json_decref(l->list);
-		free(l);
-		return;
-	}
 	if (!msg_get_FILE(&m->body, &f))
 		fatalx("malformed FILE");
-	if (l->want.index < f.count)
-		(void)json_array_append_new(l->list, file_json(&f));
-	if (++l->want.index >= f.count || l->want.index >= FILES_MAX) {
-		finish(l);
-		return;
-	}
-	id = chan_ask(c, MSG_FILE_SHOW, on_file, l);
-	if (id == 0)
-		finish(l);
-	else
-		(void)chan_send_FILE_SHOW(c, id, -1, &l->want);
+	*one = file_json(&f);
+	return f.count;
 }
 
 void
 files_list(struct request *r)
 {
-	struct files *l = calloc(1, sizeof(*l));
-	uint32_t id;
+	static const struct list_of transfers = { PROC_SFTD, MSG_FILE_SHOW,
+		"transfers", 4096, ask_file, read_file };
 
-	if (l == NULL || (l->list = json_array()) == NULL) {
-		free(l);
-		pass_unavailable(r, "out of memory");
-		return;
-	}
-	l->request = r;
-	id = pass_ask(r, PROC_SFTD, MSG_FILE_SHOW, on_file, l);
-	if (id == 0) {
-		json_decref(l->list);
-		free(l);
-		return;
-	}
-	(void)chan_send_FILE_SHOW(child_peer(PROC_SFTD), id, -1, &l->want);
+	list_answer(r, &transfers);
 }
 
 /* file.pause, file.resume, file.cancel */

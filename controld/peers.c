@@ -6,13 +6,12 @@
  * seen to.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/child.h"
 #include "common/evidence.h"
 #include "common/log.h"
 #include "common/regupdate.h"
+#include "controld/list.h"
 #include "controld/methods.h"
 #include "controld/pass.h"
 
@@ -107,74 +106,36 @@ peers_why(struct request *r)
 		(void)chan_send_WHY(child_peer(PROC_ATTESTD), id, -1, &want);
 }
 
-/* Links, asked for one by one. They come and go meanwhile. */
-
-#define LINKS_MAX 512
-
-struct links {
-	struct request *request;
-	json_t *list;
-	struct msg_LINK_SHOW want;
-};
+/* Links. */
 
 static void
-finish(struct links *l)
+ask_link(struct chan *meshd, uint32_t id, uint32_t index)
 {
-	pass_answer(l->request, json_pack("{s:O}", "links", l->list));
-	json_decref(l->list);
-	free(l);
+	struct msg_LINK_SHOW want = { .index = index };
+
+	(void)chan_send_LINK_SHOW(meshd, id, -1, &want);
 }
 
-static void
-on_link(struct chan *c, struct msg *m, void *arg)
+static uint32_t
+read_link(struct msg *m, json_t **one)
 {
-	struct links *l = arg;
 	struct msg_LINK link;
-	uint32_t id;
 
-	if (!pass_good(l->request, m, "meshd")) {
-		json_decref(l->list);
-		free(l);
-		return;
-	}
 	if (!msg_get_LINK(&m->body, &link))
 		fatalx("malformed LINK");
-	if (l->want.index < link.count)
-		(void)json_array_append_new(l->list,
-		    json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "peer",
-			link.peer, "address", link.address, "role",
-			link.role == EVIDENCE_CLIENT ? "client" : "server",
-			"session", (json_int_t)link.session, "since_ms",
-			(json_int_t)link.since_ms, "seq",
-			(json_int_t)link.seq));
-	if (++l->want.index >= link.count || l->want.index >= LINKS_MAX) {
-		finish(l);
-		return;
-	}
-	id = chan_ask(c, MSG_LINK_SHOW, on_link, l);
-	if (id == 0)
-		finish(l);
-	else
-		(void)chan_send_LINK_SHOW(c, id, -1, &l->want);
+	*one = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "peer", link.peer,
+	    "address", link.address, "role",
+	    link.role == EVIDENCE_CLIENT ? "client" : "server", "session",
+	    (json_int_t)link.session, "since_ms", (json_int_t)link.since_ms,
+	    "seq", (json_int_t)link.seq);
+	return link.count;
 }
 
 void
 peers_links(struct request *r)
 {
-	struct links *l = calloc(1, sizeof(*l));
-	uint32_t id;
+	static const struct list_of links = { PROC_MESHD, MSG_LINK_SHOW,
+		"links", 512, ask_link, read_link };
 
-	if (l == NULL || (l->list = json_array()) == NULL) {
-		free(l);
-		pass_unavailable(r, "out of memory");
-		return;
-	}
-	l->request = r;
-	id = pass_ask(r, PROC_MESHD, MSG_LINK_SHOW, on_link, l);
-	if (id == 0) {
-		json_decref(l->list);
-		free(l);
-		return;
-	}
-	(void)chan_send_LINK_SHOW(child_peer(PROC_MESHD), id, -1, &l->want);
+	list_answer(r, &links);
 }

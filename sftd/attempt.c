@@ -276,6 +276,7 @@ say_taken(struct transfer *t)
 void
 attempt_on_taken(struct chan *worker, struct msg *m)
 {
+	static const uint8_t none[12];
 	struct msg_XFER_GO go = { 0 };
 	struct msg_XFER_TAKEN taken;
 	struct transfer *t;
@@ -293,6 +294,14 @@ attempt_on_taken(struct chan *worker, struct msg *m)
 	    taken.have > t->what.offer.size || taken.streams == 0 ||
 	    taken.streams > t->what.offer.streams || t->what.offer.dry) {
 		child_violation(worker, m, "another offer was taken");
+		return;
+	}
+	/* Such an id is ours to give, as long as there is no other. */
+	if (memcmp(taken.id, none, sizeof(none)) == 0) {
+		transfer_why(t, SFT_PROTOCOL, true,
+		    "the peer gave it the id of another transfer");
+		chan_refuse(worker, m, t->code, false, "%s", t->text);
+		transfer_stop(t, t->code, t->text);
 		return;
 	}
 	r = store_epoch_set(t->what.digest, taken.epoch, taken.id);
@@ -507,6 +516,12 @@ attempt_on_receipt(struct chan *worker, struct msg *m)
 		return;
 	}
 	r = store_receipt(receipt.receipt, receipt.receipt_len, &t->what.offer);
+	if (r == -EEXIST) {
+		transfer_why(t, SFT_PROTOCOL, true,
+		    "the peer gave it the id of another transfer");
+		transfer_stop(t, SFT_PROTOCOL, t->text);
+		return;
+	}
 	if (r != 0) {
 		transfer_why(t, SFT_IO, false,
 		    "the receipt could not be kept: %s", strerror(-r));

@@ -93,6 +93,8 @@ find(const struct transfer *t,
 		if (!o->receives || o->state != TRANSFER_DONE || !o->placed ||
 		    o->what.offer.tree ||
 		    o->what.offer.chunk_log2 != offer->chunk_log2 ||
+		    sft_chunks(o->what.offer.size,
+			o->what.offer.chunk_log2) > SFT_BASIS_MAX ||
 		    strcmp(o->what.peer, t->what.peer) != 0 ||
 		    !fits(&o->what.offer, offer))
 			continue;

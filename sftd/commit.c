@@ -146,6 +146,8 @@ enter(int dir, const char *part, bool make)
 	if (make && mkdirat(dir, part, FOLDER_MODE) == 0) {
 		if (fsync(dir) == -1) {
 			next = -errno;
+			/* Made anew by the next attempt: see take_back(). */
+			(void)unlinkat(dir, part, AT_REMOVEDIR);
 			close(dir);
 			return next;
 		}
@@ -227,19 +229,42 @@ commit_there(const char *into, const uint8_t *name, size_t len)
 	return r;
 }
 
-/* Moved, now or by the run that a crash ended: then it is still there. */
+/*
+ * Renamed by a run or an attempt before, which may have been told that a
+ * folder could not be synced. The kernel says so once; the next sync succeeds
+ * and has not written what was lost. So it is taken back, and what follows is
+ * done anew. Nobody has a receipt for it yet.
+ */
+static int
+take_back(const struct finish *f, const char *name, int from, int to,
+    const char *last)
+{
+	struct stat st;
+
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	if (fstatat(to, last, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : -errno;
+	if ((uint64_t)st.st_ino != f->inode)
+		return 0;
+	return renameat2(to, last, from, name, RENAME_NOREPLACE) == -1 ?
+	    -errno :
+	    0;
+}
+
 static int
 move(const struct partial *p, const struct finish *f, int from, int to,
     const char *last)
 {
 	struct stat st, there;
 
-	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1) {
-		if (errno != ENOENT ||
-		    fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == -1)
-			return -errno;
-		return (uint64_t)there.st_ino == f->inode ? 0 : -ENOENT;
-	}
+	if (fstatat(from, "partial", &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	/* Put back from a copy, nobody knows of when. */
+	if ((uint64_t)st.st_ino != f->inode)
+		return -ESTALE;
 	if (fstatat(to, last, &there, AT_SYMLINK_NOFOLLOW) == 0) {
 		/* A crash may leave a file that was moved in both folders. */
 		if (there.st_ino == st.st_ino && there.st_dev == st.st_dev)
@@ -262,8 +287,11 @@ move_tree(const struct partial *p, const struct finish *f, int from, int to,
 	struct stat st;
 	int fd, r = 0;
 
-	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1 &&
-	    errno != ENOENT)
+	if (fstatat(from, "tree", &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	if ((uint64_t)st.st_ino != f->inode)
+		return -ESTALE;
+	if (renameat2(from, "tree", to, last, RENAME_NOREPLACE) == -1)
 		return -errno;
 	fd = open_beneath(to, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	if (fd < 0)
@@ -298,8 +326,10 @@ commit_place(const struct partial *p)
 		close(from);
 		return to;
 	}
-	r = p->offer.tree ? move_tree(p, &f, from, to, last) :
-			    move(p, &f, from, to, last);
+	r = take_back(&f, p->offer.tree ? "tree" : "partial", from, to, last);
+	if (r == 0)
+		r = p->offer.tree ? move_tree(p, &f, from, to, last) :
+				    move(p, &f, from, to, last);
 	if (r == 0 && (fsync(to) == -1 || fsync(from) == -1))
 		r = -errno;
 	if (r == 0) {
@@ -389,6 +419,27 @@ placed_tree(const struct partial *p, const struct finish *f, int dir,
 	return fd == -1 ? -errno : fd;
 }
 
+/* A file of that size under its name. */
+static int
+open_there(const struct partial *p, struct stat *st)
+{
+	char last[SFTNAME_PART_MAX + 1];
+	int dir, fd;
+
+	dir = walk(p->into, p->offer.name, p->offer.name_len, false, last);
+	if (dir < 0)
+		return dir;
+	fd = open_beneath(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+	close(dir);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
+	    (uint64_t)st->st_size == p->offer.size)
+		return fd;
+	close(fd);
+	return -ENOENT;
+}
+
 int
 commit_placed(const struct partial *p, const struct finish *f)
 {
@@ -396,24 +447,55 @@ commit_placed(const struct partial *p, const struct finish *f)
 	struct stat st;
 	int dir, fd;
 
-	dir = walk(p->into, p->offer.name, p->offer.name_len, false, last);
-	if (dir < 0)
-		return dir;
 	if (p->offer.tree) {
+		dir = walk(p->into, p->offer.name, p->offer.name_len, false,
+		    last);
+		if (dir < 0)
+			return dir;
 		fd = placed_tree(p, f, dir, last);
 		close(dir);
 		return fd;
 	}
-	fd = open_beneath(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-	close(dir);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (uint64_t)st.st_ino == f->inode &&
-	    (uint64_t)st.st_size == p->offer.size &&
-	    (uint64_t)st.st_mtim.tv_sec == p->offer.mtime_ns / 1000000000 &&
-	    (uint64_t)st.st_mtim.tv_nsec == p->offer.mtime_ns % 1000000000)
+	fd = open_there(p, &st);
+	if (fd < 0 ||
+	    ((uint64_t)st.st_ino == f->inode &&
+		(uint64_t)st.st_mtim.tv_sec == p->offer.mtime_ns / 1000000000 &&
+		(uint64_t)st.st_mtim.tv_nsec == p->offer.mtime_ns % 1000000000))
 		return fd;
 	close(fd);
 	return -ENOENT;
+}
+
+int
+commit_instead(const struct partial *p)
+{
+	struct stat st;
+
+	return p->offer.tree ? -ENOENT : open_there(p, &st);
+}
+
+int
+commit_adopt(const struct partial *p)
+{
+	struct finish f;
+	struct stat st;
+	int dir, fd, r;
+
+	if ((fd = open_there(p, &st)) < 0)
+		return fd;
+	if ((dir = partial_dir(p)) < 0) {
+		close(fd);
+		return dir;
+	}
+	r = read_finish(dir, &f);
+	f.inode = (uint64_t)st.st_ino;
+	f.placed = true;
+	if (r == 0 &&
+	    (set_times(fd, p->offer.mtime_ns) == -1 || fsync(fd) == -1))
+		r = -errno;
+	if (r == 0)
+		r = write_finish(dir, &f);
+	close(dir);
+	close(fd);
+	return r;
 }

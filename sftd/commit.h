@@ -27,7 +27,8 @@ struct finish {
 /* 0; -EFBIG: it has not the size that was offered; or -errno. */
 int commit_begin(const struct partial *p, const uint8_t root[32]);
 /*
- * 0; -EEXIST: something has that name and was not to be replaced; -ELOOP or
+ * 0; -EEXIST: something has that name and was not to be replaced; -ESTALE: it
+ * is not what commit_begin() saw, but was put back from a copy; -ELOOP or
  * -ENOTDIR: the way leads through what is no folder; or -errno. After an error
  * commit_undo() makes it an incomplete one again.
  */
@@ -45,6 +46,15 @@ ssize_t commit_answer(const struct partial *p, uint8_t *out, size_t size);
  * -ENOENT, or -errno.
  */
 int commit_placed(const struct partial *p, const struct finish *f);
+
+/*
+ * Another file of the same size under its name, for reading: maybe the same
+ * one, put back from a copy. A descriptor, -ENOENT, or -errno.
+ */
+int commit_instead(const struct partial *p);
+/* Its contents are those that were placed: so it counts as placed, with the
+ * time that it was offered with. 0 or -errno. */
+int commit_adopt(const struct partial *p);
 
 /*
  * What is under a name in a folder below files/: 0 nothing, S_IFREG, S_IFDIR

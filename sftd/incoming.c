@@ -75,6 +75,7 @@ finish_again(struct transfer *t)
 
 	if (t->placed || commit_state(&t->what, &f) != 0)
 		return 0;
+	memcpy(t->root, f.root, sizeof(t->root));
 	if (!f.placed && (r = commit_place(&t->what)) != 0) {
 		log_warnx("a file of %s could not be given its name: %s",
 		    t->what.peer, strerror(-r));
@@ -82,7 +83,6 @@ finish_again(struct transfer *t)
 		return commit_state(&t->what, &f) == 0 ? r : 0;
 	}
 	t->placed = true;
-	memcpy(t->root, f.root, sizeof(t->root));
 	t->durable = t->what.offer.size;
 	return 0;
 }
@@ -153,24 +153,32 @@ refuse(const struct conn *c, uint32_t ask, uint8_t code, const char *text)
 	    text);
 }
 
-/*
- * No: the worker tells the peer, and ends. whole is for the operator: the same,
- * with the rule that says so.
- */
+/* No: the worker tells the peer, and ends. */
 static void
-deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
-    const char *text, const char *whole)
+deny_by(struct conn *c, const struct partial *what, uint32_t ask,
+    const struct policy_verdict *v)
 {
 	struct transfer *t = transfer_new(true, c->peer);
 
 	t->what.offer = what->offer;
 	memcpy(t->what.digest, what->digest, sizeof(t->what.digest));
-	transfer_why(t, code, false, "%s", whole);
+	transfer_why(t, v->code, false, "%s", v->whole);
 	t->conn = c;
 	record_denied(t);
 	t->conn = NULL;
 	transfer_end(t, TRANSFER_REFUSED);
-	refuse(c, ask, code, text);
+	refuse(c, ask, v->code, v->text);
+}
+
+static void
+deny(struct conn *c, const struct partial *what, uint32_t ask, uint8_t code,
+    const char *text)
+{
+	struct policy_verdict v = { .code = code };
+
+	snprintf(v.text, sizeof(v.text), "%s", text);
+	snprintf(v.whole, sizeof(v.whole), "%s", text);
+	deny_by(c, what, ask, &v);
 }
 
 void
@@ -376,8 +384,27 @@ find_rule(const struct transfer *t, struct partial *p, struct sftrule *rule)
 	return rule;
 }
 
+/* Folders as they came, which nobody has asked for again, give way first. */
 static void
-judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
+make_room(uint64_t bytes)
+{
+	struct transfer *t, *next;
+
+	for (t = TAILQ_FIRST(transfer_all()); t != NULL && store_room() < bytes;
+	     t = next) {
+		next = TAILQ_NEXT(t, entry);
+		if (!t->receives || t->state != TRANSFER_DONE ||
+		    t->conn != NULL || !t->what.offer.tree)
+			continue;
+		remove_partial(t);
+		transfer_free(t);
+	}
+}
+
+/* changed: what was delivered of it is not there any more, as it was. */
+static void
+judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask,
+    bool changed)
 {
 	struct sftrule rule;
 	struct policy policy = { sftd_config.max_bytes,
@@ -389,15 +416,22 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		.rule = find_rule(t, p, &rule),
 		.under_way = transfer_count(),
 		.resumes = t != NULL,
-		.room = store_room() };
+		.room = store_room(),
+		.inodes = store_inodes(),
+		.changed = changed };
 	struct policy_verdict v;
 
+	if (t == NULL && p->offer.size <= policy.max_bytes &&
+	    is.room < policy_need(&p->offer)) {
+		make_room(policy_need(&p->offer));
+		is.room = store_room();
+	}
 	if (p->into[0] != '\0')
 		is.there =
 		    commit_there(p->into, p->offer.name, p->offer.name_len);
 	policy_judge(&policy, &is, &v);
 	if (v.code != 0)
-		deny(c, p, ask, v.code, v.text, v.whole);
+		deny_by(c, p, ask, &v);
 	else if (p->offer.dry)
 		/* Only asked for: the answer is a no without a fault. */
 		refuse(c, ask, SFT_CANCELLED,
@@ -409,6 +443,56 @@ judge(struct conn *c, struct transfer *t, struct partial *p, uint32_t ask)
 		take(c, t, p, ask);
 }
 
+/*
+ * Something else is there, of the same size: maybe the same file, put back
+ * from a copy. Its hash tells.
+ */
+static void
+on_read_instead(void *arg, int error, const uint8_t root[32])
+{
+	struct transfer *t = arg;
+	struct partial p = { .offer = t->what.offer };
+	struct conn *c = t->conn;
+	uint32_t ask = t->ask;
+
+	t->rehash = NULL;
+	if (c == NULL || c->state != CONN_UP)
+		return; /* in_down() does the rest */
+	memcpy(p.peer, t->what.peer, sizeof(p.peer));
+	memcpy(p.digest, t->what.digest, sizeof(p.digest));
+	t->conn = NULL;
+	t->ask = 0;
+	if (error == 0 && memcmp(root, t->root, 32) == 0 &&
+	    commit_adopt(&t->what) == 0) {
+		t->placed = true;
+		transfer_set(t,
+		    t->has_receipt ? TRANSFER_DONE : TRANSFER_PAUSED);
+		judge(c, t, &p, ask, false);
+		return;
+	}
+	remove_partial(t);
+	transfer_free(t);
+	judge(c, NULL, &p, ask, true);
+}
+
+static bool
+read_instead(struct conn *c, struct transfer *t, const struct partial *p,
+    uint32_t ask)
+{
+	int fd = commit_instead(&t->what);
+
+	if (fd < 0)
+		return false;
+	transfer_begin(t);
+	t->what.offer = p->offer;
+	t->conn = c;
+	t->ask = ask;
+	transfer_set(t, TRANSFER_OFFERED);
+	t->rehash = rehash_new(fd, p->offer.size, on_read_instead, t);
+	close(fd);
+	return true;
+}
+
 void
 incoming_on_offered(struct chan *worker, struct msg *m)
 {
@@ -417,8 +501,8 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 	struct policy_verdict v;
 	struct transfer *t;
 	struct partial p;
-	const char *no = NULL, *wrong;
-	uint8_t code = 0;
+	const char *wrong;
+	bool gone = false;
 	int r = 0;
 
 	if (!msg_get_XFER_OFFERED(&m->body, &offered))
@@ -442,33 +526,30 @@ incoming_on_offered(struct chan *worker, struct msg *m)
 		r = finish_again(t);
 	if (r != 0 && r != -ENOENT) {
 		policy_error(r, &v);
-		deny(c, &p, m->id, v.code, v.text, v.whole);
+		deny_by(c, &p, m->id, &v);
 		return;
 	}
 	/* What was delivered and is gone by now comes anew. */
 	if (t != NULL && t->conn == NULL &&
 	    (r == -ENOENT || (t->placed && !still_there(t)))) {
+		if (!ending && read_instead(c, t, &p, m->id))
+			return;
+		gone = true;
 		remove_partial(t);
 		transfer_free(t);
 		t = NULL;
 	}
-	if (ending) {
-		code = SFT_STOPPING;
-		no = "this node stops";
-	} else if (t != NULL && t->conn != NULL) {
+	if (ending)
+		deny(c, &p, m->id, SFT_STOPPING, "this node stops");
+	else if (t != NULL && t->conn != NULL) {
 		/* Its sender has lost that connection, or will now. */
-		code = SFT_BUSY;
-		no = "an attempt before this one is just ending";
-	} else if (t != NULL && t->held) {
-		code = SFT_PAUSED;
-		no = "the receiver has paused it";
-	}
-	if (no == NULL)
-		judge(c, t, &p, m->id);
-	else
-		deny(c, &p, m->id, code, no, no);
-	if (code == SFT_BUSY)
+		deny(c, &p, m->id, SFT_BUSY,
+		    "an attempt before this one is just ending");
 		transfer_stop(t, SFT_EPOCH, "a later attempt has begun");
+	} else if (t != NULL && t->held)
+		deny(c, &p, m->id, SFT_PAUSED, "the receiver has paused it");
+	else
+		judge(c, t, &p, m->id, gone);
 }
 
 /* --- data streams ----------------------------------------------------------

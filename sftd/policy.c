@@ -16,6 +16,10 @@
 #include "common/sftname.h"
 #include "sftd/policy.h"
 
+/* Of one transfer: its own small files, and the folders of its name. What is
+ * in a folder nobody knows before it is unpacked. */
+#define INODES 64
+
 __attribute__((format(printf, 3, 4))) static void
 no(struct policy_verdict *out, enum sft_code code, const char *fmt, ...)
 {
@@ -90,11 +94,19 @@ place(const struct policy_case *c, struct policy_verdict *out)
 		    "the name leads through something that is no folder");
 	else if (c->there < 0)
 		no(out, SFT_IO, "%s", strerror(-c->there));
+	else if (c->there == S_IFDIR && o->tree)
+		no(out, SFT_EXISTS,
+		    "there is a folder of that name, and a folder replaces "
+		    "none: give it another name");
 	else if (c->there != 0 && c->there != S_IFREG)
 		no(out, SFT_EXISTS, "there is something else of that name");
 	else if (c->there != 0 && o->tree)
 		no(out, SFT_EXISTS,
 		    "there is a file of that name, and a folder replaces none");
+	else if (c->there == S_IFREG && !o->replace && c->changed)
+		no(out, SFT_EXISTS,
+		    "the file of that name was changed here after it had been "
+		    "delivered, and it was not said to replace it");
 	else if (c->there == S_IFREG && !o->replace)
 		no(out, SFT_EXISTS,
 		    "there is a file of that name, and it was not said to "
@@ -109,13 +121,19 @@ place(const struct policy_case *c, struct policy_verdict *out)
 	return false;
 }
 
+/* A folder is there twice for a while: as it comes, and unpacked. */
+uint64_t
+policy_need(const struct sft_offer *o)
+{
+	return o->tree && o->size <= INT64_MAX ? 2 * o->size : o->size;
+}
+
 static bool
 size(const struct policy *policy, const struct policy_case *c,
     struct policy_verdict *out)
 {
 	const struct sft_offer *o = c->offer;
-	/* A folder is there twice for a while: as it comes, and unpacked. */
-	uint64_t need = o->tree && o->size <= INT64_MAX ? 2 * o->size : o->size;
+	uint64_t need = policy_need(o);
 
 	if (o->size > policy->max_bytes)
 		no(out, SFT_TOO_LARGE, "at most %llu bytes are taken here",
@@ -131,6 +149,10 @@ size(const struct policy *policy, const struct policy_case *c,
 	else if (!c->resumes && need > c->room)
 		no(out, SFT_NO_SPACE, "there is no room for %llu bytes",
 		    (unsigned long long)need);
+	else if (!c->resumes && c->inodes < INODES)
+		no(out, SFT_NO_SPACE,
+		    "there is no room for more files: the file system has "
+		    "few inodes left");
 	else
 		return true;
 	return false;

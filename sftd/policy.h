@@ -25,7 +25,9 @@ struct policy_case {
 	unsigned int under_way;	    /* transfers beside this one */
 	bool resumes;		    /* its room is taken already */
 	uint64_t room;		    /* bytes free, a reserve left aside */
-	int there;		    /* commit_there() */
+	uint64_t inodes;	    /* free */
+	bool changed; /* there was what it had delivered; now it is not */
+	int there;    /* commit_there() */
 };
 
 struct policy_verdict {
@@ -37,6 +39,9 @@ struct policy_verdict {
 
 void policy_judge(const struct policy *policy, const struct policy_case *c,
     struct policy_verdict *out);
+
+/* Bytes that it takes, while it comes. */
+uint64_t policy_need(const struct sft_offer *o);
 
 /* An errno of store, partial or commit as a code and words for the peer. */
 void policy_error(int error, struct policy_verdict *out);

@@ -29,6 +29,7 @@ show_on_show(struct chan *c, struct msg *m)
 			this = t;
 	if ((t = this) != NULL) {
 		transfer_id(t, out.id);
+		out.number = t->number;
 		out.receives = t->receives;
 		out.state = (uint8_t)t->state;
 		snprintf(out.peer, sizeof(out.peer), "%s", t->what.peer);
@@ -90,12 +91,15 @@ show_on_receipt(struct chan *c, struct msg *m)
 {
 	struct msg_FILE_RECEIPT_IS is = { 0 };
 	struct msg_FILE_RECEIPT ask;
+	const struct transfer *t;
 	char text[8192];
 	ssize_t n;
 
 	if (!msg_get_FILE_RECEIPT(&m->body, &ask))
 		fatalx("malformed FILE_RECEIPT");
-	n = store_receipt_text(ask.id, text, sizeof(text));
+	t = transfer_with(ask.id);
+	n = store_receipt_text(t != NULL ? t->what.id : ask.id, text,
+	    sizeof(text));
 	if (n < 0) {
 		chan_refuse(c, m, ENOENT, false, "%s",
 		    n == -ENOENT ? "there is no receipt of that transfer" :

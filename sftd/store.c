@@ -93,6 +93,16 @@ store_room(void)
 	return left > reserve ? left - reserve : 0;
 }
 
+uint64_t
+store_inodes(void)
+{
+	struct statvfs s;
+
+	if (fstatvfs(store.incoming, &s) == -1)
+		return 0;
+	return s.f_files == 0 ? UINT64_MAX : (uint64_t)s.f_favail;
+}
+
 void
 store_hex(const uint8_t *p, size_t n, char *out)
 {
@@ -290,6 +300,28 @@ receipt_name(const uint8_t id[SFT_ID_LEN], char *out, size_t size)
 	snprintf(out, size, "%s.json", hex);
 }
 
+/*
+ * Whether a receipt is kept under that name that is not of what this seal is
+ * of: ids of files that we sent were made by their receivers.
+ */
+static bool
+is_taken(const char *name, const struct receipt_seal *seal, char *text)
+{
+	struct receipt_file *f = calloc(1, sizeof(*f));
+	const struct receipt_seal *s = f == NULL ? NULL : &f->receipt.seal;
+	const char *why;
+	bool taken;
+	ssize_t n;
+
+	n = store_get(store.receipts, name, text, RECEIPT_JSON_MAX);
+	taken = s == NULL ||
+	    (n > 0 && receipt_json_read(text, (size_t)n, f, &why) == 0 &&
+		(memcmp(s->offer, seal->offer, sizeof(s->offer)) != 0 ||
+		    memcmp(s->root, seal->root, sizeof(s->root)) != 0));
+	free(f);
+	return taken;
+}
+
 int
 store_receipt(const uint8_t *receipt, size_t len, const struct sft_offer *offer)
 {
@@ -309,12 +341,15 @@ store_receipt(const uint8_t *receipt, size_t len, const struct sft_offer *offer)
 		f->has_offer = memcmp(digest, s->offer, sizeof(digest)) == 0;
 		f->offer = *offer;
 	}
+	if (n == 0) {
+		receipt_name(f->receipt.seal.id, name, sizeof(name));
+		if (is_taken(name, &f->receipt.seal, text))
+			n = -EEXIST;
+	}
 	if (n == 0)
 		n = receipt_json_write(f, text, RECEIPT_JSON_MAX);
-	if (n > 0) {
-		receipt_name(f->receipt.seal.id, name, sizeof(name));
+	if (n > 0)
 		n = store_put(store.receipts, name, text, (size_t)n);
-	}
 	free(text);
 	free(f);
 	return (int)n;

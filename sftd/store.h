@@ -33,6 +33,9 @@ int store_delivered(void); /* of the folder of files that are complete */
 /* Bytes that a file may take now, a reserve left aside; 0: none. */
 uint64_t store_room(void);
 
+/* And how many files; UINT64_MAX where the file system does not count them. */
+uint64_t store_inodes(void);
+
 void store_hex(const uint8_t *p, size_t n, char *out);
 /* Exactly n bytes as 2n lower-case digits. */
 bool store_unhex(const char *text, uint8_t *out, size_t n);
@@ -64,7 +67,8 @@ void store_sweep_sent(uint64_t seconds);
 
 /*
  * Keep a receipt, which has been verified, as text. The offer, if it is that
- * which was sealed, goes with it. 0 or -errno; repeating it does no harm.
+ * which was sealed, goes with it. 0; -EEXIST: its id is that of another one,
+ * which stays; or -errno. Repeating it does no harm.
  */
 int store_receipt(const uint8_t *receipt, size_t len,
     const struct sft_offer *offer);

@@ -146,9 +146,15 @@ transfer_id(const struct transfer *t, uint8_t id[SFT_ID_LEN])
 struct transfer *
 transfer_with(const uint8_t id[SFT_ID_LEN])
 {
+	static const uint8_t none[12];
 	uint8_t own[SFT_ID_LEN];
 	struct transfer *t;
 
+	/* Who was told of it before there was an id goes on with what he has.
+	 */
+	if (memcmp(id, none, sizeof(none)) == 0)
+		return transfer_numbered((uint32_t)id[12] << 24 |
+		    (uint32_t)id[13] << 16 | (uint32_t)id[14] << 8 | id[15]);
 	/* The youngest: one that was sent twice has one id. */
 	TAILQ_FOREACH_REVERSE(t, &all, transfer_list, entry)
 	{

@@ -115,7 +115,8 @@ struct transfer *transfer_new(bool receives, const char *peer);
 struct transfer *transfer_numbered(uint32_t number);
 struct transfer *transfer_of(const struct conn *c);
 /*
- * By its id; as long as it has none, 12 bytes of 0 and its number.
+ * By its id, or by 12 bytes of 0 and its number, which is all that it has as
+ * long as the receiver has made none.
  */
 struct transfer *transfer_with(const uint8_t id[SFT_ID_LEN]);
 void transfer_id(const struct transfer *t, uint8_t id[SFT_ID_LEN]);

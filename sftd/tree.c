@@ -13,6 +13,7 @@
 
 #include "common/child.h"
 #include "common/log.h"
+#include "sftd/store.h"
 #include "sftd/tree.h"
 
 #define AT_ONCE 4 /* as policy/workers.def has it */
@@ -67,22 +68,24 @@ over(struct tree *t, uint8_t code, const char *text)
 {
 	void (*then)(void *, uint8_t, const char *) = t->then;
 	uint8_t id[SFT_ID_LEN];
+	char said[SFT_TEXT_MAX + 1]; /* it may be t's */
 	bool removed = t->remove && !t->keep && code == 0;
 	bool failed = !t->remove && (code != 0 || then == NULL);
 	void *arg = t->arg;
 
 	memcpy(id, t->id, sizeof(id));
+	snprintf(said, sizeof(said), "%s", text);
 	if (t->remove && code != 0)
 		log_warnx("what was unpacked of a folder could not be removed: "
 			  "%s",
-		    text);
+		    said);
 	end(t);
 	if (failed)
 		clear_half(id);
 	if (removed && partial_remove(id) != 0)
 		log_warnx("a partial folder could not be removed");
 	if (then != NULL)
-		then(arg, code, text);
+		then(arg, code, said);
 	advance();
 }
 
@@ -181,6 +184,7 @@ on_started(struct chan *clawd, struct msg *m, void *arg)
 	}
 	want.size = t->size;
 	want.remove = t->remove;
+	want.room = store_room();
 	(void)chan_send_UNPACK_INTO(t->worker, 0, t->dir, &into);
 	(void)chan_send_UNPACK(t->worker,
 	    chan_ask(t->worker, MSG_UNPACK, on_unpacked, t), t->file, &want);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,13 +23,16 @@
 #define FILE_MODE 0640
 #define RUNS_MODE 0750
 #define FOLDER_MODE 0750
+/* What the smallest takes of a disk, and its folder's entry. */
+#define LEAST_FILE 4096
 
 void
-unpack_init(struct unpack *u, int dir, bool remove)
+unpack_init(struct unpack *u, int dir, bool remove, uint64_t room)
 {
 	memset(u, 0, sizeof(*u));
 	bundle_reader_init(&u->reader);
 	u->remove = remove;
+	u->room = room;
 	u->file = -1;
 	u->folder[0].fd = dir;
 }
@@ -97,6 +101,14 @@ climb(struct unpack *u)
 	return r;
 }
 
+/* After an open that failed: what is no folder need not stay, either. */
+static bool
+is_gone(int dir, const char *name)
+{
+	return errno == ENOENT ||
+	    (errno == ENOTDIR && unlinkat(dir, name, 0) == 0);
+}
+
 static int
 make_folder(struct unpack *u, int dir, const char *name)
 {
@@ -111,7 +123,7 @@ make_folder(struct unpack *u, int dir, const char *name)
 	fd = dir == -1 ?
 	    -1 :
 	    openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1 && dir != -1 && !(u->remove && errno == ENOENT))
+	if (fd == -1 && dir != -1 && !(u->remove && is_gone(dir, name)))
 		return fail(u, errno, "cannot enter the folder");
 	f = &u->folder[++u->depth];
 	f->fd = fd;
@@ -172,15 +184,32 @@ make_link(struct unpack *u, int dir, const char *name)
 	return fail(u, errno, "cannot make the link");
 }
 
+/* Before the first: a bundle of many small files is much smaller than they. */
+static int
+judge_room(struct unpack *u)
+{
+	uint64_t files = u->reader.entries * LEAST_FILE;
+
+	if (u->remove ||
+	    (files <= u->room && u->reader.bytes <= u->room - files))
+		return 0;
+	snprintf(u->why, sizeof(u->why),
+	    "there is no room for %" PRIu64 " files of %" PRIu64 " bytes",
+	    u->reader.entries, u->reader.bytes);
+	return -ENOSPC;
+}
+
 static int
 take_entry(struct unpack *u)
 {
 	const struct bundle_entry *e = &u->reader.entry;
 	const char *slash = strrchr((const char *)e->name, '/');
 	const char *name = slash == NULL ? (const char *)e->name : slash + 1;
-	int dir, r;
+	int dir, r = 0;
 
-	if ((r = climb(u)) != 0)
+	if (u->reader.entries_left + 1 == u->reader.entries)
+		r = judge_room(u);
+	if (r != 0 || (r = climb(u)) != 0)
 		return r;
 	dir = u->folder[u->depth].fd;
 	if (e->type == BUNDLE_FOLDER)
@@ -245,7 +274,7 @@ unpack_end(struct unpack *u)
 {
 	int r = 0;
 
-	if (!bundle_complete(&u->reader)) {
+	if (!u->remove && !bundle_complete(&u->reader)) {
 		snprintf(u->why, sizeof(u->why),
 		    "it is no folder: it ends too early");
 		return -EBADMSG;

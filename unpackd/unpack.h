@@ -16,6 +16,7 @@
 struct unpack {
 	struct bundle_reader reader;
 	bool remove;
+	uint64_t room;
 	int file; /* that is being written, or -1 */
 	/* The folders that lead to the last entry; the first is the one that
 	 * all are below, and stays the caller's. */
@@ -32,9 +33,9 @@ struct unpack {
 
 /*
  * dir: may be O_PATH; stays the caller's.  What a run before has left there,
- * of the same bundle, is replaced.
+ * of the same bundle, is replaced.  room: bytes that it may take of the disk.
  */
-void unpack_init(struct unpack *, int dir, bool remove);
+void unpack_init(struct unpack *, int dir, bool remove, uint64_t room);
 
 /*
  * The next bytes of the bundle.  0; -EBADMSG: it is no bundle; or the errno of
@@ -42,7 +43,10 @@ void unpack_init(struct unpack *, int dir, bool remove);
  */
 int unpack_feed(struct unpack *, const uint8_t *, size_t);
 
-/* The bundle is at its end: folders get their times.  0 or as above. */
+/*
+ * The bundle is at its end, or what is to be removed goes no further: folders
+ * get their times, or are removed.  0 or as above.
+ */
 int unpack_end(struct unpack *);
 
 /* Descriptors that are open. */

@@ -90,6 +90,11 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		job.at += (uint64_t)n;
 		r = unpack_feed(&job.unpack, job.piece, (size_t)n);
 	}
+	/* Who unpacked it came no further: there is no more to be removed. */
+	if (r == -EBADMSG && job.unpack.remove) {
+		r = 0;
+		job.at = job.size;
+	}
 	if (r == 0 && job.at < job.size)
 		evtimer_add(job.event, &soon);
 	else
@@ -151,7 +156,7 @@ on_unpack(struct chan *c, struct msg *m)
 	job.broker = c;
 	job.ask = m->id;
 	(void)posix_fadvise(job.file, 0, 0, POSIX_FADV_SEQUENTIAL);
-	unpack_init(&job.unpack, job.dir, want.remove != 0);
+	unpack_init(&job.unpack, job.dir, want.remove != 0, want.room);
 	evtimer_add(job.event, &soon);
 }
 

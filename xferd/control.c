@@ -684,7 +684,7 @@ on_seal(const uint8_t *body, size_t len)
 		/* Every chunk is what its sender said then, or says now. */
 		xfer_fail(SFT_SOURCE_CHANGED, false,
 		    "the source is not what it was when a part of it came; "
-		    "that part is given up: send it again");
+		    "that part is given up");
 		return;
 	}
 	if (wrong != NULL) {

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "record.h"
@@ -550,6 +551,62 @@ int
 mkdir(const char *path, mode_t mode)
 {
 	return mkdirat(AT_FDCWD, path, mode);
+}
+
+int
+symlinkat(const char *to, int dirfd, const char *path)
+{
+	struct name n = name_of(dirfd, path), where = { 0, to };
+	long done;
+
+	if (!fails(RECORD_SYMLINK, n.dir, &done))
+		done = RAW(SYS_symlinkat, to, dirfd, path);
+	return named(RECORD_SYMLINK, done, &n, &where, 0, 0);
+}
+
+/* Time that has passed in here, and nowhere else. */
+int
+clock_gettime(clockid_t which, struct timespec *ts)
+{
+	long done = RAW(SYS_clock_gettime, which, ts);
+
+	if (done == 0 && head != NULL &&
+	    (which == CLOCK_MONOTONIC || which == CLOCK_MONOTONIC_COARSE))
+		ts->tv_sec += (time_t)atomic_load(&head->ahead_s);
+	return (int)done;
+}
+
+/* Modes and times: calls that fail and end, and no more. */
+
+int
+utimensat(int dirfd, const char *path, const struct timespec ts[2], int flags)
+{
+	struct name n = name_of(dirfd, path);
+	long done;
+
+	if (!fails(RECORD_ATTRIBUTES, n.dir, &done))
+		done = RAW(SYS_utimensat, dirfd, path, ts, flags);
+	return (int)done;
+}
+
+int
+futimens(int fd, const struct timespec ts[2])
+{
+	long done;
+
+	if (!fails(RECORD_ATTRIBUTES, inode_of(fd), &done))
+		done = RAW(SYS_utimensat, fd, NULL, ts, 0);
+	return (int)done;
+}
+
+int
+fchmod(int fd, mode_t mode)
+{
+	long done;
+
+	if (!fails(RECORD_ATTRIBUTES, inode_of(fd), &done))
+		done = RAW(SYS_fchmod, fd, mode);
+	return (int)done;
 }
 
 /* What the C library has no function for. */

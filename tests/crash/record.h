@@ -34,6 +34,8 @@ enum record_call {
 	RECORD_RENAME, /* dir and name, to dir2 and name2, flags */
 	RECORD_MKDIR,  /* inode, dir and name */
 	RECORD_MARK,   /* name: what the program said */
+	RECORD_SYMLINK,	   /* dir and name; name2: where it leads */
+	RECORD_ATTRIBUTES, /* inode: mode or times, which are not kept */
 	RECORD_CALLS
 };
 
@@ -57,6 +59,7 @@ struct record_head {
 	_Atomic uint64_t tail; /* where the next record goes */
 	_Atomic uint64_t lost; /* for want of room */
 	struct record_fault faults[RECORD_FAULTS];
+	_Atomic int64_t ahead_s; /* added to CLOCK_MONOTONIC */
 };
 
 struct record {

@@ -266,22 +266,6 @@ ipc_config(struct wbuf *w)
 	msg_put_CONFIG_ATTESTD(w, &config);
 }
 
-static void
-say_it(enum proc as, uint16_t type, uint32_t id, const struct wbuf *body)
-{
-	uint8_t packet[MSG_MAX_LEN];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, id);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[as] != -1)
-		put_packet_to(as, packet, w.len, NULL, 0);
-}
-
 static uint32_t
 next_id(enum proc as, uint16_t type)
 {
@@ -295,7 +279,7 @@ next_id(enum proc as, uint16_t type)
                                                                                \
 		wbuf_init(&w_, bytes_, sizeof(bytes_));                        \
 		msg_put_##name(&w_, m);                                        \
-		say_it(as, MSG_##name, id, &w_);                               \
+		send_to(as, MSG_##name, id, &w_, -1);                          \
 	} while (0)
 #define SAY(as, name, m) SAY_AS(as, name, next_id(as, MSG_##name), m)
 

@@ -343,17 +343,9 @@ ipc_config(struct wbuf *w)
 static void
 say_it(enum proc as, uint16_t type, const struct wbuf *body)
 {
-	uint8_t packet[MSG_MAX_LEN];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, msg_rule(type)->reply == MSG_NONE ? 0 : ++ipc.next_id[as]);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[as] != -1)
-		put_packet_to(as, packet, w.len, NULL, 0);
+	send_to(as, type,
+	    msg_rule(type)->reply == MSG_NONE ? 0 : ++ipc.next_id[as], body,
+	    -1);
 }
 
 #define SAY(as, name, m)                                                       \

@@ -240,24 +240,6 @@ atls_times(const struct atls *a, struct atls_times *out)
 	memset(out, 0, sizeof(*out));
 }
 
-/* A message as an honest sibling composes it. */
-static void
-send_to(enum proc p, uint16_t type, uint32_t id, const struct wbuf *body,
-    int fd)
-{
-	uint8_t packet[MSG_MAX_LEN];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, id);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[p] != -1)
-		put_packet_to(p, packet, w.len, &fd, fd == -1 ? 0 : 1);
-}
-
 static void
 send_serve(void)
 {

@@ -53,55 +53,13 @@ int meshd_main(int, char **);
 #undef main
 
 #include "tests/fuzz/ipc.h"
-
-#define WORKERS_MAX 32
-
-static uint32_t next_session;
-/* Our ends of the workers' channels; ipc.h knows the current one. */
-static int workers[WORKERS_MAX + 1];
-static uint32_t current;
+#define BROKER_WORKER PROC_LINKD
+#include "tests/fuzz/broker.h"
 
 static void
-use_worker(uint32_t session)
+broker_keep(int fd)
 {
-	workers[current] = ipc.end[PROC_LINKD];
-	current = session <= WORKERS_MAX ? session : 0;
-	ipc.end[PROC_LINKD] = workers[current];
-}
-
-static int
-fuzz_socket(void)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-		pair) == -1)
-		abort();
-	close(pair[1]);
-	return pair[0];
-}
-
-static int
-fuzz_connect(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-static void
-send_to(enum proc p, uint16_t type, uint32_t id, const struct wbuf *body)
-{
-	uint8_t packet[MSG_MAX_LEN];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, id);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[p] != -1)
-		put_packet_to(p, packet, w.len, NULL, 0);
+	close(fd);
 }
 
 static void
@@ -120,7 +78,7 @@ answer_keyd(void)
 	struct wbuf w;
 
 	wbuf_init(&w, body, sizeof(body));
-	send_to(PROC_KEYD, MSG_SESSION_SET, id_for(PROC_KEYD, 5), &w);
+	send_to(PROC_KEYD, MSG_SESSION_SET, id_for(PROC_KEYD, 5), &w, -1);
 }
 
 static void
@@ -145,19 +103,19 @@ attestd_says(uint8_t how)
 	case 0:
 		msg_put_SESSION_OPENED(&w, &opened);
 		send_to(PROC_ATTESTD, MSG_SESSION_OPENED,
-		    id_for(PROC_ATTESTD, 5), &w);
+		    id_for(PROC_ATTESTD, 5), &w, -1);
 		break;
 	case 1:
 		msg_put_SESSION_ATTESTED(&w, &who);
-		send_to(PROC_ATTESTD, MSG_SESSION_ATTESTED, 0, &w);
+		send_to(PROC_ATTESTD, MSG_SESSION_ATTESTED, 0, &w, -1);
 		break;
 	case 2:
 		msg_put_PEER_ADDRESS(&w, &at);
-		send_to(PROC_ATTESTD, MSG_PEER_ADDRESS, 0, &w);
+		send_to(PROC_ATTESTD, MSG_PEER_ADDRESS, 0, &w, -1);
 		break;
 	default:
 		msg_put_PULL_WANTED(&w, &pull);
-		send_to(PROC_ATTESTD, MSG_PULL_WANTED, 0, &w);
+		send_to(PROC_ATTESTD, MSG_PULL_WANTED, 0, &w, -1);
 		break;
 	}
 }
@@ -179,19 +137,21 @@ worker_says(uint8_t how)
 	switch (how % 4) {
 	case 0:
 		msg_put_LINK_UP(&w, &up);
-		send_to(PROC_LINKD, MSG_LINK_UP, 0, &w);
+		send_to(PROC_LINKD, MSG_LINK_UP, 0, &w, -1);
 		break;
 	case 1:
 		msg_put_LINK_DOWN(&w, &down);
-		send_to(PROC_LINKD, MSG_LINK_DOWN, 0, &w);
+		send_to(PROC_LINKD, MSG_LINK_DOWN, 0, &w, -1);
 		break;
 	case 2:
 		msg_put_LINK_PONG(&w, &pong);
-		send_to(PROC_LINKD, MSG_LINK_PONG, id_for(PROC_LINKD, 5), &w);
+		send_to(PROC_LINKD, MSG_LINK_PONG, id_for(PROC_LINKD, 5), &w,
+		    -1);
 		break;
 	default:
 		msg_put_LINK_PULLED(&w, &pulled);
-		send_to(PROC_LINKD, MSG_LINK_PULLED, id_for(PROC_LINKD, 5), &w);
+		send_to(PROC_LINKD, MSG_LINK_PULLED, id_for(PROC_LINKD, 5), &w,
+		    -1);
 		break;
 	}
 }
@@ -208,7 +168,8 @@ controld_asks(uint8_t how)
 		try.address[0] = '\0';
 	wbuf_init(&w, body, sizeof(body));
 	msg_put_TRY_PEER(&w, &try);
-	send_to(PROC_CONTROLD, MSG_TRY_PEER, ++ipc.next_id[PROC_CONTROLD], &w);
+	send_to(PROC_CONTROLD, MSG_TRY_PEER, ++ipc.next_id[PROC_CONTROLD], &w,
+	    -1);
 }
 
 static void
@@ -232,24 +193,15 @@ ipc_step(uint8_t what)
 static void
 ipc_begin(void)
 {
-	size_t i;
-
-	TAILQ_INIT(&my.tagged);
-	memset(&conns, 0, sizeof(conns));
-	TAILQ_INIT(&conns.all);
+	door_begin();
 	memset(&known, 0, sizeof(known));
 	TAILQ_INIT(&known.all);
-	memset(&pool, 0, sizeof(pool));
-	memset(&door, 0, sizeof(door));
 	memset(recent, 0, sizeof(recent));
 	TAILQ_INIT(&pulls);
 	TAILQ_INIT(&trials);
 	pull_count = trial_count = 0;
 	recent_next = 0;
 	started = draining = false;
-	next_session = current = 0;
-	for (i = 0; i <= WORKERS_MAX; i++)
-		workers[i] = -1;
 	prepare();
 }
 
@@ -268,57 +220,18 @@ ipc_config(struct wbuf *w)
 	msg_put_CONFIG_MESHD(w, &config);
 }
 
-/* clawd starts the worker that it is asked for: another one taken over. */
-static void
-ipc_reply(enum proc peer, const struct msg *m)
-{
-	struct msg_WORKER_STARTED done = { .proc = PROC_LINKD,
-		.pid = 1,
-		.session = next_session + 1 };
-	uint8_t body[16];
-	struct wbuf w;
-	int pair[2];
-
-	(void)peer;
-	if (m->type != MSG_WORKER_START || next_session == WORKERS_MAX)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		abort();
-	workers[++next_session] = pair[0];
-	use_worker(next_session);
-	ipc.asks[PROC_LINKD] = 0;
-	wbuf_init(&w, body, sizeof(body));
-	msg_put_WORKER_STARTED(&w, &done);
-	clawd_says(MSG_WORKER_STARTED, m->id, &w, pair[1]);
-	close(pair[1]);
-}
-
 static void
 ipc_end(void)
 {
-	struct conn *c;
 	struct peer *p;
-	struct tagged *t;
-	size_t i;
 
-	workers[current] = -1; /* closed already */
-	for (i = 0; i <= WORKERS_MAX; i++)
-		if (workers[i] != -1)
-			close(workers[i]);
-	while ((t = TAILQ_FIRST(&my.tagged)) != NULL && t->chan != NULL)
-		on_peer_closed(t->chan);
-	while ((c = TAILQ_FIRST(&conns.all)) != NULL)
-		conn_end(c);
+	workers_close();
+	door_drop();
 	while ((p = TAILQ_FIRST(&known.all)) != NULL)
 		forget(p);
-	event_free(conns.ended);
+	door_end();
 	event_free(known.settle);
-	event_free(pool.later);
 	event_free(drain_due);
-	if (door.readable != NULL)
-		event_free(door.readable);
-	if (door.pause != NULL)
-		event_free(door.pause);
 }
 
 static bool

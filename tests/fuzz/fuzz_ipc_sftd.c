@@ -39,79 +39,26 @@ int sftd_main(int, char **);
 
 #include "sftd/commit.h"
 #include "tests/fuzz/ipc.h"
+#define BROKER_WORKER PROC_XFERD
+#include "tests/fuzz/broker.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/lib/sftkit.h"
 
-#define WORKERS_MAX 32
 #define CLIENTS_MAX 8
 #define SIZE 3000
 
-static uint32_t next_session;
-/* Our ends of the workers' channels; ipc.h knows the current one. */
-static int workers[WORKERS_MAX + 1];
-static uint32_t current;
 /* Our ends of what is no channel. */
 static int others[CLIENTS_MAX];
 static unsigned int others_next;
 
 static void
-keep(int fd)
+broker_keep(int fd)
 {
 	int *slot = &others[others_next++ % CLIENTS_MAX];
 
 	if (*slot != -1)
 		close(*slot);
 	*slot = fd;
-}
-
-static void
-use_worker(uint32_t session)
-{
-	workers[current] = ipc.end[PROC_XFERD];
-	current = session <= WORKERS_MAX ? session : 0;
-	ipc.end[PROC_XFERD] = workers[current];
-}
-
-static int
-fuzz_socket(void)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-		pair) == -1)
-		abort();
-	keep(pair[1]);
-	return pair[0];
-}
-
-static int
-fuzz_connect(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
-static void
-send_with(enum proc p, uint16_t type, uint32_t id, const struct wbuf *body,
-    int fd)
-{
-	uint8_t packet[MSG_MAX_LEN];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, id);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[p] != -1)
-		put_packet_to(p, packet, w.len, &fd, fd == -1 ? 0 : 1);
-}
-
-static void
-send_to(enum proc p, uint16_t type, uint32_t id, const struct wbuf *body)
-{
-	send_with(p, type, id, body, -1);
 }
 
 static struct transfer *
@@ -144,7 +91,7 @@ somebody_connects(uint8_t how)
 		how % 7 == 6 ? 5 : sizeof(first)) == -1)
 		abort();
 	if (how % 5 == 4)
-		keep(-1);
+		broker_keep(-1);
 	conn_accepted(fd, &from, how % 2 != 0);
 }
 
@@ -164,10 +111,11 @@ siblings_answer(uint8_t how)
 	case 0:
 		msg_put_AUDIT_APPENDED(&w, &written);
 		send_to(PROC_AUDITD, MSG_AUDIT_APPENDED, id_for(PROC_AUDITD, 5),
-		    &w);
+		    &w, -1);
 		break;
 	case 1:
-		send_to(PROC_KEYD, MSG_SESSION_SET, id_for(PROC_KEYD, 5), &w);
+		send_to(PROC_KEYD, MSG_SESSION_SET, id_for(PROC_KEYD, 5), &w,
+		    -1);
 		break;
 	case 2:
 		if (t == NULL)
@@ -176,7 +124,7 @@ siblings_answer(uint8_t how)
 		    (uint16_t)sftkit_seal("node1", "node2", t->what.id,
 			t->what.digest, t->root, t->what.offer.size, seal);
 		msg_put_SEALED(&w, &sealed);
-		send_to(PROC_KEYD, MSG_SEALED, id_for(PROC_KEYD, 5), &w);
+		send_to(PROC_KEYD, MSG_SEALED, id_for(PROC_KEYD, 5), &w, -1);
 		break;
 	default:
 		if (t == NULL)
@@ -186,7 +134,7 @@ siblings_answer(uint8_t how)
 		if (receipted.receipt_len == 0)
 			break;
 		msg_put_RECEIPTED(&w, &receipted);
-		send_to(PROC_KEYD, MSG_RECEIPTED, id_for(PROC_KEYD, 5), &w);
+		send_to(PROC_KEYD, MSG_RECEIPTED, id_for(PROC_KEYD, 5), &w, -1);
 		break;
 	}
 }
@@ -211,19 +159,19 @@ attestd_says(uint8_t how)
 	case 0:
 		msg_put_SESSION_OPENED(&w, &opened);
 		send_to(PROC_ATTESTD, MSG_SESSION_OPENED,
-		    id_for(PROC_ATTESTD, 5), &w);
+		    id_for(PROC_ATTESTD, 5), &w, -1);
 		break;
 	case 1:
 		sftkit_key("node2", seed, who.key);
 		msg_put_SESSION_ATTESTED(&w, &who);
-		send_to(PROC_ATTESTD, MSG_SESSION_ATTESTED, 0, &w);
+		send_to(PROC_ATTESTD, MSG_SESSION_ATTESTED, 0, &w, -1);
 		break;
 	default:
 		if (how & 1)
 			found.addresses[0] = '\0';
 		msg_put_PEER_FOUND(&w, &found);
 		send_to(PROC_ATTESTD, MSG_PEER_FOUND, id_for(PROC_ATTESTD, 5),
-		    &w);
+		    &w, -1);
 		break;
 	}
 }
@@ -268,7 +216,7 @@ receiver_says(uint8_t how, struct wbuf *w, uint32_t id)
 
 	if (how % 2 == 0 || t == NULL) {
 		put_offered(w, take());
-		send_to(PROC_XFERD, MSG_XFER_OFFERED, id, w);
+		send_to(PROC_XFERD, MSG_XFER_OFFERED, id, w, -1);
 		return;
 	}
 	memset(m.root, how & 2 ? 7 : 0, sizeof(m.root));
@@ -277,7 +225,7 @@ receiver_says(uint8_t how, struct wbuf *w, uint32_t id)
 	    t->what.digest, m.root, SIZE, seal);
 	seal[how % m.seal_len] ^= how & 4;
 	msg_put_XFER_COMPLETE(w, &m);
-	send_to(PROC_XFERD, MSG_XFER_COMPLETE, id, w);
+	send_to(PROC_XFERD, MSG_XFER_COMPLETE, id, w, -1);
 }
 
 static void
@@ -299,15 +247,15 @@ sender_says(uint8_t how, struct wbuf *w, uint32_t id)
 		if (t != NULL)
 			memcpy(taken.offer, t->what.digest, 32);
 		msg_put_XFER_TAKEN(w, &taken);
-		send_to(PROC_XFERD, MSG_XFER_TAKEN, id, w);
+		send_to(PROC_XFERD, MSG_XFER_TAKEN, id, w, -1);
 		break;
 	case 1:
 		msg_put_XFER_DIAL(w, &dial);
-		send_to(PROC_XFERD, MSG_XFER_DIAL, 0, w);
+		send_to(PROC_XFERD, MSG_XFER_DIAL, 0, w, -1);
 		break;
 	case 2:
 		msg_put_XFER_SEAL(w, &seal);
-		send_to(PROC_XFERD, MSG_XFER_SEAL, id, w);
+		send_to(PROC_XFERD, MSG_XFER_SEAL, id, w, -1);
 		break;
 	default:
 		if (t == NULL)
@@ -318,7 +266,7 @@ sender_says(uint8_t how, struct wbuf *w, uint32_t id)
 			break;
 		bytes[how % receipt.receipt_len] ^= how & 4;
 		msg_put_XFER_RECEIPT(w, &receipt);
-		send_to(PROC_XFERD, MSG_XFER_RECEIPT, 0, w);
+		send_to(PROC_XFERD, MSG_XFER_RECEIPT, 0, w, -1);
 		break;
 	}
 }
@@ -347,15 +295,15 @@ worker_says(uint8_t how)
 	switch (take() % 5) {
 	case 0:
 		msg_put_XFER_UP(&w, &up);
-		send_to(PROC_XFERD, MSG_XFER_UP, 0, &w);
+		send_to(PROC_XFERD, MSG_XFER_UP, 0, &w, -1);
 		break;
 	case 1:
 		msg_put_XFER_FAILED(&w, &failed);
-		send_to(PROC_XFERD, MSG_XFER_FAILED, 0, &w);
+		send_to(PROC_XFERD, MSG_XFER_FAILED, 0, &w, -1);
 		break;
 	case 2:
 		msg_put_XFER_PROGRESS(&w, &moved);
-		send_to(PROC_XFERD, MSG_XFER_PROGRESS, 0, &w);
+		send_to(PROC_XFERD, MSG_XFER_PROGRESS, 0, &w, -1);
 		break;
 	case 3:
 		receiver_says(how, &w, id);
@@ -398,9 +346,9 @@ client_comes(uint8_t how)
 	(void)sendmsg(pair[0], &mh, MSG_NOSIGNAL);
 	wbuf_init(&w, body, sizeof(body));
 	msg_put_FILE_CLIENT(&w, &which);
-	send_with(PROC_CONTROLD, MSG_FILE_CLIENT, 0, &w, pair[1]);
+	send_to(PROC_CONTROLD, MSG_FILE_CLIENT, 0, &w, pair[1]);
 	close(pair[1]);
-	keep(pair[0]);
+	broker_keep(pair[0]);
 }
 
 static void
@@ -423,27 +371,27 @@ controld_asks(uint8_t how)
 	switch (take() % 5) {
 	case 0:
 		msg_put_FILE_SEND(&w, &s);
-		send_to(PROC_CONTROLD, MSG_FILE_SEND, id, &w);
+		send_to(PROC_CONTROLD, MSG_FILE_SEND, id, &w, -1);
 		break;
 	case 1:
 		client_comes(how);
 		break;
 	case 2:
 		msg_put_FILE_SHOW(&w, &show);
-		send_to(PROC_CONTROLD, MSG_FILE_SHOW, id, &w);
+		send_to(PROC_CONTROLD, MSG_FILE_SHOW, id, &w, -1);
 		break;
 	case 3:
 		if (t != NULL)
 			transfer_id(t, order.id);
 		msg_put_FILE_ORDER(&w, &order);
-		send_to(PROC_CONTROLD, MSG_FILE_ORDER, id, &w);
+		send_to(PROC_CONTROLD, MSG_FILE_ORDER, id, &w, -1);
 		break;
 	default:
 		memset(&receipt, 0, sizeof(receipt));
 		if (t != NULL)
 			transfer_id(t, receipt.id);
 		msg_put_FILE_RECEIPT(&w, &receipt);
-		send_to(PROC_CONTROLD, MSG_FILE_RECEIPT, id, &w);
+		send_to(PROC_CONTROLD, MSG_FILE_RECEIPT, id, &w, -1);
 		break;
 	}
 }
@@ -513,18 +461,11 @@ ipc_begin(void)
 	open_as("source", O_RDWR | O_CREAT, FUZZ_SOURCE);
 	if (ftruncate(FUZZ_SOURCE, SIZE) == -1)
 		abort();
-	TAILQ_INIT(&my.tagged);
-	memset(&conns, 0, sizeof(conns));
-	TAILQ_INIT(&conns.all);
-	memset(&pool, 0, sizeof(pool));
-	memset(&door, 0, sizeof(door));
+	door_begin();
 	TAILQ_INIT(&all);
 	last_number = 0;
 	started = draining = false;
-	next_session = current = 0;
 	others_next = 0;
-	for (i = 0; i <= WORKERS_MAX; i++)
-		workers[i] = -1;
 	for (i = 0; i < CLIENTS_MAX; i++)
 		others[i] = -1;
 	prepare();
@@ -549,66 +490,27 @@ ipc_config(struct wbuf *w)
 	msg_put_CONFIG_SFTD(w, &config);
 }
 
-/* clawd starts the worker that it is asked for: another one taken over. */
-static void
-ipc_reply(enum proc peer, const struct msg *m)
-{
-	struct msg_WORKER_STARTED done = { .proc = PROC_XFERD,
-		.pid = 1,
-		.session = next_session + 1 };
-	uint8_t body[16];
-	struct wbuf w;
-	int pair[2];
-
-	(void)peer;
-	if (m->type != MSG_WORKER_START || next_session == WORKERS_MAX)
-		return;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == -1)
-		abort();
-	workers[++next_session] = pair[0];
-	use_worker(next_session);
-	ipc.asks[PROC_XFERD] = 0;
-	wbuf_init(&w, body, sizeof(body));
-	msg_put_WORKER_STARTED(&w, &done);
-	clawd_says(MSG_WORKER_STARTED, m->id, &w, pair[1]);
-	close(pair[1]);
-}
-
 static void
 ipc_end(void)
 {
 	struct transfer *t;
-	struct tagged *g;
-	struct conn *c;
 	size_t i;
 
-	workers[current] = -1; /* closed already */
-	for (i = 0; i <= WORKERS_MAX; i++)
-		if (workers[i] != -1)
-			close(workers[i]);
+	workers_close();
 	for (i = 0; i < CLIENTS_MAX; i++)
 		if (others[i] != -1)
 			close(others[i]);
-	while ((g = TAILQ_FIRST(&my.tagged)) != NULL && g->chan != NULL)
-		on_peer_closed(g->chan);
-	while ((c = TAILQ_FIRST(&conns.all)) != NULL)
-		conn_end(c);
+	door_drop();
 	/* Clients that are read out get their end. */
 	if (!ipc.dead)
 		event_base_loop(my.base, EVLOOP_NONBLOCK);
 	while ((t = TAILQ_FIRST(&all)) != NULL)
 		transfer_free(t);
 	store_close();
-	event_free(conns.ended);
-	event_free(pool.later);
-	event_free(pool.replace);
+	door_end();
 	event_free(drain_due);
 	event_free(hourly);
 	event_free(tick);
-	if (door.readable != NULL)
-		event_free(door.readable);
-	if (door.pause != NULL)
-		event_free(door.pause);
 }
 
 static bool

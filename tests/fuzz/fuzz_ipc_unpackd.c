@@ -144,22 +144,6 @@ ipc_config(struct wbuf *w)
 	msg_put_CONFIG_WORKER(w, &config);
 }
 
-static void
-send_with(uint16_t type, uint32_t id, const struct wbuf *body, int fd)
-{
-	uint8_t packet[128];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, id);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[PROC_SFTD] != -1)
-		put_packet_to(PROC_SFTD, packet, w.len, &fd, 1);
-}
-
 /* Somebody who may write there puts a link where a name will be. */
 static void
 plant(uint8_t how)
@@ -184,7 +168,7 @@ static void
 ipc_step(uint8_t what)
 {
 	struct msg_UNPACK_INTO into = { 0 };
-	struct msg_UNPACK want = { .size = bundle_len };
+	struct msg_UNPACK want = { .size = bundle_len, .room = 1 << 20 };
 	uint8_t how = what >> 3, body[32];
 	struct wbuf w;
 
@@ -192,14 +176,16 @@ ipc_step(uint8_t what)
 	switch ((what & 1) == 0 ? how % 4 : 4) {
 	case 0:
 		msg_put_UNPACK_INTO(&w, &into);
-		send_with(MSG_UNPACK_INTO, 0, &w, how & 16 ? ipc.file : tree);
+		send_to(PROC_SFTD, MSG_UNPACK_INTO, 0, &w,
+		    how & 16 ? ipc.file : tree);
 		break;
 	case 1:
 	case 2:
 		want.size += how >> 4;
 		want.remove = how >> 2 & 1;
 		msg_put_UNPACK(&w, &want);
-		send_with(MSG_UNPACK, ++ipc.next_id[PROC_SFTD], &w, ipc.file);
+		send_to(PROC_SFTD, MSG_UNPACK, ++ipc.next_id[PROC_SFTD], &w,
+		    ipc.file);
 		break;
 	default:
 		plant(how);

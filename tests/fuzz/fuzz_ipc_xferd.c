@@ -701,23 +701,6 @@ atls_recv(struct atls *a, void *buf, size_t n, char *why, size_t size)
 
 /* --- what siblings say -------------------------------------------------- */
 
-static void
-send_to(enum proc p, uint16_t type, uint32_t id, const struct wbuf *body,
-    int fd)
-{
-	uint8_t packet[MSG_MAX_LEN];
-	struct wbuf w;
-
-	wbuf_init(&w, packet, sizeof(packet));
-	wbuf_u16(&w, type);
-	wbuf_u16(&w, 0);
-	wbuf_u32(&w, (uint32_t)body->len);
-	wbuf_u32(&w, id);
-	wbuf_put(&w, body->data, body->len);
-	if (ipc.end[p] != -1)
-		put_packet_to(p, packet, w.len, &fd, fd == -1 ? 0 : 1);
-}
-
 /* A socket; what is said to it nobody reads. */
 static void
 send_socket(uint16_t type, const struct wbuf *w)

@@ -157,9 +157,10 @@ put_packet_to(enum proc p, const void *data, size_t len, const int *fds,
 	(void)sendmsg(ipc.end[p], &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* One packet of clawd's: honest. */
+/* A message as an honest process composes it. body: NULL, it has none. */
 static void
-clawd_says(uint16_t type, uint32_t id, const struct wbuf *body, int fd)
+send_to(enum proc p, uint16_t type, uint32_t id, const struct wbuf *body,
+    int fd)
 {
 	uint8_t packet[MSG_MAX_LEN];
 	struct wbuf w;
@@ -171,7 +172,15 @@ clawd_says(uint16_t type, uint32_t id, const struct wbuf *body, int fd)
 	wbuf_u32(&w, id);
 	if (body != NULL)
 		wbuf_put(&w, body->data, body->len);
-	put_packet_to(PROC_CLAWD, packet, w.len, &fd, fd == -1 ? 0 : 1);
+	if (ipc.end[p] != -1)
+		put_packet_to(p, packet, w.len, &fd, fd == -1 ? 0 : 1);
+}
+
+/* One packet of clawd's: honest. */
+static void
+clawd_says(uint16_t type, uint32_t id, const struct wbuf *body, int fd)
+{
+	send_to(PROC_CLAWD, type, id, body, fd);
 	turn();
 }
 

@@ -22,9 +22,10 @@ from claw_test import Failure, reachable
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 (WRITE, TRUNCATE, ALLOCATE, FSYNC, FDATASYNC, SYNCFS, OPEN, LINK, UNLINK,
- RENAME, MKDIR, MARK) = range(12)
+ RENAME, MKDIR, MARK, SYMLINK, ATTRIBUTES) = range(14)
 NAMES = ("write", "truncate", "allocate", "fsync", "fdatasync", "syncfs",
-         "open", "link", "unlink", "rename", "mkdir", "mark")
+         "open", "link", "unlink", "rename", "mkdir", "mark", "symlink",
+         "attributes")
 SYNCS = (FSYNC, FDATASYNC, SYNCFS)
 SHORT, DIE = -1, -2
 BLOCK, SECTOR = 4096, 512
@@ -127,6 +128,12 @@ class Recording:
         self.map[at + 4:at + FAULT.size] = new[4:]
         self.map[at:at + 4] = new[:4]
 
+    def pass_time(self, seconds):
+        """So much more has passed for who is recorded (CLOCK_MONOTONIC)."""
+        at = 40 + 16 * FAULT.size
+        now, = struct.unpack("=q", self.map[at:at + 8])
+        self.map[at:at + 8] = struct.pack("=q", now + seconds)
+
     def seen(self, slot):
         """How many calls a slot has counted."""
         at = 40 + slot * FAULT.size
@@ -184,21 +191,30 @@ def digest(tree):
     return h.digest()
 
 
+class Symlink(bytes):
+    """Where a symbolic link leads, in a state's tree."""
+
+
 class State:
-    """A folder as a crash may leave it: .tree {path: bytes, None a folder},
-    .marks that were made before, and how many .promises."""
+    """A folder as a crash may leave it: .tree {path: bytes, None a folder, or
+    a Symlink}, .marks that were made before, and how many .promises."""
 
     def __init__(self, tree, marks, promises, op):
         self.tree, self.marks, self.promises = tree, marks, promises
         self.after = op
 
-    def write(self, folder):
-        """Make it, in a folder that is empty or not there."""
+    def write(self, folder, below=b""):
+        """Make it, or what of it is below that, in a folder in which that is
+        empty or not there."""
         os.makedirs(folder, exist_ok=True)
         for path in sorted(self.tree):
             full = os.path.join(os.fsencode(folder), path)
+            if not path.startswith(below):
+                continue
             if self.tree[path] is None:
-                os.mkdir(full)
+                os.mkdir(full, 0o700)
+            elif isinstance(self.tree[path], Symlink):
+                os.symlink(self.tree[path], full)
             else:
                 with open(full, "wb") as f:
                     f.write(self.tree[path])
@@ -212,6 +228,14 @@ class State:
 class Folder:
     def __init__(self):
         self.entries = {}
+
+
+class Link:
+    def __init__(self, target):
+        self.target = Symlink(target)
+
+    def content(self, _):
+        return self.target
 
 
 class File:
@@ -326,7 +350,7 @@ class Half:
     def __init__(self, position, folder, name, node, needs=None):
         self.position, self.folder, self.name = position, folder, name
         self.node, self.needs = node, needs
-        self.synced = False
+        self.synced = self.lost = False
         self.group = self
 
 
@@ -368,7 +392,7 @@ class Disk:
             self.rename(op)
         elif op.call == OPEN and not op.name:
             self.nodes[op.inode] = self.new_file()
-        elif op.call in (OPEN, LINK, MKDIR, UNLINK):
+        elif op.call in (OPEN, LINK, MKDIR, UNLINK, SYMLINK):
             folder = self.nodes.get(op.dir)
             if isinstance(folder, Folder):
                 self.named(op, folder, node)
@@ -384,7 +408,9 @@ class Disk:
             return
         if op.call == LINK and node is None:
             raise Failure("a name for what nobody has seen: %r" % op)
-        if op.call != LINK:
+        if op.call == SYMLINK:
+            node = Link(op.name2)
+        elif op.call != LINK:
             node = Folder() if op.call == MKDIR else self.new_file()
             self.nodes[op.inode] = node
             if op.call == MKDIR:
@@ -423,11 +449,11 @@ class Disk:
         for n in self.files if every else [node]:
             if isinstance(n, File):
                 n.sync(op.offset, op.error != 0)
-        if op.error != 0:
-            return
         for half in self.halves:
             if half.position < op.offset and (every or half.folder is node):
-                half.synced = True
+                # Reported once, as for files.
+                half.lost |= op.error != 0
+                half.synced = not half.lost
         while self.halves and self.certain(self.halves[0]):
             self.put(self.halves.pop(0))
 

@@ -4,7 +4,7 @@ claw-protocol(7), so that a test can break any rule of it.
 
 A Rogue is a node that is in the registry: tests/system/rogue does its
 handshakes. What it says after them is made here. Chunk i of its files is
-nothing but the byte i + 1.
+nothing but the byte i + 1, unless a File has data of its own, of one chunk.
 """
 
 import base64
@@ -111,8 +111,10 @@ class Rogue(Impostor):
                           index + 1 if byte is None else byte, length,
                           1 if only else 0)
 
-    def root(self, log, size):
-        return self.bytes("root", "root", log, size)
+    def root(self, file):
+        if file.data:
+            return self.bytes("root", "hash", file.data.hex())
+        return self.bytes("root", "root", file.log, file.size)
 
     def sign(self, text):
         return text + self.bytes("signature", "sign", text.hex())
@@ -170,8 +172,9 @@ class Session:
 class File:
     """What is offered; every field may be wrong."""
 
-    def __init__(self, name=b"file", size=2 * MIB, **fields):
-        self.name, self.size = name, size
+    def __init__(self, name=b"file", size=2 * MIB, data=None, **fields):
+        self.name, self.data = name, data
+        self.size = size if data is None else len(data)
         self.log, self.streams, self.epoch = 20, 1, 0
         self.mtime, self.mode, self.flags = 10 ** 18, 0o644, 0
         self.version, self.kind = 1, 0
@@ -208,7 +211,7 @@ def seal_text(sending, **wrong):
     rogue, file = sending.rogue, sending.file
     sender, receiver = rogue.name, sending.node.name
     field = {"id": sending.id, "offer": file.digest(sender, receiver),
-             "root": rogue.root(file.log, file.size), "size": file.size,
+             "root": rogue.root(file), "size": file.size,
              "time": int(time.time()), "key": rogue.key, "sender": sender,
              "receiver": receiver}
     field.update(wrong)
@@ -286,8 +289,12 @@ class Sending:
         s.send(struct.pack(">BBHII", CHUNK, 0, 0,
                            index if said is None else said,
                            real if length is None else length))
-        s.fill(index + 1 if byte is None else byte,
-               real if sent is None else sent)
+        if self.file.data is not None:
+            s.send(self.file.data)
+            value = self.rogue.root(self.file)
+        else:
+            s.fill(index + 1 if byte is None else byte,
+                   real if sent is None else sent)
         if value is None:
             value = self.rogue.value(self.file.log, index, real,
                                      self.file.chunks == 1)

@@ -302,6 +302,35 @@ def claims(data):
     return found
 
 
+def listing(top, links):
+    """Everything in a folder that is sent, by name."""
+    found = {}
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            path = os.path.join(folder, name)
+            at = os.path.relpath(path, top)
+            st = os.lstat(path)
+            if os.path.islink(path):
+                if links and os.readlink(path) == "../a":
+                    found[at] = ("link", os.readlink(path))
+            elif os.path.isdir(path):
+                found[at] = ("folder", st.st_mtime_ns)
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    found[at] = ("file", file.read(), st.st_mtime_ns,
+                                 st.st_mode & 0o100)
+    return found
+
+
+def same(one, other, links=False):
+    """Two folders, their own times included."""
+    x, y = listing(one, links), listing(other, links)
+    for name in sorted(set(x) | set(y)):
+        ok(x.get(name) == y.get(name), "%s: %.200r and %.200r" % (
+            name, x.get(name), y.get(name)))
+    ok(os.stat(one).st_mtime_ns == os.stat(other).st_mtime_ns, "its time")
+
+
 # BLAKE3 as its paper has it, slow: what our own is compared with.
 
 IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,

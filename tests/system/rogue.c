@@ -22,6 +22,8 @@
  *	value LOG INDEX BYTE COUNT ONLY
  *				of a chunk that is nothing but that byte
  *	root LOG SIZE		of a file whose chunk i is nothing but i + 1
+ *	hash HEX		the root of a file that is these bytes, and
+ *				one chunk
  *	sign HEX		by its identity
  *
  *	seed=HEX name=TEXT seq=N head=HEX caps=N wait=MS
@@ -541,6 +543,20 @@ cmd_root(char **arg)
 }
 
 static void
+cmd_hash(char **arg)
+{
+	static uint8_t bytes[LINE_MAX_BYTES];
+	size_t n = get_hex(arg[0], bytes, sizeof(bytes));
+	b3tree_value root;
+	struct b3tree t;
+
+	if (b3tree_begin(&t, SFT_CHUNK_LOG2_MIN, 0) != 0 ||
+	    b3tree_update(&t, bytes, n) != 0 || b3tree_end_file(&t, root) != 0)
+		die("no hash");
+	put_hex("{\"root\":\"", root, sizeof(root), "\"}\n");
+}
+
+static void
 cmd_sign(char **arg)
 {
 	uint8_t bytes[2048], sig[64];
@@ -598,6 +614,8 @@ command(char *line)
 		cmd_value(word + 1);
 	else if (strcmp(word[0], "root") == 0)
 		cmd_root(word + 1);
+	else if (strcmp(word[0], "hash") == 0)
+		cmd_hash(word + 1);
 	else if (strcmp(word[0], "sign") == 0)
 		cmd_sign(word + 1);
 	else {

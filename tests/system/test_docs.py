@@ -478,7 +478,9 @@ def two_machines():
     ok(" ID " in blocks[1], "an ID")
     blocks[1] = "head -c 3000000 /dev/urandom >model.bin\n" + \
         blocks[1].replace(
-            " ID ", " $(claw -f ./m2/claw.yaml file:list | cut -d' ' -f1) ")
+            " ID ", " $(claw -f ./m2/claw.yaml file:list | cut -d' ' -f1) ") \
+        .replace("--genesis HASH", "--genesis $(claw -f ./m1/claw.yaml "
+                 "registry:show | sed -n 's/^registry *//p')")
     for port in ("7901", "7911"):
         ok(port in blocks[0], "no port " + port)
         blocks[0] = blocks[0].replace(port, str(free_port()))
@@ -505,6 +507,7 @@ def two_machines():
                  "agent-2 ", "signed by agent-1", "of   3.00 MB  model.bin",
                  "good: agent-2 sent it to agent-1"):
         contains(first, text, said)
+    equal(first.count("good: agent-2 sent it"), 2, "with a node, and without")
     for text in ("in force: update 3", "revoked", "peer.ended"):
         contains(then, text, said)
 

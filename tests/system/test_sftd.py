@@ -126,6 +126,49 @@ def overwritten():
     ok(same(path, delivered(b, "alpha", "file.bin")), "replaced")
 
 
+def put_back(path, data=None):
+    """A copy in its place, with its owner and mode."""
+    st = os.stat(path)
+    if data is None:
+        with open(path, "rb") as f:
+            data = f.read()
+    with open(path + ".copy", "wb") as f:
+        f.write(data)
+    os.chown(path + ".copy", st.st_uid, st.st_gid)
+    os.chmod(path + ".copy", st.st_mode & 0o777)
+    os.rename(path + ".copy", path)
+    ok(os.stat(path).st_ino != st.st_ino, "another file")
+
+
+@test("a delivered file that was put back from a copy is answered with its receipt; one that was changed is not, and it is said")
+def from_backup():
+    a, b = two()
+    path = source(a, "file.bin", 3 * MIB + 17)
+    first = send(a, "beta", path)[-1]
+    there = delivered(b, "alpha", "file.bin")
+    put_back(there)
+    again = send(a, "beta", path)[-1]
+    ok(again["event"] == "receipt" and again["id"] == first["id"],
+           "put back: %s" % again)
+    put_back(there)
+    os.utime(there, (1, 1))
+    b.stop()
+    b.start()
+    again = send(a, "beta", path)[-1]
+    ok(again["event"] == "receipt" and again["id"] == first["id"],
+           "with the node stopped: %s" % again)
+    with open(there, "rb") as f:
+        data = f.read()
+    put_back(there, data[:-1] + bytes([data[-1] ^ 1]))
+    no = send(a, "beta", path, status=73)[-1]
+    ok(no["name"] == "exists" and "changed here" in no["text"],
+           "changed: %s" % no)
+    ok(os.path.getsize(there) == len(data) and not same(path, there),
+           "it is as it was")
+    send(a, "beta", path, "--replace")
+    ok(same(path, there), "replaced")
+
+
 @test("who lacks sft.send or sft.receive neither sends nor gets a file")
 def capabilities():
     a, b = two(capabilities=("sft.send",))

@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import time
 
-from claw_test import (LONG, Failure, contains, diag, equal, main, ok, skip,
-                       test, wait_for)
+from claw_test import (LONG, Failure, binary, contains, diag, equal, main, ok,
+                       skip, test, wait_for)
 from sft_test import (GIB, MIB, Duo, Joined, Sending, blake3, kill, metric,
                       modes)
 
@@ -120,6 +120,58 @@ def receipts():
         equal(good, [], "changed where nobody noticed")
 
 
+@test("a receipt verifies without a node, by an export of the registry and "
+      "the hash of its first line; with anything else in it, it does not")
+def offline():
+    with Duo() as duo:
+        source = duo.file(MIB + 5)
+        transfer = duo.sent(source).last("receipt")["id"]
+
+        def kept(name, text):
+            path = os.path.join(duo.beta.top, name)
+            with open(path, "w") as f:
+                f.write(text)
+            os.chmod(path, 0o644)
+            return path
+        receipt = kept("receipt.json", duo.beta.claw(
+            "file:receipt", transfer, check=True).stdout)
+        text = duo.beta.claw("registry:export", check=True).stdout
+        export = kept("export", text)
+        genesis = json.loads(duo.beta.claw(
+            "registry:show", "--json", check=True).stdout)["genesis"]
+        for node in duo.nodes():
+            node.stop()
+
+        def verify(*args, **keywords):
+            return subprocess.run(
+                [binary("claw"), "file:verify-receipt", *args], env={},
+                cwd="/", text=True, capture_output=True, timeout=60,
+                check=False, **duo.beta.credentials())
+        whole = ("--registry", export, "--genesis", genesis)
+        done = verify(source, receipt, *whole)
+        equal(done.returncode, 0, "offline: " + done.stderr)
+        contains(done.stdout, "good: beta sent it to alpha", "said")
+        other = genesis[:-1] + ("0" if genesis[-1] != "0" else "1")
+        lines = text.splitlines(keepends=True)
+        for status, what, args in (
+                (65, "another genesis",
+                 (source, receipt, *whole[:3], other)),
+                (65, "an export that lacks the sender",
+                 (source, receipt, "--registry",
+                  kept("short", "".join(lines[:-1])), *whole[2:])),
+                (65, "an export that was changed",
+                 (source, receipt, "--registry",
+                  kept("changed", text.replace('"beta"', '"zeta"')),
+                  *whole[2:])),
+                (1, "another file",
+                 (kept("other", "x" * (MIB + 5)), receipt, *whole)),
+                (64, "no genesis", (source, receipt, *whole[:2])),
+                (64, "no registry", (source, receipt, *whole[2:]))):
+            done = verify(*args)
+            equal(done.returncode, status, what + ": " + done.stderr)
+            ok(done.stderr and not done.stdout, what + ": " + done.stdout)
+
+
 @test("standard input is sent under the name that is given")
 def stdin():
     with Duo() as duo:
@@ -171,6 +223,10 @@ def exists():
         equal(s.wait(), 73, "exit")
         equal(s.error()["name"], "exists", "error")
         equal(s.error()["by_peer"], True, "by the peer")
+        # A person reads what to do, too.
+        contains(duo.beta.claw("file:send", "--target-node", "alpha",
+                               "--source", second, "--name", "name").stderr,
+                 "--replace", "what a person reads")
         s = duo.sent(second, "--name", "name", "--replace")
         duo.check(s, second, "name")
         # What was delivered stands; that it was asked for twice harms nobody.
@@ -300,6 +356,22 @@ def detached():
         ok(not os.path.exists(duo.arrived("file1")), "it is there already")
         wait_for(lambda: state_of(duo.beta, transfer) == "done", 60, "the end")
         duo.verify(duo.alpha, duo.arrived("file1"), transfer)
+        # Told of one that nobody has taken yet: what was told stays good.
+        duo.alpha.stop()
+        s = duo.sent(duo.file(MIB), "--detach")
+        transfer = s.last("detached")["id"]
+        ok(transfer.startswith("0" * 24), transfer)
+        duo.beta.claw("file:pause", transfer, check=True)
+        duo.alpha.start()
+        wait_for(lambda: duo.beta.claw("file:resume", transfer).returncode
+                 == 0, 10, "resume")
+        shown = wait_for(lambda: [
+            t for t in [json.loads(duo.beta.claw(
+                "file:show", "--json", transfer, check=True).stdout)]
+            if t["state"] == "done"], 60, "the end")[0]
+        ok(shown["id"] != transfer, "no id of the receiver's")
+        text = duo.beta.claw("file:receipt", transfer, check=True).stdout
+        equal(json.loads(text)["transfer"], shown["id"], "receipt")
 
 
 # What is refused

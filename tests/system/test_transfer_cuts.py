@@ -9,23 +9,17 @@ import errno
 import filecmp
 import os
 import random
-import shutil
-import subprocess
 import time
 
-import claw_test
-from claw_test import (LONG, SANITIZERS, Failure, diag, equal, main, ok, skip,
-                       test, wait_for)
-from crash_test import (ALLOCATE, DIE, FDATASYNC, FSYNC, LINK, MKDIR, OPEN,
-                        RENAME, SHORT, TRUNCATE, UNLINK, WRITE, Recording)
+from claw_test import (LONG, Failure, diag, main, ok, test, wait_for, equal)
+from cut_test import (CALLS, SEED, Recorded, die_everywhere, fail_everywhere,
+                      wake_up)
+from crash_test import FSYNC, RENAME
 from sft_test import MIB, Duo, claims, kill, until_sent
 
 ROUNDS = int(os.environ.get("CLAW_CUTS", "0")) or (2000 if LONG else 20)
-SEED = int(os.environ.get("CLAW_SEED", "1"))
 WINDOW = 32 * MIB  # the least that there is
 CONFIG = {"sft.resume_buffer": "32M"}
-CALLS = (WRITE, TRUNCATE, ALLOCATE, FSYNC, FDATASYNC, OPEN, LINK, UNLINK,
-         RENAME, MKDIR)
 
 
 # Cuts and kills
@@ -272,121 +266,6 @@ def cuts():
 # Recorded
 
 
-class Recorded:
-    """Two nodes; what sftd and xferd of one of them do to its folder is
-    recorded, and may fail."""
-
-    def __init__(self, sender=False, size=3 * MIB - 77, limit=None):
-        if SANITIZERS:
-            skip("a sanitizer's run time wants to be loaded first")
-        self.recording = None
-        if sender:
-            self.duo = Duo(start=False)
-            self.record(self.duo.beta)
-            self.duo.beta.start()
-            claw_test.staged = None
-            self.duo.beta.wait_links("alpha")
-        else:
-            self.duo = Duo(before=lambda duo: self.record(duo.alpha))
-        self.node = self.duo.beta if sender else self.duo.alpha
-        self.size = size
-        self.limit = limit
-
-    def record(self, node):
-        self.recording = Recording(os.path.join(node.dir, "data"),
-                                   room=256 * MIB)
-        self.recording.preload("sftd", "xferd")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        claw_test.staged = None
-        self.duo.__exit__()
-        if self.recording is not None:
-            self.recording.close()
-
-    def file(self):
-        return self.duo.file(self.size, self.duo.count)
-
-    def flags(self):
-        return ["--chunk-size", "1M", "--streams", "2"] + (
-            ["--limit", self.limit] if self.limit else [])
-
-    def clear(self):
-        for slot in range(4):
-            self.recording.fault(slot, CALLS, 0)
-
-    def again(self, source, timeout=90):
-        """The same command until it is there, as it must be."""
-        self.clear()
-        last = until_sent(self.duo, source, *self.flags(),
-                          timeout=timeout)[-1]
-        there = self.duo.check(last, source)
-        os.unlink(there)
-        os.unlink(source)
-        # The recording need not hold them all.
-        if self.recording.position() > 128 * MIB:
-            raise Failure("the recording is too small")
-
-
-def nothing_wrong(duo, source):
-    """Whatever is there is right, and signed only if it is there."""
-    there = duo.arrived(os.path.basename(source))
-    if os.path.exists(there):
-        ok(filecmp.cmp(source, there, shallow=False),
-           "a wrong file under its name")
-
-
-def step(rng):
-    """To the next call: all of them, or one now and then."""
-    return 1 if LONG else rng.randint(1, 6)
-
-
-def die_everywhere(process, sender):
-    """Dies before call 1, 2, 3 ... of one transfer; each is resumed."""
-    number, met, rng = 0, 0, random.Random(SEED)
-    r = None
-    try:
-        while True:
-            number += step(rng)
-            # A new pair now and then: the recording has an end.
-            if r is None or r.recording.position() > 100 * MIB:
-                if r is not None:
-                    r.__exit__()
-                r = Recorded(sender)
-            source = r.file()
-            duo = r.duo
-            # One that ends soon after it began waits ever longer.
-            if process == "sftd":
-                time.sleep(2.2)
-            r.recording.fault(0, CALLS, DIE, number, process=process)
-            s = duo.send(source, *r.flags())
-            s.wait(90)
-            nothing_wrong(duo, source)
-            seen = r.recording.seen(0)
-            name = os.path.basename(source)
-            ids = {e["id"] for e in s.all("accepted")}
-            for i in ids & duo.receipts(duo.alpha):
-                ok(os.path.exists(duo.arrived(name)), "a receipt of no file, "
-                   "before call %d" % number)
-            if seen < number:
-                equal(s.wait(), 0, "one that nothing happened to")
-                break
-            met += 1
-            try:
-                r.again(source)
-            except Failure as why:
-                raise Failure("before call %d of %s: %s" % (
-                    number, process, why)) from None
-    finally:
-        if r is not None:
-            r.__exit__()
-    diag("%s of the %s: %d points" % (
-        process, "sender" if sender else "receiver", met))
-    return met
-
-
 @test("sftd of the receiver dies before each call of a transfer that changes "
       "or syncs something: each is taken up again")
 def points_sftd():
@@ -489,105 +368,58 @@ def replaces():
         ok(min(count) > 5, "states: %r" % count)
 
 
-def wake_up(r, state, source):
-    duo, alpha = r.duo, r.duo.alpha
-    alpha.stop()
-    data = os.path.join(alpha.dir, "data")
-    for top in (b"sft", b"files"):
-        folder = os.path.join(os.fsencode(data), top)
-        for path in os.listdir(folder):
-            path = os.path.join(folder, path)
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        for path in sorted(state.tree):
-            if not path.startswith(top + b"/"):
-                continue
-            full = os.path.join(os.fsencode(data), path)
-            if state.tree[path] is None:
-                os.mkdir(full, 0o700)
-            else:
-                with open(full, "wb") as f:
-                    f.write(state.tree[path])
-    same_inode(data, state, source)
-    subprocess.run(["chown", "-R", "--reference", data,
-                    os.path.join(data, "sft"), os.path.join(data, "files")],
-                   check=True)
-    alpha.start()
-    try:
-        last = until_sent(duo, source, *r.flags(), timeout=60)[-1]
+@test("a folder that cannot be synced once, after the file has its name in it: "
+      "who has a receipt has the file, whatever a crash then leaves")
+def failing_folder():
+    with Recorded(size=MIB + 4099) as r:
+        duo, recording = r.duo, r.recording
+        for _ in range(2):
+            source, start = r.file(), recording.position()
+            duo.check(duo.sent(source, *r.flags()), source)
+        # Which sync of sftd that is, counted in one where nothing fails.
+        syncs = 0
+        renamed = None
+        ops = [op for op in recording.ops() if op.position >= start]
+        sftd = next(op.pid for op in ops if op.call == RENAME
+                    and op.name == b"partial")
+        for op in (op for op in ops if op.pid == sftd):
+            if op.call == RENAME and op.name == b"partial":
+                renamed = op
+            syncs += op.call == FSYNC
+            if renamed and op.call == FSYNC and op.inode == renamed.dir2:
+                break
+        else:
+            raise Failure("no sync of the folder after the rename")
+        source = r.file()
+        with open(source, "rb") as f:
+            data = f.read()
+        start = recording.position()
+        recording.fault(0, (FSYNC,), errno.EIO, syncs, process="sftd")
+        s = duo.send(source, *r.flags())
+        s.wait(90)
+        ok(recording.seen(0) >= syncs, "it was met")
+        failed = [e for e in s.events if e["event"] in ("retry", "error")]
+        ok(failed and failed[0]["name"] == "io", "told: %r" % s.events)
+        recording.fault(0, CALLS, 0)
+        last = s if s.last("receipt") else until_sent(duo, source,
+                                                      *r.flags())[-1]
         duo.check(last, source)
-    except Failure as why:
-        raise Failure("%s, in %r" % (why, state)) from None
-
-
-def same_inode(data, state, source):
-    """It is one file, wherever it is, and has the number that finish says."""
-    final = os.path.join(data, "files", "beta", os.path.basename(source))
-    top = os.path.join(data, "sft", "incoming")
-    for name in os.listdir(top) if os.path.isdir(top) else ():
-        partial = os.path.join(top, name, "partial")
-        if os.path.exists(partial) and os.path.exists(final):
-            os.unlink(partial)
-            os.link(final, partial)
-        for path in (final, partial):
-            if os.path.exists(path):
-                inode = os.stat(path).st_ino
-                # Times are not recorded; finish comes after them.
-                st = os.stat(source)
-                os.utime(path, ns=(st.st_mtime_ns, st.st_mtime_ns))
-        for path in (os.path.join(top, name, "finish"),
-                     os.path.join(top, name, "finish.new")):
-            if os.path.exists(path) and os.path.getsize(path) == 49:
-                with open(path, "r+b") as f:
-                    f.seek(40)
-                    f.write(inode.to_bytes(8, "big"))
-
-
-FAULTS = (("ENOSPC", (WRITE, ALLOCATE, TRUNCATE, OPEN, MKDIR, RENAME),
-           errno.ENOSPC),
-          ("EIO", (WRITE, ALLOCATE, OPEN, RENAME, TRUNCATE), errno.EIO),
-          ("short write", (WRITE,), SHORT),
-          ("failing sync", (FSYNC, FDATASYNC), errno.EIO))
-
-
-def fail_everywhere(process, sender=False):
-    """Call 1, 2, 3 ... of a transfer fails, in each way."""
-    met, rng = {}, random.Random(SEED)
-    for what, calls, error in FAULTS:
-        number, r = 0, None
-        met[what] = 0
-        try:
-            while True:
-                number += step(rng)
-                if r is None or r.recording.position() > 100 * MIB:
-                    if r is not None:
-                        r.__exit__()
-                    r = Recorded(sender)
-                source = r.file()
-                duo = r.duo
-                r.recording.fault(0, calls, error, number, process=process)
-                s = duo.send(source, *r.flags())
-                status = s.wait(90)
-                seen = r.recording.seen(0)
-                nothing_wrong(duo, source)
-                if seen < number:
-                    equal(status, 0, "one that nothing happened to")
-                    break
-                met[what] += 1
-                at = "%s at call %d of %s" % (what, number, process)
-                if status != 0:
-                    ok(s.error().get("text"), at + ": no word: %r" % s.events)
-                    ok(s.error()["name"] in ("io", "no-space", "timeout",
-                                             "stopping", "busy"),
-                       "%s: %r" % (at, s.error()))
-                try:
-                    r.again(source)
-                except Failure as why:
-                    raise Failure("%s: %s\n%r" % (at, why, s.events)) from None
-        finally:
-            if r is not None:
-                r.__exit__()
-    diag("%s: %r" % (process, met))
-    return met
+        said = recording.position()
+        name = b"files/beta/" + os.path.basename(source).encode()
+        signed = b"sft/receipts/%s.json" % last.last("receipt")["id"].encode()
+        count = 0
+        for ordered in (True, False):
+            for state in recording.states(
+                    seed=SEED, samples=60 if LONG else 14,
+                    exhaustive=64 if LONG else 16, ordered=ordered,
+                    promises=[said]):
+                there = state.tree.get(name)
+                ok(there in (None, data), "a wrong file: %r" % state)
+                if signed in state.tree or state.promises:
+                    count += 1
+                    ok(there == data, "a receipt of no file: %r" % state)
+        diag("%d states with a receipt" % count)
+        ok(count > 5, "states")
 
 
 @test("no space, I/O errors, short writes and failing syncs at every call of "

@@ -20,19 +20,21 @@ import sys
 import time
 
 import claw_test
-from claw_test import (LONG, Failure, Node, diag, equal, main, ok, test,
-                       wait_for)
+from claw_test import (LONG, SANITIZERS, Failure, Node, diag, equal, main, ok,
+                       skip, test, wait_for)
+from crash_test import Recording
 from mesh_test import Peer, free_port
 from rogue_test import (ABORT, ACCEPT, ACK, AGAIN, BASIS, CHUNK, DONE, END,
-                        HAVE, JOIN, MIB, OFFER, PACKED, RECEIPT, REFUSE,
-                        REPLACE, SAME, SEAL, Ended, File, Receiving, Rogue,
-                        Sending, block, frame, seal_text, zstd)
+                        HAVE, JOIN, MIB, OFFER, PACKED, PING, PONG, RECEIPT,
+                        REFUSE, REPLACE, SAME, SEAL, Ended, File, Receiving,
+                        Rogue, Sending, block, frame, seal_text, zstd)
+from sft_test import blake3
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests",
                                 "bench"))
 
-DENIED, TOO_LARGE, BAD_NAME, EXISTS, MISMATCH, PROTOCOL, BUSY, TIMEOUT, \
-    EPOCH = 1, 2, 4, 5, 7, 8, 13, 15, 16
+DENIED, TOO_LARGE, BAD_NAME, EXISTS, MISMATCH, PROTOCOL, IO, BUSY, TIMEOUT, \
+    EPOCH = 1, 2, 4, 5, 7, 8, 9, 13, 15, 16
 SFTD_MIB = 24   # of memory, whatever comes
 STRANGERS = 10000
 
@@ -42,10 +44,14 @@ class Scene:
 
     number = 0
 
-    def __init__(self, address=None, options=None):
-        self.node = Peer("alpha", config=options).start()
+    def __init__(self, address=None, options=None, wait=5000, before=None):
+        self.node = Peer("alpha", config=options)
+        if before is not None:
+            before(self.node)
+        self.node.start()
+        claw_test.staged = None
         Scene.number += 1
-        self.rogue = Rogue("rogue", 0x700 + Scene.number)
+        self.rogue = Rogue("rogue", 0x700 + Scene.number, wait)
         self.node.add("rogue", self.rogue.identity, address=address)
         self.rogue.knows(self.node).begin()
         self.pids = self.node.children()
@@ -573,6 +579,195 @@ def links():
     scene.done()
 
 
+# As the sender: folders
+
+
+def bundle(*entries, count=None, size=None, magic=b"claw/tr\1", after=b""):
+    """A bundle; count and size: what its head says instead of what is so."""
+    real = sum(len(e[1]) for e in entries if e[0] == FILE)
+    out = magic + struct.pack(">QQ", len(entries) if count is None else count,
+                              real if size is None else size)
+    for kind, body, name, *more in entries:
+        out += struct.pack(">BBQQH", kind, *(more or (
+            0, 0, 0 if kind == FOLDER else len(body))), len(name))
+        out += name + body
+    return out + after
+
+
+FILE, FOLDER, LINK = 1, 2, 3
+DEEP = [(FOLDER, b"", b"/".join([b"d"] * n)) for n in range(1, 41)]
+BUNDLES = [("a member called %r" % name,
+            bundle((FILE, b"x", name))) for name in NAMES] + [
+    ("a folder called ..", bundle((FOLDER, b"", b".."))),
+    ("a member of no name", bundle((FILE, b"x", b""))),
+    ("a name of 1025 bytes", bundle((FILE, b"x", b"x" * 1025))),
+    ("a member twice", bundle((FILE, b"x", b"a"), (FILE, b"y", b"a"))),
+    ("a folder and a file of one name", bundle((FOLDER, b"", b"a"),
+                                               (FILE, b"y", b"a"))),
+    ("the wrong order", bundle((FILE, b"x", b"b"), (FILE, b"y", b"a"))),
+    ("a member below a file", bundle((FILE, b"x", b"a"),
+                                     (FILE, b"y", b"a/b"))),
+    ("a member below a link", bundle((LINK, b".", b"a"),
+                                     (FILE, b"y", b"a/b"))),
+    ("a member of a folder that is not there", bundle((FILE, b"y", b"a/b"))),
+    ("a link to /etc", bundle((LINK, b"/etc", b"a"))),
+    ("a link out", bundle((FOLDER, b"", b"a"), (LINK, b"../..", b"a/b"))),
+    ("a link down and out", bundle((LINK, b"a/../..", b"l"))),
+    ("a link with a NUL", bundle((LINK, b"a\0b", b"l"))),
+    ("a link of no bytes", bundle((LINK, b"", b"l"))),
+    ("a link of 4000 bytes", bundle((LINK, b"a" * 4000, b"l"))),
+    ("a link that can be run", bundle((LINK, b"a", b"l", 1, 0, 1))),
+    ("a member that is larger than it says", bundle(
+        (FILE, b"x" * 10, b"a", 0, 0, 3), size=3)),
+    ("a member that is smaller than it says", bundle(
+        (FILE, b"x" * 3, b"a", 0, 0, 10), size=10)),
+    ("a member of 2^63 bytes", bundle((FILE, b"x", b"a", 0, 0, 2 ** 63),
+                                      size=2 ** 63)),
+    ("members of more bytes than the head says", bundle(
+        (FILE, b"x", b"a"), (FILE, b"y", b"b"), size=1)),
+    ("members of fewer", bundle((FILE, b"x", b"a"), size=2)),
+    ("sizes that overflow", bundle(
+        (FILE, b"x", b"a", 0, 0, 2 ** 63 - 1), (FILE, b"y", b"b", 0, 0, 2),
+        size=1)),
+    ("a folder with a size", bundle((FOLDER, b"", b"a", 0, 0, 7), size=7)),
+    ("a time of 2^64", bundle((FILE, b"x", b"a", 0, 2 ** 64 - 1, 1))),
+    ("a device", bundle((7, b"x", b"a", 0, 0, 1))),
+    ("flags that nobody knows", bundle((FILE, b"x", b"a", 4, 0, 1))),
+    ("2^64 - 1 members", bundle(count=2 ** 64 - 1)),
+    ("a million members and one", bundle(count=1000001)),
+    ("a million members that do not come", bundle((FILE, b"x", b"a"),
+                                                  count=1000000)),
+    ("a member more than it says", bundle((FILE, b"x", b"a"),
+                                          (FILE, b"", b"b"), count=1)),
+    ("folders 40 deep", bundle(*DEEP)),
+    ("something behind the end", bundle((FILE, b"x", b"a"), after=b"x")),
+    ("half a head", bundle()[:11]),
+    ("half an entry", bundle((FILE, b"x", b"a"))[:-4]),
+    ("nothing", b""),
+    ("a file", b"#!/bin/sh\n" * 10),
+    ("another version", bundle((FILE, b"x", b"a"), magic=b"claw/tr\2")),
+]
+
+
+def sealed_whole(sending):
+    sending.all_chunks()
+    sending.seal()
+
+
+def folder(data, **fields):
+    return dict({"data": data, "kind": 1}, **fields)
+
+
+def honest_folder(scene, data, name):
+    sending = Sending(scene.rogue, scene.node,
+                      scene.file(name=name, **folder(data)))
+    ok(sending.offer(), "an honest folder is refused: %r" % (
+        getattr(sending, "word", None),))
+    sending.all_chunks()
+    sending.finish()
+    close(sending)
+    ok("rogue/%s/a" % name.decode() in scene.delivered(), "the honest one")
+
+
+def below(scene):
+    """Whatever lies where the rogue's folders go, and what is not whole."""
+    top = os.path.join(scene.node.dir, "data")
+    return [sorted(os.listdir(path)) if os.path.isdir(path) else []
+            for path in (os.path.join(top, "files", "rogue"),
+                         os.path.join(top, "sft", "incoming"))]
+
+
+@test("a folder that is none, or leads out of itself, is refused with a reason "
+      "and leaves nothing, neither under its name nor beside it")
+def folders():
+    scene = Scene(wait=60000)  # whatever the disk has to do
+    for what, data in BUNDLES:
+        refused(scene, what, sealed_whole, PROTOCOL, "it is no folder",
+                **folder(data))
+        wait_for(lambda: below(scene) == [[], []], 20,
+                 "the end of %s: %r" % (what, below(scene)))
+    good = bundle((FILE, b"alpha", b"a"), (FOLDER, b"", b"b"),
+                  (LINK, b"../a", b"b/l"))
+    honest_folder(scene, good, b"tree")
+    scene.done()
+
+
+@test("links that somebody puts where a folder is unpacked, before or "
+      "meanwhile, lead nobody out of it; when they are gone it goes on")
+def swapped():
+    scene = Scene(wait=60000)  # whatever the disk has to do
+    outside = os.path.join(scene.node.top, "outside")
+    os.mkdir(outside, 0o777)
+    os.chmod(outside, 0o777)
+    with open(os.path.join(outside, "f"), "w") as f:
+        f.write("as it was")
+    os.chmod(os.path.join(outside, "f"), 0o666)
+    incoming = os.path.join(scene.node.dir, "data", "sft", "incoming")
+    many = [(FOLDER, b"", b"b")] + [
+        (FILE, b"%04d" % i, b"b/%04d" % i) for i in range(3000)]
+    data = bundle((FILE, b"alpha", b"a"), *many)
+
+    def plant(path, to):
+        def attack(sending):
+            sending.all_chunks()
+            tree = os.path.join(incoming, sending.id.hex(), "tree")
+            if path:
+                os.mkdir(tree, 0o777)
+                os.chmod(tree, 0o777)
+                # As if sftd had made it.
+                st = os.stat(incoming)
+                os.chown(tree, st.st_uid, st.st_gid)
+            os.symlink(os.path.join(outside, to), os.path.join(tree, path)
+                       if path else tree)
+            sending.seal()
+        return attack
+
+    def meanwhile(sending):
+        sending.all_chunks()
+        sending.seal()
+        tree = os.path.join(incoming, sending.id.hex(), "tree")
+        end, swaps = time.monotonic() + 2, 0
+        while time.monotonic() < end and swaps < 3:
+            try:
+                os.rename(os.path.join(tree, "b"),
+                          os.path.join(scene.node.top, "b%d" % swaps))
+                os.symlink(outside, os.path.join(tree, "b"))
+                swaps += 1
+            except OSError:
+                pass
+        diag("%d swaps" % swaps)
+
+    def as_it_was():
+        equal(os.listdir(outside), ["f"], "what is outside")
+        with open(os.path.join(outside, "f")) as f:
+            equal(f.read(), "as it was", "the file outside")
+
+    refused(scene, "a folder in it is a link", plant("b", ""), IO,
+            "cannot enter the folder b", **folder(data, name=b"t1"))
+    as_it_was()
+    refused(scene, "the folder is a link", plant("", ""), IO,
+            "cannot be unpacked", **folder(data, name=b"t2"))
+    as_it_was()
+    sending = Sending(scene.rogue, scene.node, scene.file(
+        **folder(data, name=b"t3")))
+    ok(sending.offer(), "not taken")
+    plant("a", "f")(sending)
+    word = sending.control.last_word()
+    equal(word, (0, "receipt"), "a link in a file's place gives way")
+    close(sending)
+    as_it_was()
+    sending = Sending(scene.rogue, scene.node, scene.file(
+        **folder(data, name=b"t4")))
+    ok(sending.offer(), "not taken")
+    meanwhile(sending)
+    diag("the end: %r" % (sending.control.last_word(),))
+    close(sending)
+    as_it_was()
+    # What was planted was cleared.
+    honest_folder(scene, data, b"t1")
+    scene.done()
+
+
 # As the sender: again, and slowly
 
 
@@ -760,6 +955,12 @@ LIES = [
     ("a refusal that moves the cursor", lambda r: r.control.say(
         REFUSE, bytes([DENIED]) + struct.pack(">H", 8) + b"\x1b[2Jgone")),
     ("no word any more", lambda r: (r.accept(), r.control.close())),
+    ("that it has what it was not sent, and acknowledges it", lambda r: (
+        r.accept(have=[(0, 3)]), r.ack(0))),
+    ("the same, and asks for it again", lambda r: (
+        r.accept(have=[(0, 3)]), r.control.say(AGAIN, b"\0\0\0\0\1"))),
+    ("the same, and gives no receipt", lambda r: (
+        r.accept(have=[(0, 3)]), r.seal(), r.control.close())),
 ]
 
 
@@ -833,6 +1034,67 @@ def receivers():
     _, status, told, _ = sends(scene, good)
     equal(status, 0, "an honest receiver: %r" % told)
     equal(len(os.listdir(kept)), 1, "receipts")
+    scene.done()
+
+
+@test("a receiver that says it has all of a file that it was not sent gets its "
+      "seal, which is of the sender's own bytes, and no byte; it is its word "
+      "that it signs")
+def has_all():
+    port = free_port()
+    scene = Scene("127.0.0.1:%d" % port)
+    scene.rogue.listen("127.0.0.1:%d" % (port + 1))
+    seals = []
+
+    def attack(receiving):
+        receiving.accept(have=[(0, 1)])
+        seals.append(receiving.seal())
+        receiving.receipt(seals[0])
+    _, status, told, _ = sends(scene, attack, size=3000)
+    equal(status, 0, "exit: %r" % told)
+    with open(os.path.join(scene.node.top, "s1"), "rb") as f:
+        root = bytes.fromhex(blake3(f.read()))
+    at = len(b"claw/seal/v1\0") + 16 + 32
+    equal(seals[0][at:at + 32], root, "what is sealed")
+    scene.done()
+
+
+@test("a receiver that has all, shows life and never gives a receipt is given "
+      "up after a while, and nothing says that the file is there")
+def no_receipt():
+    port = free_port()
+    recording = None
+
+    def record(node):
+        nonlocal recording
+        recording = Recording(os.path.join(node.dir, "data"))
+        recording.preload("sftd")
+    if SANITIZERS:
+        skip("a sanitizer's run time wants to be loaded first")
+    scene = Scene("127.0.0.1:%d" % port, before=record, wait=30000)
+    scene.rogue.listen("127.0.0.1:%d" % (port + 1))
+    words = []
+
+    def attack(receiving):
+        receiving.accept()
+        receiving.all_chunks()
+        receiving.seal()
+        recording.pass_time(170)
+        # It still waits, and wants to know whether anybody is there.
+        receiving.control.say(PING, bytes(8))
+        kind, _ = receiving.control.hear()
+        equal(kind, PONG, "the answer to PING")
+        recording.pass_time(60)
+        words.append(receiving.control.last_word())
+    try:
+        _, status, told, since = sends(scene, attack)
+        equal(words[0][0], TIMEOUT, "%r" % words)
+        ok(status not in (0, None), "exit %r, %r" % (status, told))
+        reason(scene, since, "nothing moved for too long", ("file.send",))
+        equal(os.listdir(os.path.join(scene.node.dir, "data", "sft",
+                                      "receipts")), [], "receipts")
+    finally:
+        recording.close()
     scene.done()
 
 

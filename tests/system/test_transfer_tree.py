@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests/lib"))
 
 from claw_test import Failure, main, ok, test, wait_for
 from mesh_test import Peer, member
+from sft_test import same
 
 STAMP = 1700000000123456789
 
@@ -59,34 +60,6 @@ def plant(top):
     os.mkfifo(os.path.join(top, "pipe"))
     for folder, _, _ in os.walk(top, topdown=False):
         os.utime(folder, ns=(STAMP, STAMP + 77))
-
-
-def listing(top, links):
-    """Everything in it that is sent, by name."""
-    found = {}
-    for folder, folders, files in os.walk(top):
-        for name in folders + files:
-            path = os.path.join(folder, name)
-            at = os.path.relpath(path, top)
-            st = os.lstat(path)
-            if os.path.islink(path):
-                if links and os.readlink(path) == "../a":
-                    found[at] = ("link", os.readlink(path))
-            elif os.path.isdir(path):
-                found[at] = ("folder", st.st_mtime_ns)
-            elif os.path.isfile(path):
-                with open(path, "rb") as file:
-                    found[at] = ("file", file.read(), st.st_mtime_ns,
-                                 st.st_mode & 0o100)
-    return found
-
-
-def same(one, other, links=False):
-    x, y = listing(one, links), listing(other, links)
-    for name in sorted(set(x) | set(y)):
-        ok(x.get(name) == y.get(name), "%s: %.200r and %.200r" % (
-            name, x.get(name), y.get(name)))
-    ok(os.stat(one).st_mtime_ns == os.stat(other).st_mtime_ns, "its time")
 
 
 def delivered(node, peer, name):

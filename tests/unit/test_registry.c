@@ -320,7 +320,8 @@ test_genesis(void **state)
 	r = registry_new(pin);
 	assert_int_equal(registry_apply(r, l.text, l.len, &why), -EBADMSG);
 	assert_string_equal(why,
-	    "not the genesis that node.registry.genesis pins");
+	    "not the genesis that was given by "
+	    "node.registry.genesis or --genesis");
 	assert_true(registry_empty(r));
 	registry_free(r);
 

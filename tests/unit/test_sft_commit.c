@@ -163,6 +163,19 @@ receipt_for(const struct partial *p)
 	return commit_receipt(p, receipt, n);
 }
 
+/* As the sending end has it. */
+static int
+store_the_receipt(const struct partial *p)
+{
+	uint8_t seal[SFT_SEAL_MAX], receipt[SFT_RECEIPT_MAX];
+	size_t n;
+
+	n = sftkit_seal("alpha", "beta", p->id, p->digest, root, p->offer.size,
+	    seal);
+	n = sftkit_receipt("beta", seal, n, receipt);
+	return store_receipt(receipt, n, &p->offer);
+}
+
 /* As incoming.c does it. */
 static int
 finish_all(const struct partial *p)
@@ -324,6 +337,28 @@ test_fails_anywhere(void **state)
 			assert_int_equal(start_anew(), 0);
 			all_is_right(&here, "alpha/a/file");
 		}
+}
+
+/* A peer that gives a file the id of another's receipt does not get it lost. */
+static void
+test_receipts_stay(void **state)
+{
+	char before[8192], after[8192];
+	struct partial p, other;
+	ssize_t n;
+
+	(void)state;
+	start_empty();
+	p = offered("file");
+	other = offered("another");
+	memset(p.id, 7, sizeof(p.id));
+	memset(other.id, 7, sizeof(other.id));
+	assert_int_equal(store_the_receipt(&p), 0);
+	assert_true((n = store_receipt_text(p.id, before, 8192)) > 0);
+	assert_int_equal(store_the_receipt(&other), -EEXIST);
+	assert_int_equal(store_receipt_text(p.id, after, 8192), n);
+	assert_memory_equal(before, after, (size_t)n);
+	assert_int_equal(store_the_receipt(&p), 0);
 }
 
 /*
@@ -562,6 +597,57 @@ test_placed(void **state)
 	assert_int_equal(commit_placed(&here, &f), -ENOENT);
 }
 
+/* Another file in its place, as who puts back a copy leaves it. */
+static void
+copy_over(int dir, const char *name, const char *data, size_t len)
+{
+	int fd;
+
+	fd = openat(dir, "copy", O_WRONLY | O_CREAT | O_CLOEXEC, 0750);
+	assert_true(fd != -1);
+	assert_int_equal(pwrite(fd, data, len, 0), len);
+	close(fd);
+	assert_int_equal(renameat(dir, "copy", dir, name), 0);
+}
+
+static void
+test_put_back(void **state)
+{
+	struct finish f;
+	int dir, fd;
+
+	(void)state;
+	start_empty();
+	here = arrived("file");
+	assert_int_equal(finish_here(), 0);
+	copy_over(files, "alpha/file", content, sizeof(content));
+	assert_int_equal(commit_state(&here, &f), 0);
+	assert_int_equal(commit_placed(&here, &f), -ENOENT);
+	assert_true((fd = commit_instead(&here)) >= 0);
+	close(fd);
+	/* Its hash was right. */
+	assert_int_equal(commit_adopt(&here), 0);
+	assert_int_equal(commit_state(&here, &f), 0);
+	assert_true((fd = commit_placed(&here, &f)) >= 0);
+	close(fd);
+	all_is_right(&here, "alpha/file");
+	copy_over(files, "alpha/file", content, sizeof(content) - 1);
+	assert_int_equal(commit_instead(&here), -ENOENT);
+	/* Before it has its name nobody knows what the copy is. */
+	start_empty();
+	here = arrived("file");
+	assert_int_equal(commit_begin(&here, root), 0);
+	assert_true((dir = partial_dir(&here)) >= 0);
+	copy_over(dir, "partial", content, sizeof(content));
+	close(dir);
+	assert_int_equal(commit_place(&here), -ESTALE);
+	assert_false(named("alpha/file"));
+	assert_int_equal(commit_undo(&here), 0);
+	assert_int_equal(commit_state(&here, &f), -ENOENT);
+	assert_int_equal(finish_here(), 0);
+	all_is_right(&here, "alpha/file");
+}
+
 static void
 test_epochs(void **state)
 {
@@ -644,6 +730,7 @@ main(void)
 		cmocka_unit_test(test_ends_anywhere),
 		cmocka_unit_test(test_fails_anywhere),
 		cmocka_unit_test(test_taken_away),
+		cmocka_unit_test(test_receipts_stay),
 		cmocka_unit_test(test_ends_while_begun),
 		cmocka_unit_test(test_once_more),
 		cmocka_unit_test(test_nothing_overwritten),
@@ -652,6 +739,7 @@ main(void)
 		cmocka_unit_test(test_where_a_rule_says),
 		cmocka_unit_test(test_another_size),
 		cmocka_unit_test(test_placed),
+		cmocka_unit_test(test_put_back),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_spoilt_journal),
 	};

@@ -43,7 +43,8 @@ good(const char *name)
 		.offer = &offer,
 		.rule = &rule,
 		.under_way = 3,
-		.room = 1000 };
+		.room = 1000,
+		.inodes = 64 };
 }
 
 static void
@@ -97,6 +98,17 @@ test_size(void **state)
 }
 
 static void
+test_inodes(void **state)
+{
+	(void)state;
+	good("a");
+	is.inodes = 63;
+	judged(SFT_NO_SPACE, "inodes");
+	is.resumes = true;
+	judged(0, "");
+}
+
+static void
 test_names(void **state)
 {
 	static const char *const bad[] = { "/etc/passwd", "../x", "a/../b",
@@ -116,6 +128,15 @@ test_names(void **state)
 	is.there = S_IFDIR;
 	offer.replace = true;
 	judged(SFT_EXISTS, "something else");
+	offer.replace = false;
+	offer.tree = true;
+	judged(SFT_EXISTS, "give it another name");
+	offer.tree = false;
+	is.there = S_IFREG;
+	is.changed = true;
+	judged(SFT_EXISTS, "changed here after");
+	offer.replace = true;
+	judged(0, "");
 	is.there = -EIO;
 	judged(SFT_IO, "");
 }
@@ -298,6 +319,7 @@ main(void)
 		cmocka_unit_test(test_taken),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_inodes),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_rule_of_size),
