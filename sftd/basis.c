@@ -38,6 +38,15 @@ looks_alike(const struct sft_offer *a, const struct sft_offer *b)
 	return a->size == b->size && a->mtime_ns == b->mtime_ns;
 }
 
+static bool
+is_of_use(const struct sft_offer *old, const struct sft_offer *new)
+{
+	return !old->tree &&
+	    old->chunk_log2 ==
+	    new->chunk_log2 &&sft_chunks(old->size, old->chunk_log2) <=
+		SFT_BASIS_MAX;
+}
+
 /* Signed for to whom we speak with now: a name may have passed on. */
 static bool
 is_by_key(const struct transfer *o, const uint8_t key[32])
@@ -91,11 +100,8 @@ find(const struct transfer *t,
 	TAILQ_FOREACH_REVERSE(o, transfer_all(), transfer_list, entry)
 	{
 		if (!o->receives || o->state != TRANSFER_DONE || !o->placed ||
-		    o->what.offer.tree ||
-		    o->what.offer.chunk_log2 != offer->chunk_log2 ||
-		    sft_chunks(o->what.offer.size,
-			o->what.offer.chunk_log2) > SFT_BASIS_MAX ||
 		    strcmp(o->what.peer, t->what.peer) != 0 ||
+		    !is_of_use(&o->what.offer, offer) ||
 		    !fits(&o->what.offer, offer))
 			continue;
 		if (open_both(o, t->conn->key, fd))
