@@ -29,8 +29,8 @@ basis_take(uint8_t which, int fd)
 }
 
 /*
- * A chunk has the same value in both only where it has the same length; that
- * of a file of one chunk is a root, and those of others are none.
+ * A chunk has the same value in both only where it has the same length. That of
+ * a file of one chunk is a root, which those of others never are.
  */
 static uint32_t
 count_alike(const struct sftjournal_head *theirs)
@@ -38,7 +38,7 @@ count_alike(const struct sftjournal_head *theirs)
 	uint32_t n = sftjournal_chunks(bs.journal);
 
 	if (theirs->chunk_log2 != xf.offer.chunk_log2 ||
-	    sftjournal_claimed(bs.journal) != n || (n == 1) != (xf.chunks == 1))
+	    sftjournal_claimed(bs.journal) != n)
 		return 0;
 	if (n > xf.chunks)
 		n = xf.chunks;
