@@ -18,6 +18,7 @@ static struct session {
 	unsigned int leaves; /* since `since` */
 	uint64_t since;
 } sessions[SESSION_MAX];
+static size_t sessions_used; /* those behind have been free ever since */
 
 static bool joining;
 
@@ -26,10 +27,20 @@ find(uint32_t id)
 {
 	size_t i;
 
-	for (i = 0; i < SESSION_MAX; i++)
+	for (i = 0; i < sessions_used; i++)
 		if (sessions[i].id == id)
 			return &sessions[i];
 	return NULL;
+}
+
+static struct session *
+find_room(void)
+{
+	struct session *s = find(0);
+
+	if (s == NULL && sessions_used < SESSION_MAX)
+		s = &sessions[sessions_used++];
+	return s;
 }
 
 void
@@ -61,7 +72,7 @@ session_role(const struct msg_SESSION_ROLE *m, enum proc broker)
 		return "not a purpose that this broker has";
 	if (find(m->session) != NULL)
 		return "that session has a role";
-	s = find(0);
+	s = find_room();
 	if (s == NULL)
 		return "too many sessions";
 	*s = (struct session){ .id = m->session,

@@ -28,6 +28,7 @@
 #include "common/counters.h"
 #include "common/identity.h"
 #include "common/log.h"
+#include "common/sftframe.h"
 
 #define SESSIONS_MAX 1024
 /* linkd takes half a second for its last words, and a second for ours. */
@@ -38,6 +39,22 @@
  * nine an hour. */
 #define AGAIN_MAX 32
 #define AGAIN_S 3600
+/* The streams of a transfer are attested side by side. */
+#define AT_ONCE SFT_STREAMS_MAX
+
+struct challenge {
+	bool open; /* not answered yet */
+	uint8_t nonce[32];
+	uint64_t since_s;
+};
+
+/* One that waits for its record, which frees it. */
+struct verdict {
+	TAILQ_ENTRY(verdict) entry;
+	struct session *session; /* NULL: it has ended meanwhile */
+	uint32_t request;
+	struct judgement j;
+};
 
 struct session {
 	TAILQ_ENTRY(session) entry;
@@ -50,9 +67,7 @@ struct session {
 	char dialled[EVIDENCE_NAME_SIZE]; /* or of an old link */
 	char address[64];
 	uint64_t began; /* witness_now() */
-	uint8_t nonce[32];
-	bool has_nonce;
-	uint64_t nonce_s;
+	struct challenge challenge[AT_ONCE];
 	bool attested;
 	unsigned int again; /* challenges since it was, within the hour */
 	uint64_t again_s;   /* which began then */
@@ -61,10 +76,10 @@ struct session {
 	char peer[EVIDENCE_NAME_SIZE];
 	uint8_t key[32];
 	uint8_t spki[EVIDENCE_SPKI_LEN];
-	/* A verdict that waits for its record. */
-	struct judgement *verdict;
-	uint32_t request;
-	struct event *overdue; /* a worker that goes on nevertheless */
+	TAILQ_HEAD(, verdict) verdicts;
+	unsigned int judged;	/* of them */
+	struct verdict *joiner; /* let in to say JOIN; in no list */
+	struct event *overdue;	/* a worker that goes on nevertheless */
 };
 
 static struct {
@@ -103,6 +118,7 @@ find_or_make(uint32_t id)
 	if (s == NULL)
 		return NULL;
 	s->id = id;
+	TAILQ_INIT(&s->verdicts);
 	my.count++;
 	TAILQ_INSERT_TAIL(&my.all, s, entry);
 	return s;
@@ -122,11 +138,15 @@ count_attested(void)
 static void
 end(struct session *s)
 {
+	struct verdict *v;
+
 	TAILQ_REMOVE(&my.all, s, entry);
 	my.count--;
 	if (s->overdue != NULL)
 		event_free(s->overdue);
-	free(s->verdict);
+	TAILQ_FOREACH(v, &s->verdicts, entry)
+		v->session = NULL;
+	free(s->joiner);
 	free(s);
 	count_attested();
 }
@@ -157,14 +177,61 @@ sessions_broker_gone(enum proc broker)
 	}
 }
 
-/* A fresh challenge. */
-static void
+/*
+ * How many handshakes of a session may be under way. More than one only a
+ * transfer has, once it is settled who its peer is.
+ */
+static unsigned int
+at_once(const struct session *s)
+{
+	return s->broker == PROC_SFTD &&
+		(s->attested || s->dialled[0] != '\0') ?
+	    AT_ONCE :
+	    1;
+}
+
+/* A fresh challenge, in the place of the oldest where there is no other. */
+static const uint8_t *
 challenge(struct session *s)
 {
-	if (RAND_bytes(s->nonce, sizeof(s->nonce)) != 1)
+	struct challenge *c = &s->challenge[0];
+	unsigned int i, n = at_once(s);
+
+	for (i = 1; i < n && c->open; i++)
+		if (!s->challenge[i].open ||
+		    s->challenge[i].since_s < c->since_s)
+			c = &s->challenge[i];
+	if (RAND_bytes(c->nonce, sizeof(c->nonce)) != 1)
 		fatalx("no random numbers");
-	s->has_nonce = true;
-	s->nonce_s = attestd_boot();
+	c->open = true;
+	c->since_s = attestd_boot();
+	return c->nonce;
+}
+
+/*
+ * The challenge that this leaf answers, once: whatever comes of it, it is open
+ * no more. Where none fits that is any other of ours; NULL: none is open. Which
+ * it is the leaf says, and judge() compares.
+ */
+static const uint8_t *
+take_challenge(struct session *s, const struct msg_JUDGE *m)
+{
+	uint8_t sig[EVIDENCE_SIG_LEN];
+	struct challenge *c, *found = NULL;
+	struct evidence ev;
+	bool readable = evidence_parse(m->leaf, m->leaf_len, &ev, sig) == 0;
+
+	for (c = s->challenge; c < s->challenge + AT_ONCE; c++) {
+		if (!c->open || attestd_boot() - c->since_s > JUDGE_NONCE_S)
+			continue;
+		found = c;
+		if (readable && memcmp(c->nonce, ev.verifier_nonce, 32) == 0)
+			break;
+	}
+	if (found == NULL)
+		return NULL;
+	found->open = false;
+	return found->nonce;
 }
 
 void
@@ -194,8 +261,7 @@ sessions_on_open(struct chan *c, struct msg *m)
 	s->began = witness_now();
 	snprintf(s->dialled, sizeof(s->dialled), "%s", want.peer);
 	snprintf(s->address, sizeof(s->address), "%s", want.address);
-	challenge(s);
-	memcpy(done.nonce, s->nonce, sizeof(done.nonce));
+	memcpy(done.nonce, challenge(s), sizeof(done.nonce));
 	done.joins = s->role == EVIDENCE_SERVER && invite_any_open();
 	(void)chan_send_SESSION_OPENED(c, m->id, -1, &done);
 }
@@ -246,8 +312,7 @@ sessions_on_renonce(struct chan *c, struct msg *m)
 		    "it has been attested often enough for this hour");
 		return;
 	}
-	challenge(s);
-	memcpy(done.nonce, s->nonce, sizeof(done.nonce));
+	memcpy(done.nonce, challenge(s), sizeof(done.nonce));
 	(void)chan_send_NONCE(c, m->id, -1, &done);
 }
 
@@ -361,9 +426,10 @@ over(struct session *s)
 }
 
 static void
-send_verdict(struct session *s)
+send_verdict(struct verdict *verdict)
 {
-	struct judgement *j = s->verdict;
+	struct session *s = verdict->session;
+	struct judgement *j = &verdict->j;
 	uint8_t theirs[2048];
 	struct msg_VERDICT v = { .alert = j->alert,
 		.capabilities = j->capabilities,
@@ -380,13 +446,16 @@ send_verdict(struct session *s)
 		v.theirs = theirs;
 	}
 	if (s->chan != NULL)
-		(void)chan_send_VERDICT(s->chan, s->request, -1, &v);
-	if (j->alert == ATLS_ACCEPT && j->ev.purpose == EVIDENCE_JOIN)
-		return; /* the JOIN itself is still to come */
+		(void)chan_send_VERDICT(s->chan, verdict->request, -1, &v);
+	TAILQ_REMOVE(&s->verdicts, verdict, entry);
+	s->judged--;
+	if (j->alert == ATLS_ACCEPT && j->ev.purpose == EVIDENCE_JOIN) {
+		s->joiner = verdict; /* the JOIN itself is still to come */
+		return;
+	}
 	if (j->alert != ATLS_ACCEPT)
 		over(s);
-	free(j);
-	s->verdict = NULL;
+	free(verdict);
 }
 
 static void
@@ -426,38 +495,54 @@ stands(const char *peer, const uint8_t key[32], uint8_t purpose, uint8_t *alert,
 	return *alert == ATLS_ACCEPT;
 }
 
+/* Who it is may be the session's peer now, if nothing has happened meanwhile.
+ */
+static void
+let_in(struct session *s, struct judgement *j)
+{
+	/* While that was written, the peer may have been revoked. */
+	if (!stands(j->peer, j->key, j->ev.purpose, &j->alert, j->reason,
+		sizeof(j->reason))) {
+		(void)record_refusal(s, j->ev.purpose, j->peer, j->reason, NULL,
+		    NULL);
+		return;
+	}
+	/* Or another stream's verdict has ended it. */
+	if (s->over) {
+		j->alert = ATLS_BAD;
+		snprintf(j->reason, sizeof(j->reason), "the session has ended");
+		return;
+	}
+	s->attested = true;
+	s->unproven = j->unproven;
+	memcpy(s->peer, j->peer, sizeof(s->peer));
+	memcpy(s->key, j->key, sizeof(s->key));
+	memcpy(s->spki, j->ev.spki, sizeof(s->spki));
+	counter_add(COUNTER_ATTESTED, 1);
+	count_attested();
+	tell_broker(s, j);
+}
+
 static void
 on_recorded(struct chan *c, struct msg *m, void *arg)
 {
-	struct session *s = find((uint32_t)(uintptr_t)arg);
-	struct judgement *j = s == NULL ? NULL : s->verdict;
+	struct verdict *v = arg;
+	struct judgement *j = &v->j;
 
 	(void)c;
-	if (j == NULL)
+	if (v->session == NULL) {
+		free(v);
 		return;
+	}
 	/* No audit, no action. */
 	if ((m == NULL || m->type == MSG_REFUSED) && j->alert == ATLS_ACCEPT) {
 		j->alert = ATLS_BAD;
 		snprintf(j->reason, sizeof(j->reason),
 		    "that it was let in could not be recorded, so it was not");
 	}
-	/* While that was written, the peer may have been revoked. */
-	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN &&
-	    !stands(j->peer, j->key, j->ev.purpose, &j->alert, j->reason,
-		sizeof(j->reason)))
-		(void)record_refusal(s, j->ev.purpose, j->peer, j->reason, NULL,
-		    NULL);
-	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN) {
-		s->attested = true;
-		s->unproven = j->unproven;
-		memcpy(s->peer, j->peer, sizeof(s->peer));
-		memcpy(s->key, j->key, sizeof(s->key));
-		memcpy(s->spki, j->ev.spki, sizeof(s->spki));
-		counter_add(COUNTER_ATTESTED, 1);
-		count_attested();
-		tell_broker(s, j);
-	}
-	send_verdict(s);
+	if (j->alert == ATLS_ACCEPT && j->ev.purpose != EVIDENCE_JOIN)
+		let_in(v->session, j);
+	send_verdict(v);
 }
 
 static void
@@ -511,8 +596,10 @@ note_beside(const struct session *s, const struct judgement *j)
 }
 
 static bool
-record_attested(const struct session *s, const struct judgement *j)
+record_attested(struct verdict *v)
 {
+	const struct session *s = v->session;
+	const struct judgement *j = &v->j;
 	static struct auditrec rec;
 
 	auditrec_init(&rec,
@@ -523,7 +610,7 @@ record_attested(const struct session *s, const struct judgement *j)
 		describe_key(&rec, j->key);
 	describe(&rec, s, j->ev.purpose);
 	auditrec_num(&rec, AUDIT_ATTR_SEQ, j->ev.seq);
-	return attestd_record(&rec, on_recorded, (void *)(uintptr_t)s->id);
+	return attestd_record(&rec, on_recorded, v);
 }
 
 /* What a peer makes us record by coming, it may not do without end. */
@@ -545,31 +632,31 @@ bound_visits(const struct session *s, struct judgement *j)
 }
 
 static void
-conclude(struct session *s)
+conclude(struct verdict *v)
 {
-	struct judgement *j = s->verdict;
-	void *arg = (void *)(uintptr_t)s->id;
+	const struct session *s = v->session;
+	struct judgement *j = &v->j;
 
 	bound_visits(s, j);
 	if (j->alert != ATLS_ACCEPT) {
 		note_beside(s, j);
 		if (!record_refusal(s, j->ev.purpose, j->peer, j->reason,
-			on_recorded, arg))
-			send_verdict(s); /* which is the end of j */
+			on_recorded, v))
+			send_verdict(v); /* which is the end of it */
 		return;
 	}
 	if (j->ev.purpose == EVIDENCE_JOIN) {
 		/* A joiner's leaf is for its inviter. */
 		if (s->role == EVIDENCE_CLIENT)
 			tell_keyd(s, j);
-		send_verdict(s);
+		send_verdict(v);
 		return;
 	}
 	/* keyd first: the worker may want a leaf for this peer at once. */
 	tell_keyd(s, j);
 	note_beside(s, j);
-	if (!record_attested(s, j))
-		on_recorded(NULL, NULL, arg);
+	if (!record_attested(v))
+		on_recorded(NULL, NULL, v);
 }
 
 /* We join: is it who invited us? */
@@ -584,17 +671,50 @@ judge_inviter(struct judgement *j)
 	snprintf(j->reason, sizeof(j->reason), "%s", why);
 }
 
+/* What more than the leaf decides whether it is accepted. */
+static void
+judge_beside(const struct session *s, uint8_t purpose, struct judgement *j)
+{
+	if (s->role == EVIDENCE_CLIENT && purpose != s->purpose) {
+		j->alert = ATLS_BAD;
+		snprintf(j->reason, sizeof(j->reason),
+		    "it was not dialled for that");
+	} else if (purpose == EVIDENCE_JOIN && s->role == EVIDENCE_CLIENT)
+		judge_inviter(j);
+	else if (purpose == EVIDENCE_JOIN && !invite_is_open(j->peer)) {
+		j->alert = ATLS_UNKNOWN;
+		snprintf(j->reason, sizeof(j->reason),
+		    "no invite is open for %s", j->peer);
+	}
+}
+
+/* In the session's list. */
+static struct verdict *
+verdict_new(struct session *s, uint32_t request)
+{
+	struct verdict *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		fatalx("out of memory");
+	v->session = s;
+	v->request = request;
+	TAILQ_INSERT_TAIL(&s->verdicts, v, entry);
+	s->judged++;
+	return v;
+}
+
 void
 sessions_on_judge(struct chan *c, struct msg *m)
 {
 	struct session *s = find(child_session(c));
 	struct judge_session js = { .self = attestd.node,
 		.now_s = attestd_now() };
+	struct verdict *v;
 	struct msg_JUDGE want;
 
 	if (!msg_get_JUDGE(&m->body, &want))
 		fatalx("malformed JUDGE");
-	if (s == NULL || !s->open || s->over || s->verdict != NULL) {
+	if (s == NULL || !s->open || s->over || s->joiner != NULL) {
 		chan_refuse(c, m, ENOENT, s == NULL || !s->over,
 		    "that session is not open");
 		return;
@@ -603,38 +723,25 @@ sessions_on_judge(struct chan *c, struct msg *m)
 		child_violation(c, m, "not what its broker's sessions are for");
 		return;
 	}
-	s->verdict = calloc(1, sizeof(*s->verdict));
-	if (s->verdict == NULL)
-		fatalx("out of memory");
-	s->request = m->id;
+	if (s->judged >= at_once(s)) {
+		child_violation(c, m,
+		    "more verdicts at a time than handshakes");
+		return;
+	}
+	v = verdict_new(s, m->id);
 	js.role = s->role;
 	js.purpose = want.purpose;
 	js.dialled = s->attested ? s->peer : s->dialled;
 	js.prover = want.prover;
 	/* Each stream of a transfer has a handshake of its own, and a key. */
 	js.spki = s->attested && s->broker != PROC_SFTD ? s->spki : NULL;
-	if (s->has_nonce && attestd_boot() - s->nonce_s <= JUDGE_NONCE_S)
-		js.nonce = s->nonce;
-	s->has_nonce = false; /* once, whatever comes of it */
-	judge(attestd.registry, &js, want.leaf, want.leaf_len, s->verdict);
-	if (s->verdict->alert == ATLS_ACCEPT && s->role == EVIDENCE_CLIENT &&
-	    want.purpose != s->purpose) {
-		s->verdict->alert = ATLS_BAD;
-		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
-		    "it was not dialled for that");
-	}
-	if (s->verdict->alert == ATLS_ACCEPT && want.purpose == EVIDENCE_JOIN &&
-	    s->role == EVIDENCE_CLIENT)
-		judge_inviter(s->verdict);
-	if (s->verdict->alert == ATLS_ACCEPT && want.purpose == EVIDENCE_JOIN &&
-	    s->role == EVIDENCE_SERVER && !invite_is_open(s->verdict->peer)) {
-		s->verdict->alert = ATLS_UNKNOWN;
-		snprintf(s->verdict->reason, sizeof(s->verdict->reason),
-		    "no invite is open for %s", s->verdict->peer);
-	}
-	if (s->verdict->alert == ATLS_ACCEPT)
+	js.nonce = take_challenge(s, &want);
+	judge(attestd.registry, &js, want.leaf, want.leaf_len, &v->j);
+	if (v->j.alert == ATLS_ACCEPT)
+		judge_beside(s, want.purpose, &v->j);
+	if (v->j.alert == ATLS_ACCEPT)
 		s->agreed = want.purpose;
-	conclude(s);
+	conclude(v);
 }
 
 const struct evidence *
@@ -642,12 +749,11 @@ sessions_joiner(const struct chan *c, const uint8_t **sig, const char **address)
 {
 	struct session *s = find(child_session(c));
 
-	if (s == NULL || s->verdict == NULL || s->role != EVIDENCE_SERVER ||
-	    s->verdict->ev.purpose != EVIDENCE_JOIN)
+	if (s == NULL || s->joiner == NULL || s->role != EVIDENCE_SERVER)
 		return NULL;
-	*sig = s->verdict->sig;
+	*sig = s->joiner->j.sig;
 	*address = s->address;
-	return &s->verdict->ev;
+	return &s->joiner->j.ev;
 }
 
 struct chan *
@@ -681,15 +787,16 @@ sessions_on_failed(struct chan *c, struct msg *m)
 {
 	struct session *s = find(child_session(c));
 	struct msg_LINK_FAILED failed;
+	const struct verdict *v;
 
 	if (!msg_get_LINK_FAILED(&m->body, &failed))
 		fatalx("malformed LINK_FAILED");
 	if (s == NULL || !s->open)
 		return;
+	v = s->joiner != NULL ? s->joiner : TAILQ_FIRST(&s->verdicts);
 	/* Whose doing it was, the reason says. */
 	(void)record_refusal(s, s->agreed != 0 ? s->agreed : s->purpose,
-	    s->verdict != NULL ? s->verdict->peer : s->peer, failed.reason,
-	    NULL, NULL);
+	    v != NULL ? v->j.peer : s->peer, failed.reason, NULL, NULL);
 }
 
 /* Sessions under way. */

@@ -163,7 +163,7 @@ static void
 say(struct view *v, const char *what, const json_t *e)
 {
 	char size[FILE_SIZE_TEXT], a[FILE_SHOWN_SIZE], b[FILE_SHOWN_SIZE],
-	    c[FILE_SHOWN_SIZE];
+	    c[FILE_SHOWN_SIZE], d[FILE_SHOWN_SIZE];
 
 	clear(v);
 	if (strcmp(what, "attested") == 0)
@@ -181,7 +181,8 @@ say(struct view *v, const char *what, const json_t *e)
 	else if (strcmp(what, "accepted") == 0)
 		printf("transfer %s\n", shown(e, "id", a));
 	else if (strcmp(what, "again") == 0)
-		printf("a hash was wrong: sent again: %lld\n",
+		printf("a hash was wrong or a stream was lost: %lld chunks are "
+		       "sent again\n",
 		    mesh_number(e, "chunks"));
 	else if (strcmp(what, "retry") == 0)
 		printf("interrupted, tried again in %.1f s: %s\n",
@@ -189,9 +190,12 @@ say(struct view *v, const char *what, const json_t *e)
 		    shown(e, "text", a));
 	else if (strcmp(what, "receipt") == 0) {
 		say_saved(e);
-		printf("done in %.1f s  blake3:%s  receipt %s, signed by %s\n",
-		    (double)mesh_number(e, "ms") / 1000, shown(e, "blake3", a),
-		    shown(e, "id", b), shown(e, "peer", c));
+		printf("done in %.1f s by %lld streams (%s)  blake3:%s  "
+		       "receipt %s, signed by %s\n",
+		    (double)mesh_number(e, "ms") / 1000,
+		    mesh_number(e, "streams"), shown(e, "congestion", d),
+		    shown(e, "blake3", a), shown(e, "id", b),
+		    shown(e, "peer", c));
 	}
 }
 

@@ -81,6 +81,9 @@ print_all(const json_t *t)
 	if (mesh_number(t, "same_bytes") > 0)
 		printf("  same     %lld bytes, there of an earlier file\n",
 		    mesh_number(t, "same_bytes"));
+	printf("  streams  %lld%s%s\n", mesh_number(t, "streams"),
+	    mesh_text(t, "congestion")[0] == '\0' ? "" : ", by ",
+	    file_shown(mesh_text(t, "congestion"), shown));
 	if (mesh_text(t, "text")[0] != '\0')
 		printf("  reason   %s\n",
 		    file_shown(mesh_text(t, "text"), shown));

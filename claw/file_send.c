@@ -38,7 +38,9 @@ struct wanted {
 	size_t n_sources;
 	bool tree;
 	char name[NAME_MAX_BYTES + 1];
-	uint64_t chunk, rate, streams;
+	uint64_t chunk, rate;
+	uint64_t streams;   /* 0: auto */
+	bool as_configured; /* and not these */
 };
 
 static uint64_t
@@ -79,13 +81,14 @@ take_ways(const struct cmd *c, struct wanted *w)
 	const char *compress = cmd_value(c, FLAG_SEND_COMPRESS);
 	char *end;
 
-	if (streams != NULL) {
+	w->as_configured = streams == NULL;
+	if (streams != NULL && strcmp(streams, "auto") != 0) {
 		w->streams = strtoul(streams, &end, 10);
 		if (*end != '\0' || end == streams || w->streams < 1 ||
 		    w->streams > STREAMS_MAX)
 			return out_error(c, stderr, EX_USAGE, "UsageError",
-			    "--streams %s: a number from 1 to %d", streams,
-			    STREAMS_MAX);
+			    "--streams %s: auto, or a number from 1 to %d",
+			    streams, STREAMS_MAX);
 	}
 	if (compress != NULL && strcmp(compress, "auto") != 0 &&
 	    strcmp(compress, "never") != 0)
@@ -300,7 +303,7 @@ params(const struct cmd *c, const struct wanted *w)
 	if (w->chunk > 0)
 		(void)json_object_set_new(p, "chunk_size",
 		    json_integer((json_int_t)w->chunk));
-	if (w->streams > 0)
+	if (!w->as_configured)
 		(void)json_object_set_new(p, "streams",
 		    json_integer((json_int_t)w->streams));
 	if (w->rate > 0)

@@ -92,7 +92,12 @@ atls_ctx_prefer_fast(struct atls_ctx *ctx)
 EVP_PKEY *
 atls_key_new(void)
 {
-	return EVP_EC_gen("P-256");
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+
+	if (key != NULL)
+		atls_blank_for(key);
+	ERR_clear_error();
+	return key;
 }
 
 /* --- the end ------------------------------------------------------------ */
@@ -284,9 +289,6 @@ shake(struct atls *a)
 int
 atls_leaf(struct atls *a, const uint8_t *der, size_t len)
 {
-	uint8_t again[ATLS_LEAF_MAX], *p = again;
-	const uint8_t *q = der;
-
 	if (a->state != ATLS_HANDSHAKING || a->leaf != ATLS_ASKED)
 		return -EINVAL;
 	a->leaf = ATLS_ANSWERED;
@@ -297,11 +299,8 @@ atls_leaf(struct atls *a, const uint8_t *der, size_t len)
 		atls_why_set(a, "no certificate was to be had for this peer");
 		return 0;
 	}
-	/* What is sent must be what was signed, to the byte. */
-	if (len <= sizeof(again))
-		a->x509 = d2i_X509(NULL, &q, (long)len);
-	if (a->x509 == NULL || i2d_X509(a->x509, NULL) != (int)len ||
-	    i2d_X509(a->x509, &p) != (int)len || memcmp(again, der, len) != 0 ||
+	a->x509 = atls_x509(a->key, der, len);
+	if (a->x509 == NULL ||
 	    evidence_hash(der, len, a->hash[ATLS_OWN]) != 0) {
 		X509_free(a->x509);
 		a->x509 = NULL;

@@ -117,6 +117,15 @@ atls_ctx_limits(struct atls_ctx *ctx, unsigned int whole, unsigned int answer);
  */
 int atls_ctx_prefer_fast(struct atls_ctx *ctx);
 
+/*
+ * A whole handshake of this process with itself: what only a first one costs
+ * is paid before there is a connection. After the last fork: memory that was
+ * shared with a child is touched for the first time once more. fds: a pair of
+ * non-blocking stream sockets, ours from the call on. 0, or a negative errno:
+ * TLS does not work here.
+ */
+int atls_rehearse(struct atls_ctx *ctx, const int fds[2]);
+
 /* A one-time P-256 key, made ahead of need. NULL when out of memory. */
 EVP_PKEY *atls_key_new(void);
 

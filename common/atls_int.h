@@ -3,6 +3,8 @@
  * atls_int.h - what the files of the room atls share. Nobody else includes it.
  *
  * atls.c	 a connection: events, questions, reading, writing
+ * atls_leaf.c	 our leaf as OpenSSL wants it
+ * atls_rehearse.c a handshake with itself, ahead of the first
  * atls_thread.c the same for a thread that waits: reading, writing
  * atls_tls.c	 what OpenSSL is told, and what it asks during a handshake
  * atls_why.c	 why a connection failed, as a sentence
@@ -13,6 +15,7 @@
 #include <openssl/ssl.h>
 
 #include "common/atls.h"
+#include "common/evidence.h"
 
 #define ATLS_EXTENSION 0xff41
 #define ATLS_VERSION 1
@@ -109,6 +112,16 @@ bool atls_tls_complete(struct atls *a);
 
 /* atls.c: no event comes from the loop any more. */
 void atls_stop(struct atls *a);
+
+/* atls_leaf.c */
+/* A leaf whose signature is zeros, of nobody's. Its length, or -errno. */
+ssize_t atls_unsigned(struct evidence *ev, uint8_t *out, size_t size);
+/* Done with a key when it is made, so that its leaf is cheaper to read. */
+void atls_blank_for(EVP_PKEY *key);
+/* The leaf of this key; NULL if it cannot be read or comes out otherwise. */
+X509 *atls_x509(EVP_PKEY *key, const uint8_t *der, size_t len);
+/* The same by the key's blank alone, which is used up. */
+X509 *atls_x509_blank(EVP_PKEY *key, const uint8_t *der, size_t len);
 
 /* atls_why.c */
 /* Remember the first reason of ours. */

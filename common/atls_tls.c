@@ -505,10 +505,10 @@ make(void)
 	SSL_CTX_clear_mode(c, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_mode(c,
 	    SSL_MODE_ENABLE_PARTIAL_WRITE |
-		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN |
-		SSL_MODE_RELEASE_BUFFERS);
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_max_cert_list(c, 2 * ATLS_LEAF_MAX);
-	SSL_CTX_set_default_read_buffer_len(c, READ_BUFFER);
+	/* Several records at once: a flight is four. */
+	SSL_CTX_set_read_ahead(c, 1);
 	SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
 	    NULL);
 	SSL_CTX_set_cert_verify_callback(c, judged, NULL);
@@ -641,7 +641,11 @@ atls_tls_complete(struct atls *a)
 	memcpy(a->alpn, p, n);
 	a->alpn[n] = '\0';
 	SSL_clear_mode(a->ssl, SSL_MODE_ASYNC);
-	/* Several records at once, now that all that comes is data. */
-	SSL_set_read_ahead(a->ssl, 1);
+	/*
+	 * From now on many records at once, and no buffer while there are none.
+	 * In a handshake that would be most of what malloc(3) has to do.
+	 */
+	SSL_set_mode(a->ssl, SSL_MODE_RELEASE_BUFFERS);
+	SSL_set_default_read_buffer_len(a->ssl, READ_BUFFER);
 	return true;
 }

@@ -360,6 +360,22 @@ secured(struct atls *a, void *arg)
 		(void)say_welcome(g);
 }
 
+static bool
+same(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+/* attestd gave us what it holds of either log with its verdict. */
+static bool
+shows_news(const struct greet *g)
+{
+	return !same(g->theirs.mine, g->theirs.mine_len, g->mine.yours,
+		   g->mine.yours_len) ||
+	    !same(g->theirs.yours, g->theirs.yours_len, g->mine.mine,
+		g->mine.mine_len);
+}
+
 static void
 take_welcome(struct greet *g)
 {
@@ -380,6 +396,7 @@ take_welcome(struct greet *g)
 	if (g->want.role == EVIDENCE_CLIENT && !say_welcome(g))
 		return;
 	g->r.bytes_in = g->in_len;
+	g->r.news = shows_news(g);
 	g->r.theirs = &g->theirs;
 	finish(g);
 }

@@ -11,8 +11,8 @@
  *			sent or taken
  *
  * What follows is its owner's. All three together have one deadline, and each
- * answer of keyd and attestd another. keyd and attestd keep one question a
- * session: of one process, one connection greets at a time.
+ * answer of keyd and attestd another. Of one session several connections may
+ * greet at a time where attestd gives it a challenge for each (NONCE).
  */
 #ifndef CLAW_COMMON_GREET_H
 #define CLAW_COMMON_GREET_H
@@ -61,7 +61,8 @@ struct greet_result {
 	uint8_t spki[EVIDENCE_SPKI_LEN]; /* of our key */
 	uint8_t own_nonce[32], peer_nonce[32];
 	size_t bytes_in, bytes_out; /* of WELCOME */
-	uint64_t start_us;	    /* CLOCK_MONOTONIC */
+	bool news;	   /* it has a checkpoint that attestd does not hold */
+	uint64_t start_us; /* CLOCK_MONOTONIC */
 
 	/* Why it came to nothing. */
 	char why[GREET_REASON_SIZE];

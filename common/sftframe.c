@@ -70,6 +70,7 @@ static const struct shape {
 	[SFT_DONE] = { "DONE", SFT_SENDER, 0, 0, 1 },
 	[SFT_BASIS] = { "BASIS", SFT_RECEIVER, 4 + SFT_VALUE_LEN,
 	    4 + SFT_BASIS_LIST_MAX *SFT_VALUE_LEN, SFT_VALUE_LEN },
+	[SFT_LOST] = { "LOST", BOTH, 5, 5, 1 },
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -443,6 +444,33 @@ sft_again_format(uint32_t index, uint8_t why, uint8_t *out, size_t size)
 	wbuf_u32(&w, index);
 	wbuf_u8(&w, why);
 	return written(&w);
+}
+
+ssize_t
+sft_lost_format(uint8_t stream, uint32_t chunks, uint8_t *out, size_t size)
+{
+	struct wbuf w;
+
+	if (stream >= SFT_STREAMS_MAX)
+		return -EINVAL;
+	wbuf_init(&w, out, size);
+	put_head(&w, SFT_LOST, 5);
+	wbuf_u8(&w, stream);
+	wbuf_u32(&w, chunks);
+	return written(&w);
+}
+
+int
+sft_lost_parse(const uint8_t *body, size_t len, uint8_t *stream,
+    uint32_t *chunks)
+{
+	struct rbuf r;
+
+	if (!open_body(&r, SFT_LOST, body, len))
+		return -EBADMSG;
+	*stream = rbuf_u8(&r);
+	*chunks = rbuf_u32(&r);
+	return *stream < SFT_STREAMS_MAX ? 0 : -EBADMSG;
 }
 
 int

@@ -59,6 +59,7 @@ enum sft_type {
 	SFT_PONG = 11,
 	SFT_DONE = 12,
 	SFT_BASIS = 13,
+	SFT_LOST = 14,
 	/* on data streams only */
 	SFT_JOIN = 20,
 	SFT_CHUNK = 21, /* has a head of its own, SFT_CHUNK_HEAD_LEN */
@@ -204,6 +205,14 @@ ssize_t sft_signed_format(enum sft_type type, const void *bytes, size_t len,
 /* SFT_PING or SFT_PONG. */
 ssize_t sft_ping_format(enum sft_type type, uint64_t number, uint8_t *, size_t);
 int sft_ping_parse(const uint8_t *body, size_t len, uint64_t *number);
+
+/*
+ * SFT_LOST: this stream has broken. From the receiver with the number of chunks
+ * that had come whole by it; from the sender with 0, who wants to hear that.
+ */
+ssize_t sft_lost_format(uint8_t stream, uint32_t chunks, uint8_t *, size_t);
+int sft_lost_parse(const uint8_t *body, size_t len, uint8_t *stream,
+    uint32_t *chunks);
 
 /* SFT_DONE or SFT_END: a head and nothing. */
 ssize_t sft_empty_format(enum sft_type type, uint8_t *, size_t);

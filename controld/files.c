@@ -18,6 +18,10 @@
 #include "controld/methods.h"
 #include "controld/pass.h"
 
+/* Of FILE_SEND. */
+#define STREAMS_AUTO 255
+#define AS_CONFIGURED UINT64_MAX
+
 enum order { ORDER_PAUSE = 1, ORDER_RESUME, ORDER_CANCEL };
 
 /* file.send */
@@ -91,6 +95,7 @@ on_send_recorded(struct chan *c, struct msg *m, void *arg)
 	struct request *r = arg;
 	struct msg_FILE_SEND want = { 0 };
 	const char *name;
+	uint64_t streams;
 	uint32_t id;
 
 	(void)c;
@@ -102,7 +107,10 @@ on_send_recorded(struct chan *c, struct msg *m, void *arg)
 	snprintf(want.peer, sizeof(want.peer), "%s", rpc_text(&r->rpc, "peer"));
 	want.name = (const uint8_t *)name;
 	want.name_len = (uint16_t)strlen(name);
-	want.streams = (uint8_t)rpc_number(&r->rpc, "streams", 0);
+	streams = rpc_number(&r->rpc, "streams", AS_CONFIGURED);
+	want.streams = streams == AS_CONFIGURED ? 0 :
+	    streams == 0			? STREAMS_AUTO :
+						  (uint8_t)streams;
 	want.rate = (uint64_t)rpc_number(&r->rpc, "rate", 0);
 	want.replace = rpc_flag(&r->rpc, "replace", false);
 	want.detach = rpc_flag(&r->rpc, "detach", false);
@@ -170,7 +178,7 @@ file_json(const struct msg_FILE *f)
 	hex_of(f->id, sizeof(f->id), id);
 	hex_of(f->root, sizeof(f->root), root);
 	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:I, s:o, s:s}",
+			 "s:I, s:I, s:I, s:o, s:s, s:I, s:s}",
 	    "id", id, "number", (json_int_t)f->number, "direction",
 	    f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
@@ -183,7 +191,8 @@ file_json(const struct msg_FILE *f)
 	    "blake3",
 	    memcmp(f->root, none, sizeof(none)) == 0 ? json_null() :
 						       json_string(root),
-	    "text", f->text);
+	    "text", f->text, "streams", (json_int_t)f->streams, "congestion",
+	    f->congestion);
 }
 
 static void

@@ -9,6 +9,8 @@
  * Every wait has an end: the greeting has the time that meshd gave, a link
  * that is up has to show life.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,6 +29,8 @@
 #include "linkd/pull.h"
 #include "linkd/reattest.h"
 
+/* Who has nothing to do for so long rehearses. */
+#define IDLE_MS 10
 /* What is queued has this long to leave. */
 #define CLOSING_MS 500
 #define CLOSING_STEP_MS 10
@@ -44,12 +48,14 @@
 static struct {
 	enum state { IDLE, GREETING, UP, CLOSING } state;
 	struct atls_ctx *ctx;
+	int pair[2];	     /* to rehearse with */
 	EVP_PKEY *key;	     /* until a connection takes it */
 	struct greet *greet; /* until it is up */
 	struct atls *tls;
 	uint8_t role, purpose;
 	uint64_t start_us;
 	uint32_t handshake_ms;
+	struct event *idle;
 	struct event *deadline; /* of silence */
 	struct event *closing;
 	unsigned int closing_ms;
@@ -408,7 +414,7 @@ on_silence(evutil_socket_t fd, short what, void *arg)
 /* WELCOME was said by both. */
 
 static void
-report_up(const struct welcome *theirs)
+report_up(const struct welcome *theirs, bool news)
 {
 	struct chan *attestd = child_peer(PROC_ATTESTD);
 	struct msg_PEER_CHECKPOINTS cps = { .theirs = theirs->mine,
@@ -424,7 +430,7 @@ report_up(const struct welcome *theirs)
 	up.verdict_us = (uint32_t)(t.verdict_answered - t.verdict_asked);
 	up.secured_us = (uint32_t)(t.secured - lk.start_us);
 	up.welcome_us = (uint32_t)(link_now_us() - lk.start_us);
-	if (attestd != NULL && lk.purpose != EVIDENCE_JOIN)
+	if (attestd != NULL && news && lk.purpose != EVIDENCE_JOIN)
 		(void)chan_send_PEER_CHECKPOINTS(attestd, 0, -1, &cps);
 	(void)chan_send_LINK_UP(child_peer(PROC_MESHD), 0, -1, &up);
 }
@@ -462,7 +468,7 @@ is_up(const struct greet_result *r)
 		silence.tv_usec = (suseconds_t)(lk.handshake_ms % 1000) * 1000;
 	}
 	evtimer_add(lk.deadline, &silence);
-	report_up(theirs);
+	report_up(theirs, r->news);
 	if (lk.purpose != EVIDENCE_MESH)
 		return;
 	/* WELCOME says nothing of rotations. */
@@ -689,6 +695,20 @@ choose(const struct msg_LINK_SERVE *s)
 	return 0;
 }
 
+/* Where a connection was waiting for this process, it waits no longer. */
+static void
+on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (lk.state != IDLE) {
+		(void)close(lk.pair[0]);
+		(void)close(lk.pair[1]);
+	} else if (atls_rehearse(lk.ctx, lk.pair) != 0)
+		fatalx("TLS does not work in this sandbox");
+}
+
 void
 link_prepare(void)
 {
@@ -697,15 +717,30 @@ link_prepare(void)
 	lk.ctx = atls_ctx_new(why, sizeof(why));
 	if (lk.ctx == NULL)
 		fatalx("TLS: %s", why);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		lk.pair) == -1)
+		fatal("socket pair");
 	lk.key = atls_key_new();
 	if (lk.key == NULL)
 		fatalx("out of memory");
 	lk.in_need = FRAME_HEAD_LEN;
+	lk.idle = evtimer_new(child_base(), on_idle, NULL);
 	lk.deadline = evtimer_new(child_base(), on_deadline, NULL);
 	lk.closing = evtimer_new(child_base(), on_closing, NULL);
 	lk.have = evtimer_new(child_base(), on_have_timer, NULL);
-	if (lk.deadline == NULL || lk.closing == NULL || lk.have == NULL)
+	if (lk.idle == NULL || lk.deadline == NULL || lk.closing == NULL ||
+	    lk.have == NULL)
 		fatalx("out of memory");
+}
+
+/* In the sandbox, which forks while it closes. */
+void
+link_start(void)
+{
+	struct timeval idle = { 0, IDLE_MS * 1000 };
+
+	evtimer_add(lk.idle, &idle);
+	child_ready();
 }
 
 bool

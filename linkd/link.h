@@ -23,6 +23,8 @@
 
 /* Once, before the sandbox: TLS and a first key. */
 void link_prepare(void);
+/* Once, in it: READY, and a handshake with itself when nothing comes. */
+void link_start(void);
 
 /* LINK_SERVE: take the socket over. False: it names no link that there is. */
 bool link_serve(const struct msg_LINK_SERVE *serve, int fd);

@@ -122,6 +122,7 @@ static const struct child linkd = {
 	.prepare = link_prepare,
 	.config = MSG_CONFIG_WORKER,
 	.stage = stage,
+	.start = link_start,
 	.peer_up = peer_up,
 	.peer_down = peer_down,
 	.drain = drain,

@@ -25,6 +25,9 @@
 #include "sftd/store.h"
 
 #define STREAM_CONNECT_S 10
+/* Of an attempt: each of its streams, once more where they came too early, and
+ * for those that were lost. */
+#define DIALS_MAX (3 * SFT_STREAMS_MAX)
 
 /* Recorded, found, dialled. */
 
@@ -190,13 +193,23 @@ say_attested(struct transfer *t)
 	transfer_tell(t, &l);
 }
 
+/* As many as that way asks for, and no more than there are chunks. */
+static uint8_t
+streams_for(const struct sft_offer *o, uint32_t connect_us)
+{
+	uint32_t chunks = sft_chunks(o->size, o->chunk_log2);
+	uint8_t n = tune_streams(connect_us);
+
+	return chunks == 0 ? 1 : chunks < n ? (uint8_t)chunks : n;
+}
+
 /* Attested: may we, may it; then it gets the offer and the source. */
 static void
 out_up(struct conn *c)
 {
 	struct transfer *t = c->arg;
 	struct msg_XFER_OFFER offer = { 0 };
-	const struct sft_offer *o;
+	struct sft_offer *o;
 
 	if (t == NULL || t->conn != c || t->state != TRANSFER_CONNECTING) {
 		conn_close(c, "there is nothing to send any more");
@@ -220,6 +233,8 @@ out_up(struct conn *c)
 	}
 	say_attested(t);
 	o = &t->what.offer;
+	if (t->auto_streams)
+		o->streams = streams_for(o, c->connect_us);
 	offer.name = o->name;
 	offer.name_len = o->name_len;
 	offer.size = o->size;
@@ -270,6 +285,7 @@ say_taken(struct transfer *t)
 	event_bool(&l, "resumed", t->have > 0 || t->what.offer.epoch > 0);
 	event_num(&l, "have", t->have);
 	event_num(&l, "epoch", t->what.epoch);
+	event_num(&l, "streams", t->what.offer.streams);
 	transfer_tell(t, &l);
 }
 
@@ -327,16 +343,38 @@ attempt_on_taken(struct chan *worker, struct msg *m)
 
 /* Data streams. */
 
+/*
+ * While the peer decides, its streams are connected; others while it has not
+ * got all that was sealed.
+ */
+static bool
+may_dial(enum transfer_state state)
+{
+	return state == TRANSFER_OFFERED || state == TRANSFER_MOVING ||
+	    state == TRANSFER_FINISHING;
+}
+
+/* Its worker, if it is still the one that has asked for this stream. */
+static struct chan *
+worker_of(const struct transfer *t, const struct conn *stream)
+{
+	return t != NULL && may_dial(t->state) && t->conn != NULL &&
+		t->conn->state == CONN_UP && t->conn->session == stream->tag ?
+	    t->conn->worker :
+	    NULL;
+}
+
 static void
 stream_connected(struct conn *c)
 {
 	struct transfer *t = transfer_numbered((uint32_t)(uintptr_t)c->arg);
 	struct msg_XFER_STREAM stream = { .index = c->index };
+	struct chan *worker = worker_of(t, c);
 
-	if (t != NULL && t->state == TRANSFER_MOVING && t->conn != NULL &&
-	    t->conn->worker != NULL && t->conn->state == CONN_UP &&
-	    t->what.epoch == c->tag)
-		(void)chan_send_XFER_STREAM(t->conn->worker, 0, c->fd, &stream);
+	if (worker != NULL) {
+		tune_socket(c->fd, c->connect_us, t->congestion);
+		(void)chan_send_XFER_STREAM(worker, 0, c->fd, &stream);
+	}
 	close(c->fd);
 	c->fd = -1;
 }
@@ -346,10 +384,13 @@ stream_down(struct conn *c)
 {
 	const struct transfer *t =
 	    transfer_numbered((uint32_t)(uintptr_t)c->arg);
+	struct msg_XFER_NO_STREAM no = { .index = c->index };
+	struct chan *worker = worker_of(t, c);
 
-	/* The others carry it; without any, its worker moves nothing. */
-	if (t != NULL && !c->connected)
-		log_info("a stream to %s: %s", t->what.peer, c->reason);
+	if (worker == NULL || c->connected)
+		return;
+	snprintf(no.text, sizeof(no.text), "%.250s", c->reason);
+	(void)chan_send_XFER_NO_STREAM(worker, 0, -1, &no);
 }
 
 static const struct conn_user stream_user = { stream_connected, NULL,
@@ -365,21 +406,23 @@ attempt_on_dial(struct chan *worker, struct msg *m)
 
 	if (!msg_get_XFER_DIAL(&m->body, &dial))
 		fatalx("malformed XFER_DIAL");
-	t = said(worker, m, TRANSFER_MOVING, &late);
+	t = transfer_of(conn_with(worker));
+	t = said(worker, m,
+	    t != NULL && may_dial(t->state) ? t->state : TRANSFER_MOVING,
+	    &late);
 	if (t == NULL)
 		return;
-	if (dial.index >= t->what.offer.streams ||
-	    (t->dialled & 1u << dial.index) != 0) {
+	if (dial.index >= t->what.offer.streams || t->dials == DIALS_MAX) {
 		child_violation(worker, m, "no stream of this transfer");
 		return;
 	}
-	t->dialled |= (uint8_t)(1u << dial.index);
+	t->dials++;
 	c = conn_dial(&t->conn->address, STREAM_CONNECT_S, EVIDENCE_SFT,
 	    t->what.peer, &stream_user, (void *)(uintptr_t)t->number);
 	if (c == NULL)
 		return;
 	c->index = dial.index;
-	c->tag = t->what.epoch;
+	c->tag = t->conn->session;
 }
 
 /* Seal and receipt. */
@@ -491,6 +534,8 @@ say_receipt(struct transfer *t)
 	event_num(&l, "resent", t->resent);
 	event_num(&l, "same_bytes", t->same);
 	event_num(&l, "wire_bytes", t->wire);
+	event_num(&l, "streams", t->what.offer.streams);
+	event_str(&l, "congestion", t->congestion);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);
 	transfer_tell(t, &l);
 }

@@ -45,6 +45,8 @@
 #define PARTIALS_MAX 64 /* of one peer */
 #define DONE_OF_PEER_MAX 256
 #define DONE_MAX 1024
+/* Routes of streams that were lost, in an attempt. */
+#define REOPENED_MAX 16
 
 static bool ending;
 
@@ -579,6 +581,27 @@ incoming_routed(struct conn *c, const uint8_t route[CONN_ROUTE_LEN])
 			c->fd = -1;
 			return;
 		}
+	}
+}
+
+void
+incoming_on_route(struct chan *worker, struct msg *m)
+{
+	struct conn *c = conn_with(worker);
+	struct transfer *t = transfer_of(c);
+	struct msg_XFER_ROUTE route;
+
+	if (!msg_get_XFER_ROUTE(&m->body, &route))
+		fatalx("malformed XFER_ROUTE");
+	if (c != NULL && c->state == CONN_CLOSING)
+		return;
+	if (t == NULL || !t->receives || route.index >= t->what.offer.streams) {
+		child_violation(worker, m, "no stream of this transfer");
+		return;
+	}
+	if (t->state == TRANSFER_MOVING && t->reopened < REOPENED_MAX) {
+		t->reopened++;
+		t->routes |= (uint8_t)(1u << route.index);
 	}
 }
 

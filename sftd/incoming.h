@@ -30,5 +30,6 @@ void incoming_not_offered(struct conn *, uint8_t code, bool by_peer,
 /* Messages of workers. */
 void incoming_on_offered(struct chan *c, struct msg *m);
 void incoming_on_complete(struct chan *c, struct msg *m);
+void incoming_on_route(struct chan *c, struct msg *m);
 
 #endif

@@ -29,7 +29,6 @@
 #define PATIENCE_US (600 * SECOND)
 #define PATIENCE_DETACHED_US (86400 * SECOND)
 #define PAUSED_MAX 64
-#define AUTO_STREAMS 4
 #define BUSY_TRIES 5
 /* A worker that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
@@ -247,8 +246,8 @@ outgoing_on_send(struct chan *c, struct msg *m)
 	t->what.offer.chunk_log2 =
 	    s.chunk_log2 != 0 ? s.chunk_log2 : sftd_config.chunk_log2;
 	streams = s.streams != 0 ? s.streams : sftd_config.streams;
-	t->what.offer.streams =
-	    streams == 0 || streams == STREAMS_AUTO ? AUTO_STREAMS : streams;
+	t->auto_streams = streams == 0 || streams == STREAMS_AUTO;
+	t->what.offer.streams = t->auto_streams ? SFT_STREAMS_MAX : streams;
 	t->what.offer.replace = s.replace != 0;
 	t->what.offer.dry = s.dry != 0;
 	t->what.offer.tree = s.tree != 0;

@@ -233,6 +233,9 @@ record_line(const struct transfer *t)
 	event_num(&l, "resent", t->resent);
 	event_num(&l, "same_bytes", t->same);
 	event_num(&l, "wire_bytes", t->wire);
+	event_num(&l, "streams", t->what.offer.streams);
+	if (!t->receives)
+		event_str(&l, "congestion", t->congestion);
 	event_num(&l, "ms", t->ended_ms - t->started_ms);
 	if (t->state == TRANSFER_DONE && !sent_nothing)
 		event_hex(&l, "blake3", t->root, sizeof(t->root));

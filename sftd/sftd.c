@@ -101,6 +101,7 @@ prepare(void)
 	transfer_prepare();
 	outgoing_prepare();
 	tree_prepare();
+	tune_prepare();
 	drain_due = evtimer_new(child_base(), on_drain_due, NULL);
 	hourly = event_new(child_base(), -1, EV_PERSIST, on_hour, NULL);
 	if (drain_due == NULL || hourly == NULL)
@@ -228,6 +229,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_XFER_PROGRESS, transfer_on_progress },
 	{ MSG_XFER_OFFERED, incoming_on_offered },
 	{ MSG_XFER_COMPLETE, incoming_on_complete },
+	{ MSG_XFER_ROUTE, incoming_on_route },
 	{ MSG_XFER_TAKEN, attempt_on_taken },
 	{ MSG_XFER_DIAL, attempt_on_dial },
 	{ MSG_XFER_SEAL, attempt_on_seal },

@@ -40,6 +40,9 @@ show_on_show(struct chan *c, struct msg *m)
 		out.resent = t->resent;
 		out.same = t->same;
 		out.wire = t->wire;
+		out.streams = t->what.offer.streams;
+		snprintf(out.congestion, sizeof(out.congestion), "%s",
+		    t->congestion);
 		out.started_ms = t->started_ms;
 		out.ended_ms = t->ended_ms;
 		memcpy(out.root, t->root, sizeof(out.root));

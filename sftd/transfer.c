@@ -243,7 +243,7 @@ transfer_begin(struct transfer *t)
 	t->by_peer = t->up = false;
 	t->text[0] = '\0';
 	t->ask = 0;
-	t->dialled = t->routes = 0;
+	t->dials = t->routes = t->reopened = 0;
 	t->limit = 0;
 	t->rate = t->rate_us = t->rate_moved = 0;
 	t->ended_ms = 0;

@@ -17,6 +17,7 @@
 #include "sftd/client.h"
 #include "sftd/event.h"
 #include "sftd/partial.h"
+#include "sftd/tune.h"
 
 /* Numbers are part of the API: FILE.state. */
 enum transfer_state {
@@ -84,9 +85,11 @@ struct transfer {
 	int source; /* -1: not brought, or given up */
 	struct client *client;
 	bool detached;
-	uint64_t rate_wanted; /* bytes a second; 0: any */
-	uint8_t dialled;      /* data streams, a bit each */
-	bool taken;	      /* the peer has taken it once */
+	uint64_t rate_wanted;		 /* bytes a second; 0: any */
+	bool auto_streams;		 /* as many as the link asks for */
+	char congestion[TUNE_NAME_SIZE]; /* control, of its streams */
+	uint8_t dials;			 /* data streams, in this attempt */
+	bool taken;			 /* the peer has taken it once */
 	unsigned int attempts;
 	uint64_t patience_us; /* when it is given up, unless it gets on */
 	uint64_t best;	      /* as far as it ever was, in bytes */
@@ -95,10 +98,11 @@ struct transfer {
 
 	/* Taken. */
 	uint8_t route[SFT_STREAMS_MAX][SFT_ROUTE_LEN];
-	uint8_t routes; /* not used yet, a bit each */
-	bool held;	/* by an operator: not taken until he says so */
-	bool placed;	/* it has its name */
-	bool lost;	/* what there is of it is worth nothing */
+	uint8_t routes;	  /* not used yet, a bit each */
+	uint8_t reopened; /* of them, in this attempt */
+	bool held;	  /* by an operator: not taken until he says so */
+	bool placed;	  /* it has its name */
+	bool lost;	  /* what there is of it is worth nothing */
 	struct rehash *rehash;
 	struct tree *unpack;
 	bool unpacked; /* in this attempt */

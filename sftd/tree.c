@@ -97,8 +97,6 @@ on_due(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	t->code = SFT_IO;
-	snprintf(t->text, sizeof(t->text), "who unpacked it had to be ended");
 	child_worker_accuse(PROC_UNPACKD, t->session, MSG_UNPACKED,
 	    "it is done, and does not end");
 }
@@ -150,8 +148,11 @@ on_unpacked(struct chan *c, struct msg *m, void *arg)
 	if (!msg_get_UNPACKED(&m->body, &done))
 		fatalx("malformed UNPACKED");
 	t->answered = true;
-	t->code = done.code <= SFT_CODE_MAX ? done.code : SFT_IO;
-	snprintf(t->text, sizeof(t->text), "%s", done.text);
+	/* Where it has ended already, how counts first. */
+	if (t->code == 0) {
+		t->code = done.code <= SFT_CODE_MAX ? done.code : SFT_IO;
+		snprintf(t->text, sizeof(t->text), "%s", done.text);
+	}
 	if (t->ended)
 		over(t, t->code, t->text);
 	else
@@ -347,6 +348,12 @@ tree_on_worker_ended(const struct msg *m)
 	if (ended.how[0] != '\0')
 		log_warnx("unpackd[%u] %s", ended.pid, ended.how);
 	t->ended = true;
+	/* What it said before counts no more than what it did. */
+	if (ended.how[0] != '\0' && t->code == 0) {
+		t->code = SFT_IO;
+		snprintf(t->text, sizeof(t->text),
+		    "who unpacked it did not end well");
+	}
 	/* Its last words may still be in its channel, which ends by itself. */
 	if (t->answered)
 		over(t, t->code, t->text);

@@ -5,6 +5,8 @@
  * A peer's bytes come in as frames of sftframe.h: the head is judged before a
  * byte of the body is waited for, and by the state before it is parsed.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,8 @@
 #define ANSWER_S 120
 #define DONE_S 10
 #define FRAMES_A_SECOND 1000
+/* Who has nothing to do for so long rehearses. */
+#define IDLE_MS 10
 /* Threads that hash what a journal claims. */
 #define HASHERS 4
 
@@ -60,6 +64,8 @@ static struct {
 	uint64_t since_ns; /* in this state */
 	bool up, draining, told;
 	struct atls_ctx *ctx;
+	int pair[2]; /* to rehearse with */
+	struct event *idle;
 	EVP_PKEY *key;
 	struct greet *greet;
 	struct atls *tls;
@@ -77,7 +83,9 @@ static struct {
 	uint32_t basis_from; /* as far as BASIS was said */
 	uint32_t have_from;  /* HAVE was said, or heard */
 	int journal;
-	uint8_t root[SFT_VALUE_LEN];
+	uint8_t seal[SFT_SEAL_MAX]; /* the peer's, */
+	size_t seal_len;
+	uint8_t root[SFT_VALUE_LEN]; /* of what it is */
 
 	uint8_t in[SFT_FRAME_MAX];
 	size_t in_len, in_need;
@@ -99,7 +107,7 @@ enter(enum state state)
 bool
 control_is_moving(void)
 {
-	return ct.state == MOVING;
+	return ct.state >= MOVING && ct.state < CLOSING;
 }
 
 bool
@@ -314,6 +322,9 @@ say_offer(void)
 	sft_offer_digest(&xf.offer, ct.own, ct.peer, xf.digest);
 	enter(ASKED);
 	say(sft_offer_format(&xf.offer, out, sizeof(out)), out);
+	/* Who has part of it reads that first: a connection would wait long. */
+	if (xf.chunks > 0 && xf.offer.epoch == 0 && !xf.offer.dry)
+		streams_ahead(xf.offer.streams);
 }
 
 bool
@@ -453,6 +464,12 @@ on_receipt(const uint8_t *body, size_t len)
 		.receipt_len = (uint16_t)len };
 	uint8_t out[SFT_HEAD_LEN];
 
+	if (!send_is_finished()) {
+		xfer_fail(SFT_PROTOCOL, false,
+		    "peer signs for what it has not acknowledged");
+		return;
+	}
+	tell_progress();
 	(void)chan_send_XFER_RECEIPT(child_peer(PROC_SFTD), 0, -1, &kept);
 	say(sft_empty_format(SFT_DONE, out, sizeof(out)), out);
 	close_down();
@@ -475,6 +492,15 @@ control_again(uint32_t index, enum sft_again_why why)
 
 	return put(sft_again_format(index, (uint8_t)why, out, sizeof(out)),
 	    out);
+}
+
+void
+control_lost(uint8_t index, uint32_t chunks)
+{
+	uint8_t out[SFT_SMALL_MAX];
+
+	if (control_is_moving())
+		say(sft_lost_format(index, chunks, out, sizeof(out)), out);
 }
 
 static bool
@@ -659,47 +685,61 @@ on_committed(struct chan *c, struct msg *m, void *arg)
 	    out);
 }
 
+void
+control_whole(void)
+{
+	struct msg_XFER_COMPLETE complete = { .size = xf.offer.size,
+		.seal = ct.seal,
+		.seal_len = (uint16_t)ct.seal_len };
+	struct chan *sftd = child_peer(PROC_SFTD);
+
+	if (ct.state != MOVING || ct.seal_len == 0 ||
+	    !receive_root(complete.root))
+		return;
+	if (memcmp(complete.root, ct.root, sizeof(ct.root)) != 0) {
+		/* Every chunk is what its sender said then, or says now. */
+		if (receive_resumed())
+			xfer_fail(SFT_SOURCE_CHANGED, false,
+			    "the source is not what it was when a part of it "
+			    "came; that part is given up");
+		else
+			xfer_fail(SFT_HASH_MISMATCH, false,
+			    "peer has sealed another root");
+		return;
+	}
+	tell_progress();
+	enter(SEALING);
+	(void)chan_send_XFER_COMPLETE(sftd,
+	    chan_ask(sftd, MSG_XFER_COMPLETE, on_committed, NULL), -1,
+	    &complete);
+}
+
+/* It is kept until all that it is about is durable. */
 static void
 on_seal(const uint8_t *body, size_t len)
 {
-	struct msg_XFER_COMPLETE complete = { .size = xf.offer.size,
-		.seal = body,
-		.seal_len = (uint16_t)len };
-	struct chan *sftd = child_peer(PROC_SFTD);
 	struct receipt_seal seal;
 	const char *wrong;
 
-	receive_turn();
-	if (!receive_root(ct.root)) {
-		xfer_fail(SFT_PROTOCOL, false, "peer seals what is not there");
+	if (ct.seal_len > 0) {
+		xfer_fail(SFT_PROTOCOL, false, "peer seals twice");
 		return;
 	}
 	if (receipt_seal_parse(body, len, &seal) != 0) {
 		xfer_fail(SFT_PROTOCOL, false, "peer's seal is malformed");
 		return;
 	}
-	wrong = receipt_seal_differs(&seal, xf.id, xf.digest, ct.root,
+	wrong = receipt_seal_differs(&seal, xf.id, xf.digest, seal.root,
 	    xf.offer.size, ct.peer, ct.own);
-	if (wrong != NULL && strcmp(wrong, "root") == 0 && receive_resumed()) {
-		/* Every chunk is what its sender said then, or says now. */
-		xfer_fail(SFT_SOURCE_CHANGED, false,
-		    "the source is not what it was when a part of it came; "
-		    "that part is given up");
-		return;
-	}
 	if (wrong != NULL) {
-		xfer_fail(memcmp(seal.root, ct.root, sizeof(ct.root)) != 0 ?
-			SFT_HASH_MISMATCH :
-			SFT_PROTOCOL,
-		    false, "peer has sealed another %s", wrong);
+		xfer_fail(SFT_PROTOCOL, false, "peer has sealed another %s",
+		    wrong);
 		return;
 	}
-	tell_progress();
-	memcpy(complete.root, ct.root, sizeof(complete.root));
-	enter(SEALING);
-	(void)chan_send_XFER_COMPLETE(sftd,
-	    chan_ask(sftd, MSG_XFER_COMPLETE, on_committed, NULL), -1,
-	    &complete);
+	memcpy(ct.root, seal.root, sizeof(ct.root));
+	memcpy(ct.seal, body, len);
+	ct.seal_len = len;
+	receive_turn();
 }
 
 /* --- frames ------------------------------------------------------------- */
@@ -756,6 +796,21 @@ on_again(const uint8_t *body, size_t len)
 		xfer_fail(SFT_HASH_MISMATCH, false, "%s", wrong);
 }
 
+static void
+on_lost(const uint8_t *body, size_t len)
+{
+	const char *wrong = NULL;
+	uint32_t chunks;
+	uint8_t index;
+
+	if (sft_lost_parse(body, len, &index, &chunks) != 0)
+		wrong = "peer's LOST is malformed";
+	else
+		wrong = streams_lost(index, chunks);
+	if (wrong != NULL)
+		xfer_fail(SFT_PROTOCOL, false, "%s", wrong);
+}
+
 /* When a type may come: in this state, at that end. */
 static bool
 is_in_turn(uint8_t type)
@@ -772,14 +827,17 @@ is_in_turn(uint8_t type)
 		{ SFT_REFUSE, true, ASKED },
 		{ SFT_BASIS, true, HAVING },
 		{ SFT_HAVE, true, HAVING },
-		{ SFT_ACK, true, MOVING },
-		{ SFT_AGAIN, true, MOVING },
 		{ SFT_RECEIPT, true, SEALED },
 	};
 	size_t i;
 
 	if (type == SFT_ABORT || type == SFT_PING || type == SFT_PONG)
 		return true;
+	if (type == SFT_LOST)
+		return control_is_moving();
+	/* The seal leaves before all is durable over there. */
+	if (xf.sends && (type == SFT_ACK || type == SFT_AGAIN))
+		return control_is_moving();
 	for (i = 0; i < sizeof(turns) / sizeof(turns[0]); i++)
 		if (turns[i].type == type && turns[i].sends == xf.sends)
 			return turns[i].state == ct.state;
@@ -813,6 +871,9 @@ dispatch(uint8_t type, const uint8_t *body, size_t len)
 		break;
 	case SFT_AGAIN:
 		on_again(body, len);
+		break;
+	case SFT_LOST:
+		on_lost(body, len);
 		break;
 	case SFT_SEAL:
 		on_seal(body, len);
@@ -1011,7 +1072,7 @@ look_at_peer(uint64_t now)
 	else if (!xf.sends && ct.state == SEALED &&
 	    is_overdue(ct.since_ns, DONE_S, now))
 		close_down();
-	else if (ct.state == MOVING)
+	else if (control_is_moving())
 		look_at_data(now);
 }
 
@@ -1040,7 +1101,7 @@ report_up(const struct greet_result *r)
 		.ours_len = theirs->yours_len };
 	struct msg_XFER_UP up = { 0 };
 
-	if (attestd != NULL)
+	if (attestd != NULL && r->news)
 		(void)chan_send_PEER_CHECKPOINTS(attestd, 0, -1, &cps);
 	(void)chan_send_XFER_UP(child_peer(PROC_SFTD), 0, -1, &up);
 }
@@ -1116,6 +1177,20 @@ control_head(const struct msg_HEAD_MOVED *m)
 	streams_head(m->seq, m->head, m->turns);
 }
 
+/* Where a transfer was waiting for this process, it waits no longer. */
+static void
+on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (ct.state != IDLE) {
+		(void)close(ct.pair[0]);
+		(void)close(ct.pair[1]);
+	} else if (atls_rehearse(ct.ctx, ct.pair) != 0)
+		fatalx("TLS does not work in this sandbox");
+}
+
 void
 control_prepare(void)
 {
@@ -1125,9 +1200,24 @@ control_prepare(void)
 	if (ct.ctx == NULL || atls_ctx_prefer_fast(ct.ctx) != 0)
 		fatalx("TLS: %s", ct.ctx == NULL ? why : "no AES-128-GCM");
 	ct.key = atls_key_new();
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		ct.pair) == -1)
+		fatal("socket pair");
 	ct.in_need = SFT_HEAD_LEN;
 	ct.tick = event_new(child_base(), -1, EV_PERSIST, on_tick, NULL);
+	ct.idle = evtimer_new(child_base(), on_idle, NULL);
 	ct.closing = evtimer_new(child_base(), on_closing, NULL);
-	if (ct.key == NULL || ct.tick == NULL || ct.closing == NULL)
+	if (ct.idle == NULL || ct.key == NULL || ct.tick == NULL ||
+	    ct.closing == NULL)
 		fatalx("out of memory");
+}
+
+/* In the sandbox, which forks while it closes. */
+void
+control_start(void)
+{
+	struct timeval idle = { 0, IDLE_MS * 1000 };
+
+	evtimer_add(ct.idle, &idle);
+	child_ready();
 }

@@ -8,9 +8,9 @@
  *	ASKED		ACCEPT or REFUSE	ASKED		sftd's word
  *	HAVING		BASIS, HAVE		HAVING		hashing
  *	GOING		sftd keeps the epoch
- *	MOVING		ACK, AGAIN		MOVING		chunks, SEAL
+ *	MOVING		ACK, AGAIN, LOST	MOVING		chunks, SEAL
  *	SEALING		sftd's seal		SEALING		sftd commits
- *	SEALED		RECEIPT			SEALED		DONE
+ *	SEALED		ACK, ..., RECEIPT	SEALED		DONE
  *	CLOSING		what is queued leaves, then the process ends
  *
  * Each waits for what stands beside it. Both ends show life by PING and PONG;
@@ -30,6 +30,8 @@
 
 /* Once, before the sandbox: TLS and a key. */
 void control_prepare(void);
+/* Once, in it: READY, and a handshake with itself when nothing comes. */
+void control_start(void);
 
 /* XFER_SERVE: take the socket over. False: neither client nor server. */
 bool control_serve(const struct msg_XFER_SERVE *serve, int fd);
@@ -45,6 +47,9 @@ void control_head(const struct msg_HEAD_MOVED *m);
 void control_fail(enum sft_code code, bool by_peer, const char *text);
 void control_drain(void);
 
+/* LOST, of either end. */
+void control_lost(uint8_t index, uint32_t chunks);
+
 /* Of the receiving end. False: there is no room now, or nobody is there. */
 bool control_ack(const uint32_t *index, uint32_t n);
 bool control_again(uint32_t index, enum sft_again_why why);
@@ -53,10 +58,13 @@ bool control_again(uint32_t index, enum sft_again_why why);
  * no room to tell all of it now; it is to be called again when there is.
  */
 bool control_have(void);
+/* All may be durable now, and the peer told so: is it what was sealed? */
+void control_whole(void);
 
-/* Of the sending end: all is durable over there, and its root is this. */
+/* Of the sending end: all is sent, and its root is this. */
 void control_seal(const uint8_t root[SFT_VALUE_LEN]);
 
+/* Chunks may go, or go again. */
 bool control_is_moving(void);
 bool control_is_over(void);
 

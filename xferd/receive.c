@@ -477,7 +477,8 @@ ask_again(uint32_t index, enum sft_again_why why)
 }
 
 static bool
-settle_chunk(const struct sft_chunk *c, const b3tree_value value, bool good)
+settle_chunk(struct stream *s, const struct sft_chunk *c,
+    const b3tree_value value, bool good)
 {
 	struct sftjournal_claim claim = { .index = c->index };
 	uint64_t since = xfer_now_ns();
@@ -485,6 +486,7 @@ settle_chunk(const struct sft_chunk *c, const b3tree_value value, bool good)
 
 	memcpy(claim.value, value, sizeof(claim.value));
 	pthread_mutex_lock(&xf.lock);
+	(void)stream_chunk(s);
 	if (good) {
 		rc.state[c->index] = c->same ? COPIED : WRITTEN;
 		rc.left--;
@@ -503,6 +505,15 @@ settle_chunk(const struct sft_chunk *c, const b3tree_value value, bool good)
 	return ok;
 }
 
+/* Its stream has broken; another one may bring it. */
+static void
+put_back(uint32_t index)
+{
+	pthread_mutex_lock(&xf.lock);
+	rc.state[index] = MISSING;
+	pthread_mutex_unlock(&xf.lock);
+}
+
 void
 receive_run(struct stream *s)
 {
@@ -514,11 +525,13 @@ receive_run(struct stream *s)
 
 	if (k.buf == NULL)
 		xfer_fault(SFT_IO, false, "out of memory");
-	while (k.buf != NULL && take_head(s, &c) &&
-	    (c.same ? copy_chunk(&k, &c, value, &good) :
-		      take_chunk(&k, &c, value, &good)) &&
-	    settle_chunk(&c, value, good))
-		;
+	while (k.buf != NULL && take_head(s, &c))
+		if (!(c.same ? copy_chunk(&k, &c, value, &good) :
+			       take_chunk(&k, &c, value, &good))) {
+			put_back(c.index);
+			break;
+		} else if (!settle_chunk(s, &c, value, good))
+			break;
 	sftblock_unpacker_free(k.unpacker);
 	free(k.block);
 	free(k.buf);
@@ -615,6 +628,7 @@ receive_turn(void)
 	}
 	say_acks();
 	say_agains();
+	control_whole();
 }
 
 bool
@@ -629,7 +643,8 @@ receive_root(uint8_t root[SFT_VALUE_LEN])
 	bool all;
 
 	pthread_mutex_lock(&xf.lock);
-	all = rc.began && rc.durables == xf.chunks && commit_is_idle();
+	all = rc.began && rc.durables == xf.chunks && commit_is_idle() &&
+	    rc.nacks == 0;
 	if (all)
 		xf.finished = true;
 	pthread_mutex_unlock(&xf.lock);

@@ -34,7 +34,8 @@ void receive_turn(void);
 bool receive_resumed(void);
 
 /*
- * All chunks are durable, and fold to this. False: they are not. The first
+ * All chunks are durable, the peer has been told, and they fold to this. False:
+ * not yet. The first
  * word of it ends the thread that makes durable.
  */
 bool receive_root(uint8_t root[SFT_VALUE_LEN]);

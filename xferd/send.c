@@ -41,6 +41,10 @@
 #define OTHERS 8
 #define SELDOM 16
 
+/* The n-th chunk of a stream; births are below 16. */
+#define WAY_CHUNKS UINT32_C(0x0fffffff)
+#define WAY(birth, n) ((uint32_t)(birth) << 28 | (n))
+
 _Static_assert(SFTBLOCK_SIZE == XFER_PIECE, "a block is a piece");
 _Static_assert(HEADS + XFER_PIECE + B3TREE_LEN <= 4096 + XFER_PIECE,
     "a piece, and what is around it");
@@ -66,6 +70,7 @@ static struct {
 	/* Under the lock. */
 	uint8_t *state; /* enum state, a chunk */
 	uint8_t *tries; /* how often it was asked for again */
+	uint32_t *way;	/* of what is TAKEN: by which stream, as which */
 	b3tree_value *value;
 	uint8_t *known;	     /* enum known, a chunk */
 	unsigned int misses; /* one after the other, of what was OFFERED */
@@ -99,8 +104,9 @@ send_offer(int fd, uint64_t rate, enum sft_code *code)
 	sn.tries = calloc(xf.chunks + 1u, 1);
 	sn.known = calloc(xf.chunks + 1u, 1);
 	sn.value = calloc(xf.chunks + 1u, sizeof(*sn.value));
+	sn.way = calloc(xf.chunks + 1u, sizeof(*sn.way));
 	if (sn.state == NULL || sn.tries == NULL || sn.known == NULL ||
-	    sn.value == NULL)
+	    sn.value == NULL || sn.way == NULL)
 		return "out of memory";
 	sn.rate = rate;
 	sn.piece = XFER_PIECE;
@@ -206,13 +212,18 @@ take_value(const struct b3tree *t, b3tree_value out)
 static void
 keep_value(uint32_t index, const b3tree_value value)
 {
+	bool all;
+
 	pthread_mutex_lock(&xf.lock);
 	memcpy(sn.value[index], value, sizeof(b3tree_value));
 	if (sn.known[index] != HASHED) {
 		sn.known[index] = HASHED;
 		sn.hashes++;
 	}
+	all = sn.hashes == xf.chunks;
 	pthread_mutex_unlock(&xf.lock);
+	if (all)
+		xfer_wake(); /* it can be sealed */
 }
 
 /* A chunk's value, of which nothing is sent. False: that is told. */
@@ -276,24 +287,32 @@ send_begin(void)
 
 /* --- a stream's thread -------------------------------------------------- */
 
-/* The next chunk to send; false: there is none, and will be none. */
+/* With the lock: the next one is one that nobody has taken. */
 static bool
-take_chunk(uint32_t *index)
+has_unsent(void)
+{
+	while (sn.next < xf.chunks && sn.state[sn.next] != UNSENT)
+		sn.next++;
+	return sn.next < xf.chunks;
+}
+
+/* The next chunk to send; false: there is none for this stream any more. */
+static bool
+take_chunk(struct stream *s, uint32_t *index)
 {
 	uint64_t since = xfer_now_ns();
 	bool got = false;
 
 	pthread_mutex_lock(&xf.lock);
 	for (;;) {
-		if (xf.stop || xf.finished)
+		if (xf.stop || xf.finished || stream_leaves(s))
 			break;
-		while (sn.next < xf.chunks && sn.state[sn.next] != UNSENT)
-			sn.next++;
-		if (sn.next < xf.chunks &&
+		if (has_unsent() &&
 		    (sn.flying == 0 ||
 			sn.flying + length(sn.next) <= xf.window)) {
 			*index = sn.next++;
 			sn.state[*index] = TAKEN;
+			sn.way[*index] = WAY(stream_birth(s), stream_chunk(s));
 			sn.flying += length(*index);
 			got = true;
 			break;
@@ -441,6 +460,7 @@ send_same(struct stream *s, uint32_t index, uint8_t *buf, bool *same)
 		.same = true };
 	uint64_t since = xfer_now_ns();
 	uint8_t *v = buf + SFT_CHUNK_HEAD_LEN;
+	bool all;
 
 	pthread_mutex_lock(&xf.lock);
 	*same = is_worth_a_look(index);
@@ -457,10 +477,24 @@ send_same(struct stream *s, uint32_t index, uint8_t *buf, bool *same)
 		sn.hashes++;
 		sn.state[index] = SAME;
 	}
+	all = sn.hashes == xf.chunks;
 	pthread_mutex_unlock(&xf.lock);
+	if (all)
+		xfer_wake();
 	(void)xfer_spent(SFT_LIMIT_SENDER, since);
 	sft_chunk_format(&c, buf);
 	return !*same || send_bytes(s, buf, SFT_CHUNK_HEAD_LEN + B3TREE_LEN);
+}
+
+bool
+send_is_finished(void)
+{
+	bool finished;
+
+	pthread_mutex_lock(&xf.lock);
+	finished = xf.finished && !xf.stop;
+	pthread_mutex_unlock(&xf.lock);
+	return finished;
 }
 
 void
@@ -474,10 +508,10 @@ send_run(struct stream *s)
 
 	if (!good)
 		xfer_fault(SFT_IO, false, "out of memory");
-	while (good && take_chunk(&index))
+	while (good && take_chunk(s, &index))
 		good = send_same(s, index, buf, &same) &&
 		    (same || send_chunk(s, index, k, buf));
-	if (good && !stopped() &&
+	if (good && send_is_finished() &&
 	    sft_empty_format(SFT_END, end, sizeof(end)) == SFT_HEAD_LEN &&
 	    stream_send(s, end, sizeof(end)))
 		stream_bye(s);
@@ -537,6 +571,27 @@ send_again(uint32_t index, enum sft_again_why reason)
 	return why;
 }
 
+void
+send_lost(uint8_t birth, uint32_t came)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&xf.lock);
+	for (i = 0; i < xf.chunks; i++) {
+		if ((sn.state[i] != TAKEN && sn.state[i] != SAME) ||
+		    sn.way[i] < WAY(birth, came) ||
+		    sn.way[i] > WAY(birth, WAY_CHUNKS))
+			continue;
+		sn.state[i] = UNSENT;
+		sn.flying -= length(i);
+		sn.resent++;
+		if (i < sn.next)
+			sn.next = i;
+	}
+	pthread_cond_broadcast(&xf.changed);
+	pthread_mutex_unlock(&xf.lock);
+}
+
 /* --- the end ------------------------------------------------------------ */
 
 static bool
@@ -551,23 +606,16 @@ unchanged(void)
 	    now.st_ctim.tv_nsec == sn.was.st_ctim.tv_nsec;
 }
 
-void
-send_turn(void)
+/*
+ * What was read is sealed once the last of it has been sent; the receiver keeps
+ * that until all is durable, and may ask for chunks again before.
+ */
+static void
+seal(void)
 {
 	b3tree_value root;
-	bool all;
 
-	if (!control_is_moving() || sn.sealing)
-		return;
-	pthread_mutex_lock(&xf.lock);
-	all = sn.acked == xf.chunks && sn.hashes == xf.chunks;
-	if (all) {
-		xf.finished = sn.sealing = true;
-		pthread_cond_broadcast(&xf.changed);
-	}
-	pthread_mutex_unlock(&xf.lock);
-	if (!all)
-		return;
+	sn.sealing = true;
 	if (!unchanged()) {
 		xfer_fail(SFT_SOURCE_CHANGED, false,
 		    "the source was changed while it was sent");
@@ -579,6 +627,24 @@ send_turn(void)
 	    0)
 		fatalx("no root");
 	control_seal(root);
+}
+
+void
+send_turn(void)
+{
+	bool sent;
+
+	if (!control_is_moving())
+		return;
+	pthread_mutex_lock(&xf.lock);
+	sent = sn.hashes == xf.chunks && !has_unsent();
+	if (sent && sn.acked == xf.chunks) {
+		xf.finished = true;
+		pthread_cond_broadcast(&xf.changed);
+	}
+	pthread_mutex_unlock(&xf.lock);
+	if (sent && !sn.sealing)
+		seal();
 }
 
 void

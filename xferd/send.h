@@ -34,10 +34,13 @@ bool send_acked(struct sft_ranges *indices);
 /* To be sent again. NULL, or why that cannot be. */
 const char *send_again(uint32_t index, enum sft_again_why why);
 
+/* A stream is lost: what it has sent after so many chunks is sent again. */
+void send_lost(uint8_t birth, uint32_t came);
+
 /* A thread with its stream, joined. */
 void send_run(struct stream *s);
 
-/* In the loop's turn: is it all there? Then the source is looked at again. */
+/* In the loop's turn: is it all sent? Then the source is looked at again. */
 void send_turn(void);
 
 /*
@@ -45,6 +48,8 @@ void send_turn(void);
  * were sent again.
  */
 void send_state(uint64_t *durable, uint64_t *same, uint64_t *resent);
+/* All is durable over there. */
+bool send_is_finished(void);
 /* Whether we wait for the receiver's word. */
 bool send_waits(void);
 

@@ -18,6 +18,7 @@
 #include "xferd/control.h"
 #include "xferd/receive.h"
 #include "xferd/send.h"
+#include "xferd/stream.h"
 #include "xferd/xfer.h"
 
 /* A thread's frames are small; its pieces are on the heap. */
@@ -45,6 +46,7 @@ on_bell(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	pthread_mutex_unlock(&xf.lock);
+	streams_turn();
 	if (xf.sends)
 		send_turn();
 	else

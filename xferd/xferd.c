@@ -107,6 +107,17 @@ on_stream(struct chan *c, struct msg *m)
 }
 
 static void
+on_no_stream(struct chan *c, struct msg *m)
+{
+	struct msg_XFER_NO_STREAM no;
+
+	(void)c;
+	if (!msg_get_XFER_NO_STREAM(&m->body, &no))
+		fatalx("malformed XFER_NO_STREAM");
+	streams_none(no.index, no.text);
+}
+
+static void
 on_stop(struct chan *c, struct msg *m)
 {
 	struct msg_XFER_STOP stop;
@@ -164,6 +175,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_XFER_JOURNAL, on_journal },
 	{ MSG_XFER_BASIS, on_basis },
 	{ MSG_XFER_STREAM, on_stream },
+	{ MSG_XFER_NO_STREAM, on_no_stream },
 	{ MSG_XFER_STOP, on_stop },
 	{ MSG_SESSION_END, on_session_end },
 	{ MSG_HEAD_MOVED, on_head_moved },
@@ -176,6 +188,7 @@ static const struct child xferd = {
 	.prepare = prepare,
 	.config = MSG_CONFIG_WORKER,
 	.stage = stage,
+	.start = control_start,
 	.peer_down = peer_down,
 	.drain = drain,
 };

@@ -55,7 +55,7 @@ CIPHER = "aes128-gcm@openssh.com"
 CHUNK = 8 * MIB  # sft.chunk_size, and what its journal looks like
 JOURNAL_HEAD, JOURNAL_RECORD = 256, 64
 FLOOD = 10000
-FAR_STREAMS = 4
+FAR_STREAMS = "auto"
 SSH_OPTIONS = ("-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes",
                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 
@@ -591,7 +591,7 @@ def congestion(link):
 def over_link(opt, what, commands, peer, streams, asked):
     try:
         with Link(commands) as link:
-            title("%s: %s; %d MiB, %d streams, %d rounds; TCP is %s" % (
+            title("%s: %s; %d MiB, %s streams, %d rounds; TCP is %s" % (
                 what, commands, opt.link_mib, streams, opt.rounds,
                 congestion(link)))
             place = Place(MEMORY, opt.link_mib * MIB, link)

@@ -7,6 +7,7 @@
  * mmap(2), and data that the kernel moves (sendfile, copy_file_range).
  */
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -574,6 +575,28 @@ clock_gettime(clockid_t which, struct timespec *ts)
 	    (which == CLOCK_MONOTONIC || which == CLOCK_MONOTONIC_COARSE))
 		ts->tv_sec += (time_t)atomic_load(&head->ahead_s);
 	return (int)done;
+}
+
+/* A process that says what it would not: once, on the same channel. */
+ssize_t
+sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	ssize_t done = RAW(SYS_sendmsg, fd, m, flags);
+	const uint8_t *p = m->msg_iovlen > 0 ? m->msg_iov[0].iov_base : NULL;
+	uint32_t type;
+	struct iovec more;
+	struct msghdr with = { .msg_iov = &more, .msg_iovlen = 1 };
+
+	if (done < 2 || head == NULL || m->msg_iov[0].iov_len < 2)
+		return done;
+	type = (uint32_t)p[0] << 8 | p[1];
+	if (type != 0 &&
+	    atomic_compare_exchange_strong(&head->after, &type, 0)) {
+		more.iov_base = head->packet;
+		more.iov_len = head->packet_len;
+		(void)RAW(SYS_sendmsg, fd, &with, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	return done;
 }
 
 /* Modes and times: calls that fail and end, and no more. */

@@ -60,7 +60,13 @@ struct record_head {
 	_Atomic uint64_t lost; /* for want of room */
 	struct record_fault faults[RECORD_FAULTS];
 	_Atomic int64_t ahead_s; /* added to CLOCK_MONOTONIC */
+	/* After a message of that type (0: none) this packet is sent, too. */
+	_Atomic uint32_t after;
+	uint32_t packet_len;
+	uint8_t packet[2048];
 };
+
+_Static_assert(sizeof(struct record_head) <= RECORD_HEAD, "room for a head");
 
 struct record {
 	_Atomic uint32_t ready; /* 1: all of it is there */

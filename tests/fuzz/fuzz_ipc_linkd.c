@@ -102,6 +102,14 @@ atls_ctx_limits(struct atls_ctx *c, unsigned int whole, unsigned int answer)
 	(void)whole;
 	(void)answer;
 }
+int
+atls_rehearse(struct atls_ctx *c, const int fds[2])
+{
+	(void)c;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return 0;
+}
 EVP_PKEY *
 atls_key_new(void)
 {

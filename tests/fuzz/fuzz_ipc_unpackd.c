@@ -193,7 +193,7 @@ ipc_step(uint8_t what)
 	}
 }
 
-/* It says that all is done only of what is a folder. */
+/* It says that all is unpacked only of what is a folder. */
 static void
 ipc_reply(enum proc peer, const struct msg *m)
 {
@@ -205,7 +205,7 @@ ipc_reply(enum proc peer, const struct msg *m)
 		return;
 	if (!msg_get_UNPACKED(&copy.body, &done) || done.code > SFT_CODE_MAX ||
 	    (done.code == 0) != (done.text[0] == '\0') ||
-	    (done.code == 0 && !whole))
+	    (done.code == 0 && !whole && !job.unpack.remove))
 		abort();
 }
 

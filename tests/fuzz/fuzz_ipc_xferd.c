@@ -297,6 +297,14 @@ atls_ctx_prefer_fast(struct atls_ctx *c)
 	(void)c;
 	return 0;
 }
+int
+atls_rehearse(struct atls_ctx *c, const int fds[2])
+{
+	(void)c;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return 0;
+}
 EVP_PKEY *
 atls_key_new(void)
 {
@@ -739,6 +747,7 @@ sftd_hands(uint8_t how, struct wbuf *w)
 		.handshake_ms = 1000,
 		.window = UINT64_C(1) << (how >> 1 & 31) };
 	struct msg_XFER_STREAM stream = { .index = how % 9 };
+	struct msg_XFER_NO_STREAM no = { .index = how % 9, .text = "so" };
 	struct msg_XFER_JOURNAL journal = { 0 };
 	struct sft_offer o = an_offer(how);
 	struct msg_XFER_OFFER offer = { .name = o.name,
@@ -753,7 +762,11 @@ sftd_hands(uint8_t how, struct wbuf *w)
 		.packed = o.packed,
 		.rate = how & 32 ? how : 0 };
 
-	switch (take() % 4) {
+	switch (take() % 5) {
+	case 4:
+		msg_put_XFER_NO_STREAM(w, &no);
+		send_to(PROC_SFTD, MSG_XFER_NO_STREAM, 0, w, -1);
+		break;
 	case 0:
 		msg_put_XFER_SERVE(w, &serve);
 		send_socket(MSG_XFER_SERVE, w);
@@ -891,7 +904,9 @@ receiver_says(uint8_t how, uint8_t *out, size_t size)
 
 	for (i = 0; i < SFT_STREAMS_MAX; i++)
 		accept.route[i][0] = (uint8_t)(0x30 + i);
-	switch (take() % 7) {
+	switch (take() % 8) {
+	case 6:
+		return sft_lost_format(how % 8, how >> 3, out, size);
 	case 0:
 		return sft_accept_format(&accept, out, size);
 	case 1:
@@ -902,7 +917,7 @@ receiver_says(uint8_t how, uint8_t *out, size_t size)
 	case 3:
 		return sft_again_format(index,
 		    how & 2 ? SFT_AGAIN_BASIS : SFT_AGAIN_HASH, out, size);
-	case 6:
+	case 7:
 		if (xf.chunks > 0)
 			chunk_value(0, sft_chunk_len(fz.size, 20, 0),
 			    xf.chunks == 1, value[0]);
@@ -930,7 +945,9 @@ sender_says(uint8_t how, uint8_t *out, size_t size)
 	b3tree_value root;
 	size_t n;
 
-	switch (take() % 4) {
+	switch (take() % 5) {
+	case 4:
+		return sft_lost_format(how % 8, 0, out, size);
 	case 0:
 		return sft_offer_format(&o, out, size);
 	case 1:
@@ -1110,8 +1127,9 @@ ipc_end(void)
 
 	if (ct.greet != NULL)
 		(void)greet_give_up(ct.greet, why);
-	if (st.greet != NULL)
-		(void)greet_give_up(st.greet, why);
+	for (i = 0; i < SFT_STREAMS_MAX; i++)
+		if (st.stream[i].greet != NULL)
+			(void)greet_give_up(st.stream[i].greet, why);
 	for (i = 0; i < SESSIONS; i++)
 		if (tls[i].used)
 			atls_free(&tls[i]);
@@ -1133,6 +1151,7 @@ ipc_end(void)
 	free(sn.tries);
 	free(sn.known);
 	free(sn.value);
+	free(sn.way);
 	event_free(ct.tick);
 	event_free(ct.closing);
 	event_free(rung);

@@ -131,6 +131,11 @@ small(uint8_t type, const uint8_t *frame, size_t len, uint32_t chunks)
 			    sft_reason_format((enum sft_type)type, reason.code,
 				reason.text, again, sizeof(again)));
 		break;
+	case SFT_LOST:
+		if (sft_lost_parse(frame + 4, len - 4, &why, &index) == 0)
+			same(frame, len,
+			    sft_lost_format(why, index, again, sizeof(again)));
+		break;
 	case SFT_AGAIN:
 		if (sft_again_parse(frame + 4, len - 4, chunks, &index, &why) ==
 		    0)

@@ -134,6 +134,17 @@ class Recording:
         now, = struct.unpack("=q", self.map[at:at + 8])
         self.map[at:at + 8] = struct.pack("=q", now + seconds)
 
+    def insert(self, after, packet):
+        """The next process that sends a message of that type says this, too."""
+        at = 40 + 16 * FAULT.size + 8
+        self.map[at + 4:at + 8 + len(packet)] = struct.pack(
+            "=I", len(packet)) + packet
+        self.map[at:at + 4] = struct.pack("=I", after)
+
+    def inserted(self):
+        at = 40 + 16 * FAULT.size + 8
+        return self.map[at:at + 4] == bytes(4)
+
     def seen(self, slot):
         """How many calls a slot has counted."""
         at = 40 + slot * FAULT.size

@@ -274,6 +274,22 @@ new_nonce(struct xend *e)
 	    e->who.name, ++e->who.nonces);
 }
 
+/* Any challenge that was made, once. */
+static bool
+answers(struct xend *e, const uint8_t nonce[32])
+{
+	char text[33] = "", name[33];
+	unsigned int n;
+
+	memcpy(text, nonce, 32);
+	if (sscanf(text, "%32s %u", name, &n) != 2 ||
+	    strcmp(name, e->who.name) != 0 || n > e->who.nonces ||
+	    n >= sizeof(e->answered) || e->answered[n])
+		return false;
+	e->answered[n] = true;
+	return true;
+}
+
 static const char *
 judge(struct xend *e, const struct msg_JUDGE *ask)
 {
@@ -284,7 +300,7 @@ judge(struct xend *e, const struct msg_JUDGE *ask)
 		return "no leaf";
 	if (evidence_verify_sig(&ev, sig, e->who.other->key) != 0)
 		return "signature";
-	if (memcmp(ev.verifier_nonce, e->who.nonce, 32) != 0)
+	if (!answers(e, ev.verifier_nonce))
 		return "verifier's nonce";
 	if (memcmp(ev.prover_nonce, ask->prover, 32) != 0)
 		return "prover's nonce";
@@ -517,12 +533,25 @@ on_dial(struct chan *c, struct msg *m)
 	if (!msg_get_XFER_DIAL(&m->body, &dial))
 		abort();
 	xferkit_pair(e->tcp, pair);
+	if (e->line[dial.index] > 0)
+		close(e->line[dial.index]);
+	e->line[dial.index] = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
+	e->dials++;
 	if (e->keep_streams) {
 		e->kept[dial.index] = pair[1];
 	} else
 		event_base_once(linkkit_base(), pair[1], EV_READ, on_route,
 		    e->other, NULL);
 	xferkit_stream(e, dial.index, pair[0]);
+}
+
+static void
+on_route_again(struct chan *c, struct msg *m)
+{
+	struct xend *e = chan_arg(c);
+
+	(void)m;
+	e->routes_again = true;
 }
 
 static void
@@ -667,7 +696,7 @@ OPS(sftd, { MSG_XFER_UP, on_up }, { MSG_XFER_OFFERED, on_offered },
     { MSG_XFER_TAKEN, on_taken }, { MSG_XFER_DIAL, on_dial },
     { MSG_XFER_PROGRESS, on_progress }, { MSG_XFER_SEAL, on_seal },
     { MSG_XFER_COMPLETE, on_complete }, { MSG_XFER_RECEIPT, on_receipt },
-    { MSG_XFER_FAILED, on_failed })
+    { MSG_XFER_FAILED, on_failed }, { MSG_XFER_ROUTE, on_route_again })
 
 static struct chan *
 sibling(struct xend *e, enum proc p, const struct chan_ops *ops)
@@ -814,9 +843,12 @@ end_one(struct xend *e)
 		chan_free(c[i]);
 	if (e->pid > 0)
 		(void)waitpid(e->pid, NULL, 0);
-	for (i = 0; i < SFT_STREAMS_MAX; i++)
+	for (i = 0; i < SFT_STREAMS_MAX; i++) {
 		if (e->kept[i] > 0)
 			close(e->kept[i]);
+		if (e->line[i] > 0)
+			close(e->line[i]);
+	}
 	EVP_PKEY_free(e->who.identity);
 	memset(e, 0, sizeof(*e));
 }

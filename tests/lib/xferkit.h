@@ -30,7 +30,8 @@ struct xfile {
 };
 
 struct xend {
-	struct side who; /* identity, nonces, what its attestd does */
+	struct side who;   /* identity, nonces, what its attestd does */
+	bool answered[64]; /* of its challenges, by their number */
 	struct xend *other;
 	struct xfile *file;
 	bool sends;
@@ -57,6 +58,9 @@ struct xend {
 	uint8_t digest[32];
 	uint8_t route[SFT_STREAMS_MAX][SFT_ROUTE_LEN];
 	int kept[SFT_STREAMS_MAX];
+	int line[SFT_STREAMS_MAX]; /* each stream's socket once more, to cut */
+	unsigned int dials;
+	bool routes_again;
 	char fault[160];
 
 	struct chan *clawd, *keyd, *attestd, *sftd;

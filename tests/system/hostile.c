@@ -207,8 +207,9 @@ note_answer(const struct msg_rule *rule, const struct rbuf *body)
 		say("gets somebody let in");
 }
 
-static uint32_t hired; /* session of the worker that was asked for */
-static bool started;   /* START has come and is not answered */
+static int given_dir = -1; /* an unpackd's */
+static uint32_t hired;	   /* session of the worker that was asked for */
+static bool started;	   /* START has come and is not answered */
 static uint32_t start_id;
 
 static void
@@ -246,6 +247,10 @@ take_message(enum proc p, const uint8_t *packet, size_t len, int fd)
 			ids[who] = 0;
 			return;
 		}
+	}
+	if (rule->type == MSG_UNPACK_INTO) {
+		given_dir = fd;
+		return;
 	}
 	if (fd != -1)
 		close(fd);
@@ -1255,6 +1260,22 @@ accuse(void)
 	(void)put(target, MSG_VIOLATION, 0, body, w.len);
 }
 
+/* It has answered that all is done, and goes on in its directory. */
+static void
+stay(void)
+{
+	uint64_t end = now_ms() + AFTER_MS;
+	int fd;
+
+	while (now_ms() < end && chans[PROC_CLAWD] != -1) {
+		fd = openat(given_dir, "evil", O_WRONLY | O_CREAT | O_CLOEXEC,
+		    0644);
+		if (fd != -1)
+			close(fd);
+		serve(50);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -1275,6 +1296,7 @@ static const struct {
 	{ "more", ask_more },
 	{ "auditd", lie_to_auditd },
 	{ "unread", never_read },
+	{ "stay", stay },
 	{ "accuse", accuse },
 };
 
@@ -1282,7 +1304,9 @@ static const struct {
 static void
 hire(void)
 {
-	enum proc worker = self == PROC_MESHD ? PROC_LINKD : PROC_XFERD;
+	enum proc worker = self == PROC_MESHD ? PROC_LINKD :
+	    target == PROC_UNPACKD	      ? PROC_UNPACKD :
+						PROC_XFERD;
 	struct msg_WORKER_START want = { .proc = (uint8_t)worker };
 	uint64_t end = now_ms() + AFTER_MS;
 	uint8_t body[8];
@@ -1304,7 +1328,8 @@ strike(void)
 
 	attacking = true;
 	say("attacks %s: %s %ld %ld", channel, attack, arg[0], arg[1]);
-	if ((target == PROC_LINKD || target == PROC_XFERD) &&
+	if ((target == PROC_LINKD || target == PROC_XFERD ||
+		target == PROC_UNPACKD) &&
 	    chans[target] == -1)
 		hire();
 	if (chans[target] == -1) {

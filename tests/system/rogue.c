@@ -384,23 +384,36 @@ cmd_listen(char **arg)
 	printf("{\"port\":%u}\n", ntohs(sin.sin_port));
 }
 
+/* Streams that were dialled ahead, and not wanted, close without a word. */
+static int
+next_caller(uint8_t first[SFT_ROUTE_LEN])
+{
+	struct pollfd pfd = { .fd = listener, .events = POLLIN };
+	ssize_t n;
+	int fd;
+
+	while (poll(&pfd, 1, opt.wait_ms) == 1 &&
+	    (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) != -1) {
+		n = recv(fd, first, SFT_ROUTE_LEN, MSG_PEEK | MSG_WAITALL);
+		if (n == SFT_ROUTE_LEN)
+			return fd;
+		(void)close(fd);
+	}
+	return -1;
+}
+
 static void
 cmd_take(struct session *s)
 {
-	struct pollfd pfd = { .fd = listener, .events = POLLIN };
 	uint8_t route[SFT_ROUTE_LEN];
+	int fd = next_caller(route);
 	bool has_route;
-	int fd;
 
-	if (poll(&pfd, 1, opt.wait_ms) != 1 ||
-	    (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) == -1) {
+	if (fd == -1) {
 		snprintf(s->end, sizeof(s->end), "nobody came");
 		say_end(s);
 		return;
 	}
-	if (recv(fd, route, sizeof(route), MSG_PEEK | MSG_WAITALL) !=
-	    sizeof(route))
-		die("who came says nothing");
 	has_route = route[0] != HELLO_BYTE;
 	if (has_route)
 		(void)recv(fd, route, sizeof(route), MSG_WAITALL);

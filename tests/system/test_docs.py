@@ -481,6 +481,9 @@ def two_machines():
             " ID ", " $(claw -f ./m2/claw.yaml file:list | cut -d' ' -f1) ") \
         .replace("--genesis HASH", "--genesis $(claw -f ./m1/claw.yaml "
                  "registry:show | sed -n 's/^registry *//p')")
+    # And types no faster than a link is closed and that is recorded.
+    blocks[2] = blocks[2].replace("claw -f ./m1/claw.yaml audit:tail",
+                                  "sleep 2\nclaw -f ./m1/claw.yaml audit:tail")
     for port in ("7901", "7911"):
         ok(port in blocks[0], "no port " + port)
         blocks[0] = blocks[0].replace(port, str(free_port()))

@@ -22,6 +22,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -30,11 +31,13 @@ import time
 import claw_test
 from claw_test import (LONG, PROCESSES, ROOT, WORKERS, Failure, Node, diag,
                        equal, main, ok, test, wait_for)
+from mesh_test import Peer
+from rogue_test import Ended, File, Rogue, Sending
 
 BUILD = os.environ.get("CLAW_TEST_BUILD", "build")
 SUITE = ("clawd",) + PROCESSES
 ALL = SUITE + WORKERS  # in the order of enum proc
-ATTACKERS = PROCESSES + ("linkd", "xferd")
+ATTACKERS = PROCESSES + ("linkd", "xferd", "unpackd")
 CHANNELS = [("auditd", "keyd"), ("attestd", "auditd"), ("controld", "auditd"),
             ("controld", "attestd")]
 # On these a third of the malformed packets and a seventh of a seventh of the
@@ -45,12 +48,15 @@ MESH_CHANNELS = [("attestd", "keyd"), ("controld", "keyd"),
                  ("linkd", "attestd"), ("linkd", "meshd"),
                  ("controld", "sftd"), ("sftd", "auditd"), ("sftd", "keyd"),
                  ("sftd", "attestd"), ("xferd", "keyd"),
-                 ("xferd", "attestd"), ("xferd", "sftd")]
+                 ("xferd", "attestd"), ("xferd", "sftd"), ("unpackd", "sftd")]
 LOST_WITH_SUITE = ("keyd", "auditd")
 PER_NODE = 14
 ANY_FD, NO_FD = None, 0
 LIMIT_REPLY = 0xfffffffe
 LIMIT_ONCE = 0xffffffff
+# As claw-protocol(7) has it: one file, "a".
+FOLDER = (b"claw/tr\1" + struct.pack(">QQ", 1, 5) + struct.pack(
+    ">BBQQH", 1, 0, 0, 5, 1) + b"a" + b"alpha")
 CRASHES = r"killed by SIG(SEGV|ABRT|BUS|FPE|ILL|SYS|TRAP)"
 
 
@@ -195,6 +201,8 @@ def special(process, messages, events):
         for how in range(lies[process][1]):
             yield ("run keyd %s %d" % (lies[process][0], how),
                    "lies to keyd", "refused")
+    if process == "unpackd":
+        yield "run sftd stay", "after its answer", "refused"
     if process == "sftd":
         for how in range(8):
             yield "run keyd transfer %d" % how, "lies to keyd", "refused"
@@ -247,7 +255,10 @@ class Campaign(threading.Thread):
     def __init__(self, process, attacks, as_user):
         super().__init__(daemon=True)
         self.process, self.attacks = process, attacks
-        self.node = Node(name="n-" + process, as_user=as_user)
+        # Who unpacks is there when there is something to unpack.
+        self.node = (Peer if process == "unpackd" else Node)(
+            name="n-" + process, as_user=as_user)
+        self.rogue = None
         self.error = None
         self.before = self.after = {}
         self.records = []
@@ -283,14 +294,20 @@ class Campaign(threading.Thread):
         for pid in (node.workers(self.process) if self.process in WORKERS
                     else [self.before[self.process]]):
             os.kill(pid, signal.SIGKILL)
-        knocks = any(end == "bounded" for _, _, end in self.attacks)
-        wait_for(lambda: self.over() or (knocks and self.knock()), 30 + 9 * len(self.attacks),
+        knock = self.send_folder if self.process == "unpackd" else \
+            self.knock if any(end == "bounded" for _, _, end in self.attacks) \
+            else lambda: False
+        wait_for(lambda: self.over() or knock(), 30 + 9 * len(self.attacks),
                  "the end of %s's attacks" % self.process)
         time.sleep(1)
         self.after = node.children()
         if self.process == "attestd":
             self.goes_on = self.follows()
         self.metrics = node.claw("metrics:print").stdout
+        if self.rogue is not None:
+            self.send_folder()  # to an honest one
+            self.rogue.end()
+            self.delivered = self.folders()
         equal(node.stop(), 0, "clawd's exit status")
         self.records = self.read_log()
         self.verify = node.claw("audit:verify", "--vkey", self.vkey,
@@ -308,6 +325,34 @@ class Campaign(threading.Thread):
         except OSError:
             pass  # its broker is not there yet
         return False
+
+    def send_folder(self):
+        """One comes, for which a worker is needed."""
+        if self.rogue is None:
+            self.rogue = Rogue("rogue", 0x7a00 + id(self) % 256, 10000)
+            self.node.add("rogue", self.rogue.identity)
+            self.rogue.knows(self.node).begin()
+        sending = None
+        try:
+            self.callers.append(b"t%d" % len(self.callers))
+            sending = Sending(self.rogue, self.node, File(
+                self.callers[-1], data=FOLDER, kind=1))
+            if sending.offer():
+                sending.all_chunks()
+                sending.seal()
+                sending.control.last_word()
+        except Ended:
+            pass  # what comes of it is in the logs
+        for session in (*sending.streams.values(), sending.control) \
+                if sending else ():
+            session.close()
+        return False
+
+    def folders(self):
+        """Those that were delivered: what is in them."""
+        top = os.path.join(self.node.dir, "data", "files", "rogue")
+        return [sorted(os.listdir(os.path.join(top, name)))
+                for name in (os.listdir(top) if os.path.isdir(top) else ())]
 
     def follows(self):
         """(the registry's last update, the last that a token names)"""
@@ -516,8 +561,10 @@ for name in ATTACKERS:
     kinds = ["malformed packets", "types not its own",
              "requests and answers out of turn", "false beginnings",
              "false accusations", "floods"]
-    if name not in ("keyd", "metricd"):
+    if name not in ("keyd", "metricd", "unpackd"):
         kinds += ["lies to keyd"]
+    if name == "unpackd":
+        kinds += ["after its answer"]
     if name in ("linkd", "xferd"):
         kinds += ["more than its session may have"]
     if name == "attestd":
@@ -580,8 +627,10 @@ def signed():
     refused = 0
     for process in ATTACKERS:
         for campaign in campaigns[process]:
-            if process == "keyd":
-                continue  # it signed nothing: it was not there
+            # keyd itself signed nothing: it was not there. For folders that
+            # come there are leaves and receipts.
+            if process in ("keyd", "unpackd"):
+                continue
             # 81: the log is sound, and nobody said how long it has to be.
             equal(campaign.verify.returncode, 81, "audit:verify after %s: %s%s"
                   % (process, campaign.verify.stdout, campaign.verify.stderr))
@@ -605,6 +654,15 @@ def signed():
     lies = sum(1 for c in campaigns["auditd"] for line, kind, _ in c.attacks
                if kind == "lies to keyd")
     ok(refused >= lies, "%d lies to keyd, %d refusals" % (lies, refused))
+
+
+@test("a folder whose worker was taken over is not delivered, whatever that "
+      "has answered; the next one is")
+def folders_whole():
+    for campaign in campaigns["unpackd"]:
+        ok(campaign.delivered, "the last one did not arrive")
+        for there in campaign.delivered:
+            equal(there, ["a"], "what is in a folder that was delivered")
 
 
 @test("what attestd made up of the registry is forgotten, the real one goes on")

@@ -263,6 +263,44 @@ def cuts():
             duo.proxy = None
 
 
+@test("a stream that is cut, or damaged, is replaced: the attempt goes on, and "
+      "little is sent again")
+def lost_streams():
+    with Duo(config=CONFIG, proxied=True) as duo:
+        for how in ("reset", "close", "flip"):
+            source = duo.file(24 * MIB)
+            had = len(duo.proxy.connections())
+            for stream, at in ((1, 3 * MIB), (3, 5 * MIB + 123)):
+                duo.proxy.do(how, had + 1 + stream, "up", at)
+            s = duo.send(source, "--chunk-size", "1M", "--streams", "3")
+            equal(s.wait(), 0, "%s: %r %r" % (how, s.error(), s.errors))
+            equal(s.all("retry"), [], how)
+            ok(s.last("receipt")["resent"] > 0, "%s met nothing" % how)
+            connections = duo.proxy.connections()[had:]
+            equal(len(connections), 1 + 3 + 2, "connections, " + how)
+            passed = sum(c["up"]["taken"] for c in connections)
+            ok(passed < 25 * MIB + WINDOW, "%d bytes passed" % passed)
+            duo.check(s, source)
+
+
+@test("when no stream lives long enough the attempt is over, and the next goes "
+      "on")
+def no_stream():
+    with Duo(config=CONFIG, proxied=True) as duo:
+        source = duo.file(24 * MIB)
+        duo.proxy.do("reset", "*", "up", 3 * MIB // 2)
+        s = duo.send(source, "--chunk-size", "1M", "--streams", "1",
+                     "--detach")
+        equal(s.wait(), 0, "%r" % s.errors)
+        ident = s.last("detached")["id"]
+        wait_for(lambda: [r for r in duo.beta.events("file.send")
+                          if "stream 0" in r.get("reason", "")], 60)
+        duo.proxy.do("clear")
+        wait_for(lambda: ident in duo.receipts(duo.beta), 60)
+        ok(filecmp.cmp(source, duo.arrived(os.path.basename(source)),
+                       shallow=False), "another file")
+
+
 # Recorded
 
 

@@ -448,8 +448,7 @@ SEALS = [
 ]
 
 FRAMES = [
-    ("a seal before the chunks", lambda s: s.seal(), PROTOCOL,
-     "seals what is not there"),
+    ("two seals", lambda s: (s.seal(), s.seal()), PROTOCOL, "seals twice"),
     ("the end at once", lambda s: s.control.say(DONE), PROTOCOL,
      "DONE out of turn"),
     ("a second offer", lambda s: s.control.say(OFFER, s.file.offer()),
@@ -987,7 +986,17 @@ def other_seal(receiving, seal):
     receiving.receipt(seal[:at] + bytes(32) + seal[at + 32:])
 
 
+def unacknowledged(receiving):
+    """It has all of it, signs for it, and acknowledged none of it."""
+    receiving.accept()
+    s = receiving.stream()
+    for _ in range(receiving.file.chunks):
+        receiving.chunk(s)
+    receiving.receipt(receiving.seal())
+
+
 RECEIPTS = [
+    ("a receipt for what was not acknowledged", unacknowledged),
     ("a receipt for another file", wrong_receipt(other_seal)),
     ("a receipt by nobody's key", wrong_receipt(
         lambda r, seal: r.control.say(

@@ -24,7 +24,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "common/atls.h"
+#include "common/atls_int.h"
 #include "common/evidence.h"
 
 #define EXT 0xff41
@@ -1368,6 +1368,81 @@ test_not_started(void **state)
 	atls_free(NULL);
 }
 
+static EVP_PKEY *
+renew(EVP_PKEY **key)
+{
+	EVP_PKEY_free(*key);
+	*key = atls_key_new();
+	return *key;
+}
+
+/* By its key's blank it is what it is when it is read. */
+static void
+test_blank(void **state)
+{
+	static const uint8_t nonce[32] = { 9 };
+	uint8_t cert[EVIDENCE_CERT_MAX], spki[EVIDENCE_SPKI_LEN];
+	EVP_PKEY *key = atls_key_new(), *other = atls_key_new();
+	uint8_t *der = NULL;
+	X509 *x;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(evidence_spki(key, spki), 0);
+	n = issue(EVIDENCE_SERVER, nonce, spki, cert);
+	x = atls_x509_blank(key, cert, n);
+	assert_non_null(x);
+	assert_int_equal(i2d_X509(x, &der), (int)n);
+	assert_memory_equal(der, cert, n);
+	assert_int_equal(X509_check_private_key(x, key), 1);
+	assert_int_equal(X509_verify(x, identity), 1);
+	X509_free(x);
+	OPENSSL_free(der);
+	/* Once; then, and where the leaf is another key's, as ever. */
+	assert_null(atls_x509_blank(key, cert, n));
+	assert_null(atls_x509_blank(other, cert, n));
+	x = atls_x509(other, cert, n);
+	assert_int_equal(X509_check_private_key(x, key), 1);
+	X509_free(x);
+	/* Cut short anywhere it is none. */
+	while (n-- > 0)
+		assert_null(atls_x509(renew(&other), cert, n));
+	EVP_PKEY_free(other);
+	EVP_PKEY_free(key);
+}
+
+/* With itself, as often as one likes; nothing is left of it. */
+static void
+test_rehearsal(void **state)
+{
+	int fd[2], i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		sockets(fd);
+		assert_int_equal(atls_rehearse(ctx, fd), 0);
+		assert_int_equal(fcntl(fd[0], F_GETFD), -1);
+		assert_int_equal(fcntl(fd[1], F_GETFD), -1);
+	}
+}
+
+static void
+test_rehearsal_fails(void **state)
+{
+	int one[2], other[2], fd[2];
+
+	(void)state;
+	sockets(one);
+	sockets(other);
+	fd[0] = one[0];
+	fd[1] = other[0];
+	close(one[1]);
+	close(other[1]);
+	assert_int_equal(atls_rehearse(ctx, fd), -EIO);
+	assert_int_equal(fcntl(fd[0], F_GETFD), -1);
+	assert_int_equal(fcntl(fd[1], F_GETFD), -1);
+}
+
 static int
 group_setup(void **state)
 {
@@ -1412,7 +1487,8 @@ main(void)
 		T(server_without_alpn), T(server_with_chain),
 		T(server_of_tls12), T(tickets), T(key_updates),
 		T(key_update_flood), T(large_hello), T(cut_anywhere),
-		T(freed_anywhere), T(freed_waiting), T(not_started) };
+		T(freed_anywhere), T(freed_waiting), T(not_started), T(blank),
+		T(rehearsal), T(rehearsal_fails) };
 
 	return cmocka_run_group_tests_name("atls", tests, group_setup,
 	    group_teardown);

@@ -133,6 +133,24 @@ test_good_link(void **state)
 	end_both();
 }
 
+/* What attestd holds of either log it is not told again. */
+static void
+test_nothing_new(void **state)
+{
+	(void)state;
+	start_both();
+	a.checkpoint = b.theirs = "alpha's log";
+	b.checkpoint = a.theirs = "beta's log";
+	a.seq = b.seq = 5;
+	both_up(EVIDENCE_MESH);
+	(void)chan_send_LINK_CLOSE(a.meshd, 0, -1,
+	    &(struct msg_LINK_CLOSE){ .end_of_body = 0 });
+	ended_well(&a);
+	ended_well(&b);
+	assert_false(a.checked || b.checked);
+	end_both();
+}
+
 static void
 test_server_refuses(void **state)
 {
@@ -946,6 +964,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good_link),
+		cmocka_unit_test(test_nothing_new),
 		cmocka_unit_test(test_server_refuses),
 		cmocka_unit_test(test_client_refuses),
 		cmocka_unit_test(test_no_leaf_no_verdict),

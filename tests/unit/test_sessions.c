@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * test_sessions.c - one challenge, one verdict: what a linkd that was taken
+ * test_sessions.c - one challenge, one verdict: what a worker that was taken
  * over, with a true leaf of its peer's in its hands, gets attestd to say.
  */
 #include <sys/socket.h>
@@ -29,6 +29,7 @@
 #define T0 UINT64_C(1795270000)
 #define CAPS UINT64_C(3)
 #define AGAIN_MAX 32 /* of sessions.c */
+#define STREAMS 8
 
 enum who { AUTHORITY, PEER, WHO_MAX };
 
@@ -41,7 +42,15 @@ static struct event_base *base;
 static struct chan *link_here, *link_there, *mesh_here, *mesh_there;
 static uint64_t boot_s;
 static uint8_t nonce[32];
-static unsigned int attested, refusals, told;
+static unsigned int attested, refusals, told, violations;
+static enum proc broker, worker;
+static struct {
+	chan_done *done;
+	void *arg;
+} held[STREAMS + 1]; /* records that are not durable yet */
+static unsigned int helds;
+static bool hold;
+static unsigned int accepted, ended; /* verdicts */
 static int alert; /* of the last JUDGE; -1: it was refused as a request */
 static bool renonced;
 static char text[256];
@@ -78,7 +87,10 @@ attestd_record(struct auditrec *r, chan_done *done, void *arg)
 
 	attested += auditrec_msg(r)->event == AUDIT_PEER_ATTESTED;
 	refusals += auditrec_msg(r)->event == AUDIT_PEER_REFUSED;
-	if (done != NULL)
+	if (done != NULL && hold) {
+		held[helds].done = done;
+		held[helds++].arg = arg;
+	} else if (done != NULL)
 		done(NULL, &m, arg);
 	return true;
 }
@@ -92,7 +104,7 @@ child_base(void)
 struct chan *
 child_peer(enum proc peer)
 {
-	return peer == PROC_MESHD ? mesh_here : NULL;
+	return peer == broker ? mesh_here : NULL;
 }
 
 uint32_t
@@ -106,7 +118,8 @@ child_violation(struct chan *c, const struct msg *m, const char *reason)
 {
 	(void)c;
 	(void)m;
-	fail_msg("violation: %s", reason);
+	violations++;
+	print_message("violation: %s\n", reason);
 }
 
 const char *
@@ -233,7 +246,7 @@ on_opened(struct chan *c, struct msg *m, void *arg)
 }
 
 static int
-setup(void **state)
+setup_for(enum proc of, enum proc by)
 {
 	struct msg_SESSION_OPEN open = { .session = 7,
 		.role = EVIDENCE_SERVER,
@@ -242,9 +255,11 @@ setup(void **state)
 		.windows = { 86400, 1209600 },
 		.set = { .count = 1, .threshold = 1 } };
 
-	(void)state;
+	broker = of;
+	worker = by;
 	boot_s += 100000;
-	attested = refusals = told = 0;
+	attested = refusals = told = violations = helds = accepted = ended = 0;
+	hold = false;
 	memcpy(u.set.authority[0], pub[AUTHORITY], 32);
 	apply(&u);
 	memset(&u, 0, sizeof(u));
@@ -254,13 +269,27 @@ setup(void **state)
 	memset(u.node.sealing, 0x55, 32);
 	u.node.capabilities = CAPS;
 	apply(&u);
-	pair_of(PROC_LINKD, &link_here, &link_there);
-	pair_of(PROC_MESHD, &mesh_here, &mesh_there);
+	pair_of(worker, &link_here, &link_there);
+	pair_of(broker, &mesh_here, &mesh_there);
 	sessions_worker(link_here, true);
 	(void)chan_send_SESSION_OPEN(mesh_there,
 	    chan_ask(mesh_there, MSG_SESSION_OPEN, on_opened, NULL), -1, &open);
 	turn();
 	return 0;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return setup_for(PROC_MESHD, PROC_LINKD);
+}
+
+static int
+setup_transfer(void **state)
+{
+	(void)state;
+	return setup_for(PROC_SFTD, PROC_XFERD);
 }
 
 static int
@@ -285,12 +314,16 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 
 	(void)c;
 	(void)arg;
+	if (m == NULL)
+		return;
 	if (m->type == MSG_REFUSED) {
 		assert_true(msg_get_REFUSED(&m->body, &no));
 		snprintf(text, sizeof(text), "%.255s", no.text);
 	} else if (m->type == MSG_VERDICT) {
 		assert_true(msg_get_VERDICT(&m->body, &v));
 		alert = v.alert;
+		accepted += v.alert == ATLS_ACCEPT;
+		ended += strstr(v.reason, "has ended") != NULL;
 		snprintf(text, sizeof(text), "%s", v.reason);
 	} else {
 		assert_true(msg_get_NONCE(&m->body, &n));
@@ -299,22 +332,23 @@ on_answer(struct chan *c, struct msg *m, void *arg)
 	}
 }
 
-/* Beta's true leaf over the challenge that was given last. */
+/* Beta's true leaf over that challenge. */
 static int
-judge_leaf(void)
+judge_over(const uint8_t challenge[32])
 {
+	uint8_t purpose = broker == PROC_SFTD ? EVIDENCE_SFT : EVIDENCE_MESH;
 	struct evidence ev = { .role = EVIDENCE_CLIENT,
-		.purpose = EVIDENCE_MESH,
+		.purpose = purpose,
 		.name = "beta",
 		.peer = "alpha",
 		.seq = registry_seq(attestd.registry),
 		.not_before = (int64_t)T0,
 		.not_after = (int64_t)T0 + 300 };
 	uint8_t tbs[EVIDENCE_TBS_MAX], leaf[EVIDENCE_CERT_MAX], sig[64];
-	struct msg_JUDGE want = { .purpose = EVIDENCE_MESH, .leaf = leaf };
+	struct msg_JUDGE want = { .purpose = purpose, .leaf = leaf };
 	ssize_t n;
 
-	memcpy(ev.verifier_nonce, nonce, sizeof(ev.verifier_nonce));
+	memcpy(ev.verifier_nonce, challenge, sizeof(ev.verifier_nonce));
 	memcpy(ev.head, registry_head(attestd.registry), sizeof(ev.head));
 	memcpy(ev.spki, spki, sizeof(ev.spki));
 	assert_int_equal(capability_digest(CAPS, ev.caps), 0);
@@ -329,6 +363,13 @@ judge_leaf(void)
 	    chan_ask(link_there, MSG_JUDGE, on_answer, NULL), -1, &want);
 	turn();
 	return alert;
+}
+
+/* Over the one that was given last. */
+static int
+judge_leaf(void)
+{
+	return judge_over(nonce);
 }
 
 static bool
@@ -431,6 +472,163 @@ test_too_many_visits(void **state)
 	assert_int_equal(told, 0);
 }
 
+/* The peer is known, and there are so many challenges more. */
+static void
+challenges(uint8_t given[][32], unsigned int n)
+{
+	unsigned int i, k;
+
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	for (i = 0; i < n; i++) {
+		assert_true(renonce());
+		memcpy(given[i], nonce, 32);
+		for (k = 0; k < i; k++)
+			assert_memory_not_equal(given[k], given[i], 32);
+	}
+}
+
+/* A transfer's streams are attested in any order, each once. */
+static void
+test_side_by_side(void **state)
+{
+	uint8_t given[STREAMS][32];
+	int i;
+
+	(void)state;
+	challenges(given, STREAMS);
+	for (i = STREAMS - 1; i >= 0; i--)
+		assert_int_equal(judge_over(given[i]), ATLS_ACCEPT);
+	assert_int_equal(attested, 1 + STREAMS);
+	assert_int_not_equal(judge_over(given[3]), ATLS_ACCEPT);
+	assert_int_equal(attested, 1 + STREAMS);
+	assert_int_equal(refusals, 1);
+	assert_false(renonce());
+}
+
+/* There are no more of them than streams: the oldest is open no more. */
+static void
+test_one_too_many(void **state)
+{
+	uint8_t given[STREAMS + 1][32];
+
+	(void)state;
+	challenges(given, STREAMS + 1);
+	assert_int_equal(judge_over(given[1]), ATLS_ACCEPT);
+	assert_int_not_equal(judge_over(given[0]), ATLS_ACCEPT);
+	assert_int_equal(attested, 2);
+}
+
+/* Each is open for its own time. */
+static void
+test_one_late(void **state)
+{
+	uint8_t given[2][32];
+
+	(void)state;
+	challenges(given, 1);
+	boot_s += 31;
+	assert_true(renonce());
+	assert_int_equal(judge_leaf(), ATLS_ACCEPT);
+	assert_int_not_equal(judge_over(given[0]), ATLS_ACCEPT);
+	assert_int_equal(attested, 2);
+}
+
+/* Before it is known who the peer is, there is one. */
+static void
+test_one_before(void **state)
+{
+	uint8_t first[32];
+
+	(void)state;
+	memcpy(first, nonce, sizeof(first));
+	assert_true(renonce());
+	assert_int_not_equal(judge_over(first), ATLS_ACCEPT);
+	assert_int_equal(attested, 0);
+}
+
+static void
+release(void)
+{
+	struct msg m = { .type = MSG_AUDIT_APPENDED };
+	unsigned int i;
+
+	for (i = 0; i < helds; i++)
+		held[i].done(NULL, &m, held[i].arg);
+	helds = 0;
+	hold = false;
+	turn();
+}
+
+/* Verdicts that wait for the disk side by side. */
+static void
+test_waiting(void **state)
+{
+	uint8_t given[STREAMS][32];
+	int i;
+
+	(void)state;
+	challenges(given, STREAMS);
+	hold = true;
+	for (i = 0; i < STREAMS; i++)
+		assert_int_equal(judge_over(given[i]), -1);
+	assert_int_equal(told, 1);
+	release();
+	assert_int_equal(told, 1 + STREAMS);
+	assert_int_equal(accepted, 1 + STREAMS);
+	assert_int_equal(violations, 0);
+}
+
+/* One that is refused is the end of all of them. */
+static void
+test_waiting_refused(void **state)
+{
+	uint8_t given[2][32];
+
+	(void)state;
+	challenges(given, 2);
+	hold = true;
+	assert_int_equal(judge_over(given[0]), -1);
+	assert_int_equal(judge_over(given[0]), -1);
+	/* The refusal is durable first. */
+	held[2] = held[0];
+	held[0] = held[1];
+	held[1] = held[2];
+	release();
+	assert_int_equal(accepted, 1);
+	assert_int_equal(ended, 1);
+	assert_int_equal(told, 1);
+}
+
+/* It ends while they wait. */
+static void
+test_waiting_gone(void **state)
+{
+	uint8_t given[2][32];
+
+	(void)state;
+	challenges(given, 2);
+	hold = true;
+	assert_int_equal(judge_over(given[0]), -1);
+	assert_int_equal(judge_over(given[1]), -1);
+	sessions_worker(link_here, false);
+	release();
+	assert_int_equal(accepted, 1);
+	assert_int_equal(told, 1);
+}
+
+/* A link has one at a time. */
+static void
+test_link_floods(void **state)
+{
+	(void)state;
+	hold = true;
+	assert_int_equal(judge_leaf(), -1);
+	assert_int_equal(judge_leaf(), -1);
+	assert_int_equal(violations, 1);
+	release();
+	assert_int_equal(attested, 1);
+}
+
 static int
 group_setup(void **state)
 {
@@ -455,6 +653,7 @@ group_setup(void **state)
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TRANSFER(f) cmocka_unit_test_setup_teardown(f, setup_transfer, teardown)
 
 int
 main(void)
@@ -466,6 +665,14 @@ main(void)
 		CASE(test_late),
 		CASE(test_again_and_again),
 		CASE(test_too_many_visits),
+		CASE(test_link_floods),
+		TRANSFER(test_side_by_side),
+		TRANSFER(test_one_too_many),
+		TRANSFER(test_one_late),
+		TRANSFER(test_one_before),
+		TRANSFER(test_waiting),
+		TRANSFER(test_waiting_refused),
+		TRANSFER(test_waiting_gone),
 	};
 
 	return cmocka_run_group_tests_name("sessions", tests, group_setup,

@@ -410,6 +410,18 @@ test_small(void **state)
 	assert_int_equal(sft_again_format(1, 0, out, sizeof(out)), -EINVAL);
 	assert_int_equal(sft_again_format(1, 1, out, 8), -ENOSPC);
 
+	n = sft_lost_format(7, 0x010203, out, sizeof(out));
+	assert_int_equal(n, 9);
+	assert_memory_equal(out, "\16\0\0\5\7\0\1\2\3", 9);
+	b = body(out, n, SFT_LOST, SFT_SENDER, &len);
+	assert_int_equal(sft_lost_parse(b, len, &why, &index), 0);
+	assert_int_equal(why, 7);
+	assert_int_equal(index, 0x010203);
+	assert_int_equal(sft_lost_parse(b, 4, &why, &index), -EBADMSG);
+	out[4] = 8;
+	assert_int_equal(sft_lost_parse(b, len, &why, &index), -EBADMSG);
+	assert_int_equal(sft_lost_format(8, 0, out, sizeof(out)), -EINVAL);
+
 	n = sft_signed_format(SFT_SEAL, thing, 512, out, sizeof(out));
 	b = body(out, n, SFT_SEAL, SFT_SENDER, &len);
 	assert_memory_equal(b, thing, 512);
@@ -474,6 +486,7 @@ test_heads(void **state)
 		{ 11, 3, 8, 8, 1 },
 		{ 12, 1, 0, 0, 1 },
 		{ 13, 2, 36, 32772, 32 },
+		{ 14, 3, 5, 5, 1 },
 	};
 	const size_t n = sizeof(want) / sizeof(want[0]);
 	uint8_t head[SFT_HEAD_LEN], type;
@@ -976,7 +989,8 @@ test_words(void **state)
 	assert_string_equal(sft_type_name(0), "frame");
 	assert_string_equal(sft_type_name(SFT_BASIS), "BASIS");
 	assert_string_equal(sft_type_name(SFT_SAME), "SAME");
-	assert_string_equal(sft_type_name(14), "frame");
+	assert_string_equal(sft_type_name(SFT_LOST), "LOST");
+	assert_string_equal(sft_type_name(15), "frame");
 }
 
 int

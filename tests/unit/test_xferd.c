@@ -558,6 +558,80 @@ test_source_changes(void **state)
 	xferkit_remove(&f);
 }
 
+static uint64_t mark;
+
+static bool
+moved_more(void *arg)
+{
+	const struct xend *e = arg;
+	bool more = e->progress.moved > mark + 2 * MIB || e->ended;
+
+	if (more)
+		mark = e->progress.moved;
+	return more;
+}
+
+/*
+ * Streams are cut while they carry it: the others go on, and others are dialled
+ * for those. What was sent by them is sent again, and little more.
+ */
+static void
+test_cut_streams(void **state)
+{
+	unsigned int tcp, i;
+
+	(void)state;
+	for (tcp = 0; tcp < 2; tcp++) {
+		xferkit_file(&f, below(), 64 * MIB + 9, 20, 0);
+		start();
+		a.tcp = tcp != 0;
+		a.streams = 3;
+		b.window = a.window = 8 * MIB;
+		a.rate = 60 * MIB;
+		mark = 0;
+		xferkit_go(&a, &b);
+		for (i = 0; i < 6; i++) {
+			assert_true(linkkit_until(moved_more, &a));
+			(void)shutdown(a.line[i % 3], SHUT_RDWR);
+		}
+		arrives();
+		assert_true(b.routes_again);
+		assert_int_equal(a.dials, 3 + 6);
+		assert_true(a.progress.resent > 0);
+		assert_true(a.progress.moved <= f.size + 6 * 8 * MIB);
+		xferkit_end(&a, &b);
+		xferkit_remove(&f);
+	}
+}
+
+/* The last of them, and one too many: that attempt is over. */
+static void
+test_cut_too_often(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	xferkit_file(&f, below(), 64 * MIB, 20, 0);
+	start();
+	a.streams = 1;
+	a.rate = 30 * MIB;
+	mark = 0;
+	xferkit_go(&a, &b);
+	for (i = 0; i < 8 && !a.ended; i++) {
+		assert_true(linkkit_until(moved_more, &a));
+		(void)shutdown(a.line[0], SHUT_RDWR);
+	}
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_int_equal(a.failed.code, SFT_TIMEOUT);
+	assert_non_null(strstr(a.failed.text, "stream 0"));
+	xferkit_end(&a, &b);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
 /* As long and as old as it was, but not what it was when a part of it came. */
 static void
 test_source_was_another(void **state)
@@ -736,6 +810,8 @@ main(void)
 		cmocka_unit_test(test_not_packed),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_source_changes),
+		cmocka_unit_test(test_cut_streams),
+		cmocka_unit_test(test_cut_too_often),
 		cmocka_unit_test(test_source_was_another),
 		cmocka_unit_test(test_verdict_ends),
 		cmocka_unit_test(test_stopped),

@@ -471,6 +471,22 @@ test_garbage_stream(void **state)
 }
 
 static void
+cut_stream(uint32_t came)
+{
+	const uint8_t *body;
+	uint32_t chunks;
+	uint8_t index;
+	size_t len;
+
+	atls_free(data.tls);
+	data.tls = NULL;
+	body = hears(SFT_LOST, &len);
+	assert_int_equal(sft_lost_parse(body, len, &index, &chunks), 0);
+	assert_int_equal(index, 0);
+	assert_int_equal(chunks, came);
+}
+
+static void
 test_same_as_nothing(void **state)
 {
 	static const b3tree_value v;
@@ -707,21 +723,57 @@ test_cut_block(void **state)
 	begin_packed(1000);
 	says_block(false, 500, "half", 4);
 	linkkit_wait(100);
-	atls_free(data.tls);
-	data.tls = NULL;
-	ends_saying(SFT_TIMEOUT, "stream 0");
+	cut_stream(0);
 	end();
 }
 
+/* What had come whole is counted, damaged or not; another stream may follow. */
 static void
 test_cut_stream(void **state)
 {
+	size_t len;
+
 	(void)state;
 	begin_stream(3 * MIB);
 	linkkit_wait(200);
-	atls_free(data.tls);
-	data.tls = NULL;
-	ends_saying(SFT_TIMEOUT, "stream 0");
+	cut_stream(0);
+	assert_true(linkkit_until_set(&b.routes_again));
+	joins(GOOD);
+	says_chunk(1, MIB, true);
+	(void)hears(SFT_ACK, &len);
+	says_chunk(0, MIB, false);
+	(void)hears(SFT_AGAIN, &len);
+	says_head(false, false, 2, MIB);
+	linkkit_wait(200);
+	cut_stream(2);
+	joins(GOOD);
+	says_chunk(2, MIB, true);
+	(void)hears(SFT_ACK, &len);
+	says_chunk(1, MIB, true);
+	ends_saying(SFT_PROTOCOL, "there, or on its way");
+	end();
+}
+
+/* The sender gives it up, and nothing shows at the receiver's end of it. */
+static void
+test_given_up(void **state)
+{
+	uint8_t out[SFT_SMALL_MAX];
+	const uint8_t *body;
+	uint32_t chunks;
+	uint8_t index;
+	size_t len;
+
+	(void)state;
+	begin_stream(3 * MIB);
+	says_chunk(1, MIB, true);
+	(void)hears(SFT_ACK, &len);
+	say(&control, out, sft_lost_format(0, 0, out, sizeof(out)));
+	body = hears(SFT_LOST, &len);
+	assert_int_equal(sft_lost_parse(body, len, &index, &chunks), 0);
+	assert_int_equal(chunks, 1);
+	say(&control, out, sft_lost_format(7, 0, out, sizeof(out)));
+	ends_saying(SFT_PROTOCOL, "a stream that there is not");
 	end();
 }
 
@@ -791,8 +843,56 @@ test_out_of_turn(void **state)
 	end();
 	begin_stream(3 * MIB);
 	seals(root, 0);
-	ends_saying(SFT_PROTOCOL, "seals what is not there");
+	seals(root, 0);
+	ends_saying(SFT_PROTOCOL, "seals twice");
 	end();
+}
+
+/* The root of so many zeroes in chunks of a MiB, of which there are two. */
+static void
+root_of_two(b3tree_value root)
+{
+	static const uint8_t zero[MIB];
+	b3tree_value v[2];
+	struct b3tree t;
+	uint32_t i;
+
+	for (i = 0; i < 2; i++) {
+		(void)b3tree_begin(&t, 20, i);
+		(void)b3tree_update(&t, zero, sizeof(zero));
+		assert_int_equal(b3tree_end(&t, v[i]), 0);
+	}
+	assert_int_equal(b3tree_root((const b3tree_value *)v, 2, root), 0);
+}
+
+/* It comes before all is durable, before all has come even. */
+static void
+test_early_seal(void **state)
+{
+	b3tree_value root;
+	size_t len;
+	int wrong;
+
+	(void)state;
+	root_of_two(root);
+	for (wrong = 0; wrong < 2; wrong++) {
+		begin_stream(2 * MIB);
+		says_chunk(1, MIB, true);
+		seals(root, (uint8_t)wrong);
+		linkkit_wait(300);
+		assert_false(b.complete);
+		says_chunk(0, MIB, false);
+		(void)hears(SFT_AGAIN, &len);
+		says_chunk(0, MIB, true);
+		if (wrong)
+			ends_saying(SFT_HASH_MISMATCH, "sealed another root");
+		else {
+			(void)hears(SFT_RECEIPT, &len);
+			assert_true(b.complete);
+			assert_memory_equal(b.root, root, sizeof(root));
+		}
+		end();
+	}
 }
 
 static void
@@ -1015,6 +1115,26 @@ test_packed_unasked(void **state)
 }
 
 static void
+test_wrong_lost(void **state)
+{
+	uint8_t out[SFT_SMALL_MAX];
+
+	(void)state;
+	begin_offered();
+	say(&control, out, sft_lost_format(0, 0, out, sizeof(out)));
+	ends_saying(SFT_PROTOCOL, "LOST out of turn");
+	end();
+	begin_offered();
+	says_accept(2, 1);
+	says_have_nothing();
+	assert_true(linkkit_until_set(&a.taken));
+	linkkit_wait(50);
+	say(&control, out, sft_lost_format(1, 1, out, sizeof(out)));
+	ends_saying(SFT_PROTOCOL, "more than it was sent");
+	end();
+}
+
+static void
 test_receipt_out_of_turn(void **state)
 {
 	uint8_t out[SFT_SMALL_MAX];
@@ -1045,14 +1165,17 @@ main(void)
 		cmocka_unit_test(test_block_of_something_else),
 		cmocka_unit_test(test_cut_block),
 		cmocka_unit_test(test_cut_stream),
+		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_garbage_frames),
 		cmocka_unit_test(test_out_of_turn),
+		cmocka_unit_test(test_early_seal),
 		cmocka_unit_test(test_wrong_seal),
 		cmocka_unit_test(test_malformed_offer),
 		cmocka_unit_test(test_wrong_accept),
 		cmocka_unit_test(test_unsent),
 		cmocka_unit_test(test_wrong_basis),
 		cmocka_unit_test(test_packed_unasked),
+		cmocka_unit_test(test_wrong_lost),
 		cmocka_unit_test(test_receipt_out_of_turn),
 	};
 
