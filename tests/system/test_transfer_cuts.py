@@ -9,6 +9,7 @@ import errno
 import filecmp
 import os
 import random
+import shutil
 import time
 
 from claw_test import (LONG, Failure, diag, main, ok, test, wait_for, equal)
