@@ -139,6 +139,25 @@ draw(struct view *v, const json_t *e)
 	v->drawn = true;
 }
 
+/* What of it did not go over the network, or went as less. */
+static void
+say_saved(const json_t *e)
+{
+	char wire[FILE_SIZE_TEXT], size[FILE_SIZE_TEXT], same[FILE_SIZE_TEXT];
+	uint64_t all = amount(e, "size"), sent = amount(e, "wire_bytes");
+
+	if (sent < all / 10 * 9)
+		printf("%s of %s went over the network",
+		    file_size_text(sent, wire), file_size_text(all, size));
+	else if (amount(e, "same_bytes") == 0)
+		return;
+	if (amount(e, "same_bytes") > 0)
+		printf("%s%s were there of an earlier file",
+		    sent < all / 10 * 9 ? "; " : "",
+		    file_size_text(amount(e, "same_bytes"), same));
+	putchar('\n');
+}
+
 /* What happened, for people. */
 static void
 say(struct view *v, const char *what, const json_t *e)
@@ -169,13 +188,15 @@ say(struct view *v, const char *what, const json_t *e)
 		printf("interrupted, tried again in %.1f s: %s\n",
 		    (double)mesh_number(e, "in_ms") / 1000,
 		    shown(e, "text", a));
-	else if (strcmp(what, "receipt") == 0)
+	else if (strcmp(what, "receipt") == 0) {
+		say_saved(e);
 		printf("done in %.1f s by %lld streams (%s)  blake3:%s  "
 		       "receipt %s, signed by %s\n",
 		    (double)mesh_number(e, "ms") / 1000,
 		    mesh_number(e, "streams"), shown(e, "congestion", d),
 		    shown(e, "blake3", a), shown(e, "id", b),
 		    shown(e, "peer", c));
+	}
 }
 
 /* One line: whether it was the last, with the exit status. */

@@ -76,7 +76,11 @@ print_all(const json_t *t)
 			time));
 	if (json_is_string(json_object_get(t, "blake3")))
 		printf("  blake3   %s\n", mesh_text(t, "blake3"));
-	printf("  resent   %lld chunks\n", mesh_number(t, "resent"));
+	printf("  sent     %lld bytes over the network, %lld chunks again\n",
+	    mesh_number(t, "wire_bytes"), mesh_number(t, "resent"));
+	if (mesh_number(t, "same_bytes") > 0)
+		printf("  same     %lld bytes, there of an earlier file\n",
+		    mesh_number(t, "same_bytes"));
 	printf("  streams  %lld%s%s\n", mesh_number(t, "streams"),
 	    mesh_text(t, "congestion")[0] == '\0' ? "" : ", by ",
 	    file_shown(mesh_text(t, "congestion"), shown));

@@ -74,10 +74,11 @@ take_chunk(const struct cmd *c, struct wanted *w)
 }
 
 static int
-take_numbers(const struct cmd *c, struct wanted *w)
+take_ways(const struct cmd *c, struct wanted *w)
 {
 	const char *streams = cmd_value(c, FLAG_SEND_STREAMS);
 	const char *limit = cmd_value(c, FLAG_SEND_LIMIT);
+	const char *compress = cmd_value(c, FLAG_SEND_COMPRESS);
 	char *end;
 
 	w->as_configured = streams == NULL;
@@ -89,6 +90,11 @@ take_numbers(const struct cmd *c, struct wanted *w)
 			    "--streams %s: auto, or a number from 1 to %d",
 			    streams, STREAMS_MAX);
 	}
+	if (compress != NULL && strcmp(compress, "auto") != 0 &&
+	    strcmp(compress, "never") != 0)
+		return out_error(c, stderr, EX_USAGE, "UsageError",
+		    "--compress %s: auto, where it is faster, or never",
+		    compress);
 	if (limit != NULL && (!file_size(limit, &w->rate) || w->rate == 0))
 		return out_error(c, stderr, EX_USAGE, "UsageError",
 		    "--limit %s: that is no rate; 20MB/s, for example", limit);
@@ -169,7 +175,7 @@ take_flags(const struct cmd *c, struct wanted *w)
 		    "file:send wants --target-node NAME and --source FILE");
 	status = take_chunk(c, w);
 	if (status == EX_OK)
-		status = take_numbers(c, w);
+		status = take_ways(c, w);
 	if (status == EX_OK)
 		status = take_promises(c);
 	return status == EX_OK ? take_name(c, w) : status;
@@ -289,6 +295,7 @@ file_bring(int socket, int source)
 static json_t *
 params(const struct cmd *c, const struct wanted *w)
 {
+	const char *compress = cmd_value(c, FLAG_SEND_COMPRESS);
 	json_t *p = json_pack("{s:s, s:s}", "peer", w->peer, "name", w->name);
 
 	if (p == NULL)
@@ -302,6 +309,8 @@ params(const struct cmd *c, const struct wanted *w)
 	if (w->rate > 0)
 		(void)json_object_set_new(p, "rate",
 		    json_integer((json_int_t)w->rate));
+	if (compress != NULL)
+		(void)json_object_set_new(p, "compress", json_string(compress));
 	if (w->tree)
 		(void)json_object_set_new(p, "tree", json_true());
 	if (cmd_value(c, FLAG_SEND_REPLACE) != NULL)

@@ -377,6 +377,7 @@ config_sftd(struct chan *c, uint32_t id, const struct conf *conf,
 		.streams = (uint8_t)(conf->sft_parallel_streams -
 		    CONF_SFT_STREAMS_AUTO),
 		.verify = conf->sft_verify == CONF_SFT_VERIFY_DISK,
+		.packed = conf->sft_compress == CONF_SFT_COMPRESS_AUTO,
 		.window = (uint64_t)conf->sft_resume_buffer,
 		.max_bytes = (uint64_t)conf->sft_max_bytes };
 

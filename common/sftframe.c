@@ -23,8 +23,11 @@
 #define OFFER_TREE 1
 #define OFFER_REPLACE 1
 #define OFFER_DRY 2
+#define OFFER_PACKED 4
 #define OFFER_MIN (1 + 1 + 8 + 8 + 2 + 1 + 1 + 1 + 8 + 2)
-#define ACCEPT_MIN (SFT_ID_LEN + 8 + 1 + 8)
+#define ACCEPT_MIN (SFT_ID_LEN + 8 + 1 + 8 + 1)
+#define ACCEPT_PACKED 1
+#define CHUNK_PACKED 1
 #define REASON_MIN (1 + 2)
 #define MODE_SENT 07777
 #define MODE_KEPT 0777
@@ -65,6 +68,8 @@ static const struct shape {
 	[SFT_PING] = { "PING", BOTH, 8, 8, 1 },
 	[SFT_PONG] = { "PONG", BOTH, 8, 8, 1 },
 	[SFT_DONE] = { "DONE", SFT_SENDER, 0, 0, 1 },
+	[SFT_BASIS] = { "BASIS", SFT_RECEIVER, 4 + SFT_VALUE_LEN,
+	    4 + SFT_BASIS_LIST_MAX *SFT_VALUE_LEN, SFT_VALUE_LEN },
 	[SFT_LOST] = { "LOST", BOTH, 5, 5, 1 },
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
@@ -136,6 +141,8 @@ sft_type_name(unsigned int type)
 		return "CHUNK";
 	case SFT_END:
 		return "END";
+	case SFT_SAME:
+		return "SAME";
 	default:
 		return type < SHAPES && shapes[type].name != NULL ?
 		    shapes[type].name :
@@ -262,7 +269,7 @@ sft_offer_format(const struct sft_offer *o, uint8_t *out, size_t size)
 	wbuf_u8(&w, o->streams);
 	wbuf_u8(&w,
 	    (uint8_t)((o->replace ? OFFER_REPLACE : 0) |
-		(o->dry ? OFFER_DRY : 0)));
+		(o->dry ? OFFER_DRY : 0) | (o->packed ? OFFER_PACKED : 0)));
 	wbuf_u64(&w, o->epoch);
 	wbuf_bytes(&w, o->name, o->name_len);
 	return written(&w);
@@ -290,12 +297,13 @@ sft_offer_parse(const uint8_t *body, size_t len, struct sft_offer *o)
 	flags = rbuf_u8(&r);
 	o->replace = (flags & OFFER_REPLACE) != 0;
 	o->dry = (flags & OFFER_DRY) != 0;
+	o->packed = (flags & OFFER_PACKED) != 0;
 	o->tree = kind == OFFER_TREE;
 	o->epoch = rbuf_u64(&r);
 	name = rbuf_bytes(&r, &o->name_len);
 	if (!rbuf_done(&r) || version != OFFER_VERSION || kind > OFFER_TREE ||
-	    mode > MODE_SENT || flags > (OFFER_REPLACE | OFFER_DRY) ||
-	    !offer_ok(o))
+	    mode > MODE_SENT ||
+	    flags > (OFFER_REPLACE | OFFER_DRY | OFFER_PACKED) || !offer_ok(o))
 		return -EBADMSG;
 	memcpy(o->name, name, o->name_len);
 	return 0;
@@ -335,6 +343,7 @@ sft_accept_format(const struct sft_accept *a, uint8_t *out, size_t size)
 	wbuf_u8(&w, a->streams);
 	wbuf_put(&w, a->route, (size_t)a->streams * SFT_ROUTE_LEN);
 	wbuf_u64(&w, a->window);
+	wbuf_u8(&w, a->packed ? ACCEPT_PACKED : 0);
 	return written(&w);
 }
 
@@ -342,6 +351,7 @@ int
 sft_accept_parse(const uint8_t *body, size_t len, struct sft_accept *a)
 {
 	struct rbuf r;
+	uint8_t flags;
 	size_t i;
 
 	memset(a, 0, sizeof(*a));
@@ -353,13 +363,18 @@ sft_accept_parse(const uint8_t *body, size_t len, struct sft_accept *a)
 	for (i = 0; i < a->streams && i < SFT_STREAMS_MAX; i++)
 		get_fixed(&r, a->route[i], SFT_ROUTE_LEN);
 	a->window = rbuf_u64(&r);
-	return rbuf_done(&r) && accept_ok(a) ? 0 : -EBADMSG;
+	flags = rbuf_u8(&r);
+	a->packed = (flags & ACCEPT_PACKED) != 0;
+	return rbuf_done(&r) && flags <= ACCEPT_PACKED && accept_ok(a) ?
+	    0 :
+	    -EBADMSG;
 }
 
 bool
 sft_accept_fits(const struct sft_offer *o, const struct sft_accept *a)
 {
-	return a->streams <= o->streams && a->epoch > o->epoch;
+	return a->streams <= o->streams && a->epoch > o->epoch &&
+	    (!a->packed || o->packed);
 }
 
 static bool
@@ -411,12 +426,18 @@ sft_reason_parse(const uint8_t *body, size_t len, struct sft_reason *reason)
 	return 0;
 }
 
+static bool
+why_ok(uint8_t why)
+{
+	return why == SFT_AGAIN_HASH || why == SFT_AGAIN_BASIS;
+}
+
 ssize_t
 sft_again_format(uint32_t index, uint8_t why, uint8_t *out, size_t size)
 {
 	struct wbuf w;
 
-	if (index >= SFT_CHUNKS_MAX || why != SFT_AGAIN_HASH)
+	if (index >= SFT_CHUNKS_MAX || !why_ok(why))
 		return -EINVAL;
 	wbuf_init(&w, out, size);
 	put_head(&w, SFT_AGAIN, 5);
@@ -462,7 +483,7 @@ sft_again_parse(const uint8_t *body, size_t len, uint32_t chunks,
 		return -EBADMSG;
 	*index = rbuf_u32(&r);
 	*why = rbuf_u8(&r);
-	return *index < chunks && *why == SFT_AGAIN_HASH ? 0 : -EBADMSG;
+	return *index < chunks && why_ok(*why) ? 0 : -EBADMSG;
 }
 
 ssize_t
@@ -680,6 +701,41 @@ sft_ack_parse(const uint8_t *body, size_t len, uint32_t chunks,
 	return 0;
 }
 
+/* --- what the receiver has of an earlier file: BASIS --------------------- */
+
+ssize_t
+sft_basis_format(const uint8_t (*value)[SFT_VALUE_LEN], uint32_t first,
+    uint32_t n, uint8_t *out, size_t size)
+{
+	struct wbuf w;
+
+	if (n < 1 || n > SFT_BASIS_LIST_MAX || first > SFT_BASIS_MAX - n)
+		return -EINVAL;
+	wbuf_init(&w, out, size);
+	put_head(&w, SFT_BASIS, 4 + (size_t)n * SFT_VALUE_LEN);
+	wbuf_u32(&w, first);
+	wbuf_put(&w, value, (size_t)n * SFT_VALUE_LEN);
+	return written(&w);
+}
+
+int
+sft_basis_parse(const uint8_t *body, size_t len, uint32_t chunks,
+    uint32_t *from, uint32_t *first, uint32_t *n, const uint8_t **value)
+{
+	uint32_t most = chunks < SFT_BASIS_MAX ? chunks : SFT_BASIS_MAX;
+	struct rbuf r;
+
+	if (!open_body(&r, SFT_BASIS, body, len))
+		return -EBADMSG;
+	*first = rbuf_u32(&r);
+	*n = (uint32_t)((len - 4) / SFT_VALUE_LEN);
+	if (*first < *from || *first >= most || *n > most - *first)
+		return -EBADMSG;
+	*value = body + 4;
+	*from = *first + *n;
+	return 0;
+}
+
 /* --- data streams ------------------------------------------------------- */
 
 bool
@@ -759,38 +815,42 @@ sft_join_check(const struct sft_join *j,
 ssize_t
 sft_data_len(const uint8_t in[SFT_HEAD_LEN])
 {
-	/* Flags and what is reserved: nothing has a meaning yet. */
-	if (in[1] != 0 || in[2] != 0 || in[3] != 0)
+	/* What is reserved has no meaning yet. */
+	if (in[1] > (in[0] == SFT_CHUNK ? CHUNK_PACKED : 0) || in[2] != 0 ||
+	    in[3] != 0)
 		return -EBADMSG;
-	if (in[0] == SFT_CHUNK)
+	if (in[0] == SFT_CHUNK || in[0] == SFT_SAME)
 		return SFT_CHUNK_HEAD_LEN;
 	return in[0] == SFT_END ? SFT_HEAD_LEN : -EBADMSG;
 }
 
 void
-sft_chunk_format(uint32_t index, uint32_t length,
-    uint8_t out[SFT_CHUNK_HEAD_LEN])
+sft_chunk_format(const struct sft_chunk *c, uint8_t out[SFT_CHUNK_HEAD_LEN])
 {
 	struct wbuf w;
 
 	wbuf_init(&w, out, SFT_CHUNK_HEAD_LEN);
-	put_head(&w, SFT_CHUNK, 0);
-	wbuf_u32(&w, index);
-	wbuf_u32(&w, length);
+	wbuf_u8(&w, c->same ? SFT_SAME : SFT_CHUNK);
+	wbuf_u8(&w, c->packed ? CHUNK_PACKED : 0);
+	wbuf_u16(&w, 0);
+	wbuf_u32(&w, c->index);
+	wbuf_u32(&w, c->len);
 }
 
 int
 sft_chunk_parse(const uint8_t in[SFT_CHUNK_HEAD_LEN], uint64_t size,
-    uint8_t chunk_log2, uint32_t *index, uint32_t *length)
+    uint8_t chunk_log2, struct sft_chunk *c)
 {
 	struct rbuf r;
 
 	rbuf_init(&r, in + SFT_HEAD_LEN, SFT_CHUNK_HEAD_LEN - SFT_HEAD_LEN);
-	*index = rbuf_u32(&r);
-	*length = rbuf_u32(&r);
+	c->same = in[0] == SFT_SAME;
+	c->packed = in[1] == CHUNK_PACKED;
+	c->index = rbuf_u32(&r);
+	c->len = rbuf_u32(&r);
 	if (sft_data_len(in) != SFT_CHUNK_HEAD_LEN ||
-	    *index >= sft_chunks(size, chunk_log2) ||
-	    *length != sft_chunk_len(size, chunk_log2, *index))
+	    c->index >= sft_chunks(size, chunk_log2) ||
+	    c->len != sft_chunk_len(size, chunk_log2, c->index))
 		return -EBADMSG;
 	return 0;
 }

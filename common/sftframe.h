@@ -32,7 +32,9 @@
 #define SFT_EPOCH_MAX (UINT64_C(1) << 62)
 #define SFT_SEAL_MAX 512
 #define SFT_RECEIPT_MAX 1024
-#define SFT_LIST_MAX 4096 /* ranges of a HAVE, indices of an ACK */
+#define SFT_LIST_MAX 4096	/* ranges of a HAVE, indices of an ACK */
+#define SFT_BASIS_LIST_MAX 1024 /* values of a BASIS */
+#define SFT_BASIS_MAX (UINT32_C(1) << 16) /* of a file: the first so many */
 /* The longest body there is, and room for any frame. */
 #define SFT_BODY_MAX (4 + 8 * SFT_LIST_MAX)
 #define SFT_FRAME_MAX (SFT_HEAD_LEN + SFT_BODY_MAX)
@@ -56,11 +58,13 @@ enum sft_type {
 	SFT_PING = 10,
 	SFT_PONG = 11,
 	SFT_DONE = 12,
+	SFT_BASIS = 13,
 	SFT_LOST = 14,
 	/* on data streams only */
 	SFT_JOIN = 20,
 	SFT_CHUNK = 21, /* has a head of its own, SFT_CHUNK_HEAD_LEN */
-	SFT_END = 22
+	SFT_END = 22,
+	SFT_SAME = 23 /* a head as CHUNK's, no bytes, the value */
 };
 
 /* Who says it. */
@@ -88,7 +92,10 @@ enum sft_code {
 #define SFT_CODE_MAX 16
 
 /* Why a chunk is asked for again. */
-enum sft_again_why { SFT_AGAIN_HASH = 1 };
+enum sft_again_why {
+	SFT_AGAIN_HASH = 1,
+	SFT_AGAIN_BASIS = 2 /* it was SAME, and is no more what it was */
+};
 
 /* What holds a transfer up (XFER_PROGRESS). */
 enum sft_limit {
@@ -144,6 +151,7 @@ struct sft_offer {
 	bool replace;
 	bool dry;
 	bool tree;	/* a folder, as bundle.h has it; size is the bundle's */
+	bool packed;	/* chunks may be compressed: sftblock.h */
 	uint64_t epoch; /* below SFT_EPOCH_MAX */
 	uint16_t name_len;	    /* 1 to SFT_NAME_MAX */
 	uint8_t name[SFT_NAME_MAX]; /* bytes: ask sftname.h */
@@ -155,6 +163,7 @@ struct sft_accept {
 	uint8_t streams;
 	uint8_t route[SFT_STREAMS_MAX][SFT_ROUTE_LEN]; /* all different */
 	uint64_t window; /* bytes, not 0: sent and not acknowledged */
+	bool packed;	 /* chunks may come compressed */
 };
 
 /* REFUSE and ABORT. */
@@ -168,7 +177,10 @@ int sft_offer_parse(const uint8_t *body, size_t len, struct sft_offer *);
 
 ssize_t sft_accept_format(const struct sft_accept *, uint8_t *, size_t);
 int sft_accept_parse(const uint8_t *body, size_t len, struct sft_accept *);
-/* Whether this answers that: no more streams, and a later epoch. */
+/*
+ * Whether this answers that: no more streams, a later epoch, and compressed
+ * only what may be.
+ */
 bool sft_accept_fits(const struct sft_offer *, const struct sft_accept *);
 
 /*
@@ -240,6 +252,22 @@ int sft_ack_parse(const uint8_t *body, size_t len, uint32_t chunks,
 /* The next index of what was parsed; false after the last. */
 bool sft_ack_next(struct sft_ranges *, uint32_t *index);
 
+/* --- what the receiver has of an earlier file: BASIS --------------------- */
+
+/*
+ * Values of n (1 to SFT_BASIS_LIST_MAX) chunks from `first` on, which the
+ * receiver can make from what it has: for one that hashes to the same, SAME
+ * stands for its bytes. None beyond SFT_BASIS_MAX.
+ */
+ssize_t sft_basis_format(const uint8_t (*value)[SFT_VALUE_LEN], uint32_t first,
+    uint32_t n, uint8_t *out, size_t size);
+/*
+ * Ascending over all frames; *from as with HAVE. *value: n of SFT_VALUE_LEN
+ * bytes, in the body.
+ */
+int sft_basis_parse(const uint8_t *body, size_t len, uint32_t chunks,
+    uint32_t *from, uint32_t *first, uint32_t *n, const uint8_t **value);
+
 /* --- data streams ------------------------------------------------------- */
 
 /* Not 0x16, with which a ClientHello begins. */
@@ -274,11 +302,19 @@ sft_join_check(const struct sft_join *, const uint8_t control[SFT_EXPORTER_LEN],
     uint8_t index);
 
 /*
- * A chunk: this head, the bytes, then SFT_VALUE_LEN bytes of its value.  After
- * the last chunk comes END, which is the first SFT_HEAD_LEN bytes of a head
- * and no more.
+ * A chunk: this head, the bytes, then SFT_VALUE_LEN bytes of its value.  If it
+ * is packed the bytes are in blocks, as sftblock.h has them.  Of a chunk that
+ * is the same as the basis' there are no bytes.  After the last chunk comes
+ * END, which is the first SFT_HEAD_LEN bytes of a head and no more.
  */
 #define SFT_CHUNK_HEAD_LEN 12
+
+struct sft_chunk {
+	bool same;   /* SFT_SAME */
+	bool packed; /* never if same */
+	uint32_t index;
+	uint32_t len; /* of the chunk, however many bytes follow */
+};
 
 /*
  * From the first SFT_HEAD_LEN bytes after JOIN: bytes of the head that they
@@ -286,17 +322,18 @@ sft_join_check(const struct sft_join *, const uint8_t control[SFT_EXPORTER_LEN],
  */
 ssize_t sft_data_len(const uint8_t in[SFT_HEAD_LEN]);
 
-void sft_chunk_format(uint32_t index, uint32_t length,
-    uint8_t out[SFT_CHUNK_HEAD_LEN]);
+void
+sft_chunk_format(const struct sft_chunk *, uint8_t out[SFT_CHUNK_HEAD_LEN]);
 /* Of a file of that size: the chunk is one of it, and its length is right. */
 int sft_chunk_parse(const uint8_t in[SFT_CHUNK_HEAD_LEN], uint64_t size,
-    uint8_t chunk_log2, uint32_t *index, uint32_t *length);
+    uint8_t chunk_log2, struct sft_chunk *);
 
 /* --- what identifies an offer ------------------------------------------- */
 
 /*
  * SHA-256 of what is offered, by whom, to whom; names of nodes, checked.  The
- * same file offered again has the same: epoch, streams and dry are no part.
+ * same file offered again has the same: epoch, streams, dry and packed are no
+ * part.
  */
 void sft_offer_digest(const struct sft_offer *, const char *sender,
     const char *receiver, uint8_t out[32]);

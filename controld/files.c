@@ -73,6 +73,22 @@ take_chunk_size(struct request *r, struct msg_FILE_SEND *want)
 	return false;
 }
 
+static bool
+take_compress(struct request *r, struct msg_FILE_SEND *want)
+{
+	const char *text = rpc_text(&r->rpc, "compress");
+
+	if (text == NULL)
+		return true;
+	want->packed = strcmp(text, "auto") == 0 ? 1 :
+	    strcmp(text, "never") == 0		 ? 2 :
+						   0;
+	if (want->packed != 0)
+		return true;
+	pass_fail(r, RPC_INVALID_PARAMS, "compress: auto or never");
+	return false;
+}
+
 static void
 on_send_recorded(struct chan *c, struct msg *m, void *arg)
 {
@@ -86,7 +102,7 @@ on_send_recorded(struct chan *c, struct msg *m, void *arg)
 	if (!pass_good(r, m, "auditd"))
 		return;
 	name = rpc_text(&r->rpc, "name");
-	if (!take_chunk_size(r, &want))
+	if (!take_chunk_size(r, &want) || !take_compress(r, &want))
 		return;
 	snprintf(want.peer, sizeof(want.peer), "%s", rpc_text(&r->rpc, "peer"));
 	want.name = (const uint8_t *)name;
@@ -162,15 +178,17 @@ file_json(const struct msg_FILE *f)
 	hex_of(f->id, sizeof(f->id), id);
 	hex_of(f->root, sizeof(f->root), root);
 	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, "
-			 "s:I, s:o, s:s, s:I, s:s}",
+			 "s:I, s:I, s:I, s:o, s:s, s:I, s:s}",
 	    "id", id, "number", (json_int_t)f->number, "direction",
 	    f->receives != 0 ? "in" : "out", "state",
 	    f->state < sizeof(states) / sizeof(states[0]) ? states[f->state] :
 							    "unknown",
 	    "peer", f->peer, "name", name_json(f->name, f->name_len), "size",
 	    (json_int_t)f->size, "durable", (json_int_t)f->durable, "resent",
-	    (json_int_t)f->resent, "started_ms", (json_int_t)f->started_ms,
-	    "ended_ms", (json_int_t)f->ended_ms, "blake3",
+	    (json_int_t)f->resent, "same_bytes", (json_int_t)f->same,
+	    "wire_bytes", (json_int_t)f->wire, "started_ms",
+	    (json_int_t)f->started_ms, "ended_ms", (json_int_t)f->ended_ms,
+	    "blake3",
 	    memcmp(f->root, none, sizeof(none)) == 0 ? json_null() :
 						       json_string(root),
 	    "text", f->text, "streams", (json_int_t)f->streams, "congestion",

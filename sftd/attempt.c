@@ -245,6 +245,7 @@ out_up(struct conn *c)
 	offer.replace = o->replace;
 	offer.dry = o->dry;
 	offer.tree = o->tree;
+	offer.packed = o->packed;
 	offer.rate = t->rate_wanted;
 	offer.epoch = o->epoch;
 	transfer_set(t, TRANSFER_OFFERED);
@@ -531,6 +532,8 @@ say_receipt(struct transfer *t)
 	event_hex(&l, "blake3", t->root, sizeof(t->root));
 	event_num(&l, "size", t->what.offer.size);
 	event_num(&l, "resent", t->resent);
+	event_num(&l, "same_bytes", t->same);
+	event_num(&l, "wire_bytes", t->wire);
 	event_num(&l, "streams", t->what.offer.streams);
 	event_str(&l, "congestion", t->congestion);
 	event_num(&l, "ms", transfer_wall_ms() - t->started_ms);

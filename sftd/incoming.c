@@ -23,6 +23,7 @@
 #include "common/evidence.h"
 #include "common/log.h"
 #include "common/receipt.h"
+#include "sftd/basis.h"
 #include "sftd/commit.h"
 #include "sftd/incoming.h"
 #include "sftd/policy.h"
@@ -33,12 +34,16 @@
 #define SECOND UINT64_C(1000000)
 /* One that has nothing to do any more ends by itself. */
 #define LINGER_US (30 * SECOND)
-/* What is not complete, and what a sender may still ask a receipt for. */
+/*
+ * What is not complete; and what a sender may still ask a receipt for, and need
+ * not send again (basis.c).
+ */
 #define KEPT_MS (UINT64_C(7) * 86400 * 1000)
-#define DONE_MS (UINT64_C(86400) * 1000)
+#define DONE_MS (UINT64_C(30) * 86400 * 1000)
 /* Of a folder all that came is kept so long beside what was unpacked. */
 #define DONE_TREE_MS (UINT64_C(600) * 1000)
 #define PARTIALS_MAX 64 /* of one peer */
+#define DONE_OF_PEER_MAX 256
 #define DONE_MAX 1024
 /* Routes of streams that were lost, in an attempt. */
 #define REOPENED_MAX 16
@@ -114,25 +119,26 @@ incoming_load(void)
 	partial_load(load);
 }
 
-/* The oldest gives way. */
+/* Of those in this state, of one peer or of all (NULL), one gives way. */
 static void
-make_way(const char *peer)
+make_way(const char *peer, enum transfer_state state, unsigned int most)
 {
 	struct transfer *t, *oldest = NULL;
 	unsigned int n = 0;
 
 	TAILQ_FOREACH(t, transfer_all(), entry) {
-		if (!t->receives || t->state != TRANSFER_PAUSED ||
-		    t->conn != NULL || strcmp(t->what.peer, peer) != 0)
+		if (!t->receives || t->state != state || t->conn != NULL ||
+		    (peer != NULL && strcmp(t->what.peer, peer) != 0))
 			continue;
 		n++;
 		if (oldest == NULL || t->ended_ms < oldest->ended_ms)
 			oldest = t;
 	}
-	if (n < PARTIALS_MAX)
+	if (n < most)
 		return;
-	log_info("the oldest of %u incomplete files of %s is given up", n,
-	    peer);
+	if (state == TRANSFER_PAUSED)
+		log_info("the oldest of %u incomplete files of %s is given up",
+		    n, oldest->what.peer);
 	remove_partial(oldest);
 	transfer_free(oldest);
 }
@@ -248,7 +254,8 @@ hand_over(struct transfer *t)
 {
 	struct msg_XFER_JOURNAL journal_is = { 0 };
 	struct msg_XFER_TAKE take = { .epoch = t->what.epoch,
-		.streams = t->what.offer.streams };
+		.streams = t->what.offer.streams,
+		.packed = sftd_config.packed };
 	struct finish f;
 	int file = -1, journal, r;
 
@@ -266,6 +273,8 @@ hand_over(struct transfer *t)
 	take.routes = t->route[0];
 	take.routes_len = (uint16_t)(t->what.offer.streams * SFT_ROUTE_LEN);
 	(void)chan_send_XFER_JOURNAL(t->conn->worker, 0, journal, &journal_is);
+	if (!t->placed)
+		basis_hand_over(t);
 	(void)chan_send_XFER_TAKE(t->conn->worker, t->ask, file, &take);
 	t->ask = 0;
 	close(journal);
@@ -323,7 +332,7 @@ take(struct conn *c, struct transfer *t, const struct partial *what,
     uint32_t ask)
 {
 	if (t == NULL) {
-		make_way(c->peer);
+		make_way(c->peer, TRANSFER_PAUSED, PARTIALS_MAX);
 		t = transfer_new(true, c->peer);
 		t->what = *what;
 	} else {
@@ -620,6 +629,8 @@ answer(struct transfer *t, const uint8_t *receipt, size_t len)
 	t->durable = t->what.offer.size;
 	(void)chan_send_XFER_COMMITTED(t->conn->worker, t->ask, -1, &done);
 	t->ask = 0;
+	make_way(t->what.peer, TRANSFER_DONE, DONE_OF_PEER_MAX);
+	make_way(NULL, TRANSFER_DONE, DONE_MAX);
 	transfer_end(t, TRANSFER_DONE);
 }
 
@@ -929,27 +940,15 @@ incoming_end(void)
 /* --- time ------------------------------------------------------------------
  */
 
-static unsigned int
-count_done(void)
-{
-	const struct transfer *t;
-	unsigned int n = 0;
-
-	TAILQ_FOREACH(t, transfer_all(), entry)
-		n += t->receives && t->state == TRANSFER_DONE ? 1 : 0;
-	return n;
-}
-
 static void
 sweep(struct transfer *t)
 {
 	uint64_t now = transfer_wall_ms();
 	uint64_t age = now > t->ended_ms ? now - t->ended_ms : 0;
 
-	if (t->state == TRANSFER_PAUSED ?
-		age <= KEPT_MS :
-		age <= (t->what.offer.tree ? DONE_TREE_MS : DONE_MS) &&
-		    count_done() <= DONE_MAX)
+	if (age <= (t->state == TRANSFER_PAUSED ? KEPT_MS :
+			   t->what.offer.tree	? DONE_TREE_MS :
+						  DONE_MS))
 		return;
 	if (t->state == TRANSFER_PAUSED)
 		log_info("an incomplete file of %s is given up: nobody came "

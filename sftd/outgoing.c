@@ -213,6 +213,8 @@ order_refused(const struct msg_FILE_SEND *s, uint16_t *code)
 		return "there are 1 to 8 streams";
 	if (s->tree > 1 || (s->tree != 0 && s->replace != 0))
 		return "a folder replaces nothing";
+	if (s->packed > 2)
+		return "there is compression where it pays, and none";
 	*code = EAGAIN;
 	if (ending)
 		return "this node stops";
@@ -249,6 +251,8 @@ outgoing_on_send(struct chan *c, struct msg *m)
 	t->what.offer.replace = s.replace != 0;
 	t->what.offer.dry = s.dry != 0;
 	t->what.offer.tree = s.tree != 0;
+	t->what.offer.packed =
+	    s.packed == 1 || (s.packed == 0 && sftd_config.packed != 0);
 	t->detached = s.detach != 0;
 	t->rate_wanted = s.rate;
 	transfer_set(t, TRANSFER_WAITING);

@@ -231,6 +231,8 @@ record_line(const struct transfer *t)
 	event_str(&l, "result", sent_nothing ? "dry-run" : states[t->state]);
 	event_num(&l, "durable", t->durable);
 	event_num(&l, "resent", t->resent);
+	event_num(&l, "same_bytes", t->same);
+	event_num(&l, "wire_bytes", t->wire);
 	event_num(&l, "streams", t->what.offer.streams);
 	if (!t->receives)
 		event_str(&l, "congestion", t->congestion);

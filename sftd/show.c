@@ -38,6 +38,8 @@ show_on_show(struct chan *c, struct msg *m)
 		out.size = t->what.offer.size;
 		out.durable = t->durable;
 		out.resent = t->resent;
+		out.same = t->same;
+		out.wire = t->wire;
 		out.streams = t->what.offer.streams;
 		snprintf(out.congestion, sizeof(out.congestion), "%s",
 		    t->congestion);

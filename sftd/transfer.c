@@ -293,10 +293,11 @@ check_progress(const struct transfer *t, const struct msg_XFER_PROGRESS *p)
 {
 	if (t->state != TRANSFER_MOVING && t->state != TRANSFER_FINISHING)
 		return "progress of what does not move";
-	if (p->durable > t->what.offer.size)
+	if (p->durable > t->what.offer.size || p->same > p->durable)
 		return "more durable than there is";
 	if (p->durable < t->now.durable || p->moved < t->now.moved ||
-	    p->resent < t->now.resent)
+	    p->resent < t->now.resent || p->same < t->now.same ||
+	    p->wire < t->now.wire)
 		return "progress backwards";
 	if (p->limit > SFT_LIMIT_RATE)
 		return "no limit that there is";
@@ -331,7 +332,8 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 		t->alive_us = conn_now_us();
 	/* What was there already did not come now; what came may be durable
 	 * only by the next report. */
-	more = p->durable > t->have ? p->durable - t->have : 0;
+	more =
+	    p->durable > t->have + p->same ? p->durable - t->have - p->same : 0;
 	if (more > p->moved)
 		more = p->moved;
 	if (more > t->now.counted) {
@@ -341,10 +343,17 @@ transfer_progress(struct transfer *t, const struct msg_XFER_PROGRESS *p)
 		t->now.counted = more;
 	}
 	counter_add(COUNTER_SFT_RESENT, p->resent - t->now.resent);
+	counter_add(COUNTER_SFT_SAME, p->same - t->now.same);
+	counter_add(t->receives ? COUNTER_SFT_WIRE_IN : COUNTER_SFT_WIRE_OUT,
+	    p->wire - t->now.wire);
 	t->durable = p->durable;
 	t->resent += p->resent - t->now.resent;
+	t->same += p->same - t->now.same;
+	t->wire += p->wire - t->now.wire;
 	t->now.moved = p->moved;
 	t->now.durable = p->durable;
+	t->now.same = p->same;
+	t->now.wire = p->wire;
 	t->now.resent = p->resent;
 	t->limit = p->limit;
 	measure(t);
@@ -370,6 +379,8 @@ transfer_say(struct transfer *t)
 	event_num(&l, "durable", t->durable);
 	event_num(&l, "size", t->what.offer.size);
 	event_num(&l, "resent", t->resent);
+	event_num(&l, "same_bytes", t->same);
+	event_num(&l, "wire_bytes", t->wire);
 	event_num(&l, "rate", t->rate);
 	event_str(&l, "limit", sft_limit_name(t->limit));
 	client_say(t->client, l.text, event_end(&l), true);

@@ -52,10 +52,13 @@ struct transfer {
 
 	uint64_t durable; /* bytes, those of attempts before included */
 	uint64_t resent;  /* chunks, likewise */
+	uint64_t same;	  /* bytes that were not sent, likewise */
+	uint64_t wire;	  /* bytes on the data streams, likewise */
 	uint64_t have;	  /* bytes that were there when this one began */
 	struct {
-		uint64_t moved, durable, resent; /* by the worker's count */
-		uint64_t counted;		 /* of them in the counters */
+		uint64_t moved, durable, same, wire;
+		uint64_t resent;  /* by the worker's count */
+		uint64_t counted; /* of them in the counters */
 	} now;
 	uint64_t rate; /* bytes a second, of late */
 	uint64_t rate_us, rate_moved;

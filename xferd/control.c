@@ -18,6 +18,7 @@
 #include "common/greet.h"
 #include "common/log.h"
 #include "common/receipt.h"
+#include "xferd/basis.h"
 #include "xferd/control.h"
 #include "xferd/receive.h"
 #include "xferd/send.h"
@@ -78,7 +79,9 @@ static struct {
 	bool has_offer; /* sftd's */
 	uint64_t rate;
 	struct sft_accept accept;
-	uint32_t have_from;
+	bool accepted;	     /* ACCEPT was said */
+	uint32_t basis_from; /* as far as BASIS was said */
+	uint32_t have_from;  /* HAVE was said, or heard */
 	int journal;
 	uint8_t seal[SFT_SEAL_MAX]; /* the peer's, */
 	size_t seal_len;
@@ -153,9 +156,10 @@ tell_progress(void)
 
 	p.moved = atomic_load_explicit(&xf.moved, memory_order_relaxed);
 	if (xf.sends)
-		send_state(&p.durable, &p.resent);
+		send_state(&p.durable, &p.same, &p.resent);
 	else
-		receive_state(&p.durable, &p.resent);
+		receive_state(&p.durable, &p.same, &p.resent);
+	p.wire = atomic_load_explicit(&xf.wire, memory_order_relaxed);
 	if (p.moved == ct.moved && p.durable == ct.durable &&
 	    p.resent == ct.resent)
 		return;
@@ -342,6 +346,7 @@ control_offer(const struct msg_XFER_OFFER *m, int fd)
 	o->replace = m->replace != 0;
 	o->dry = m->dry != 0;
 	o->tree = m->tree != 0;
+	o->packed = m->packed != 0;
 	o->epoch = m->epoch;
 	o->name_len = m->name_len;
 	memcpy(o->name, m->name, m->name_len);
@@ -388,6 +393,7 @@ on_accept(const uint8_t *body, size_t len)
 	memcpy(xf.id, ct.accept.id, sizeof(xf.id));
 	if (ct.accept.window < xf.window)
 		xf.window = ct.accept.window;
+	xf.packed = ct.accept.packed;
 	enter(HAVING);
 }
 
@@ -463,6 +469,7 @@ on_receipt(const uint8_t *body, size_t len)
 		    "peer signs for what it has not acknowledged");
 		return;
 	}
+	tell_progress();
 	(void)chan_send_XFER_RECEIPT(child_peer(PROC_SFTD), 0, -1, &kept);
 	say(sft_empty_format(SFT_DONE, out, sizeof(out)), out);
 	close_down();
@@ -479,11 +486,11 @@ control_ack(const uint32_t *index, uint32_t n)
 }
 
 bool
-control_again(uint32_t index)
+control_again(uint32_t index, enum sft_again_why why)
 {
 	uint8_t out[SFT_SMALL_MAX];
 
-	return put(sft_again_format(index, SFT_AGAIN_HASH, out, sizeof(out)),
+	return put(sft_again_format(index, (uint8_t)why, out, sizeof(out)),
 	    out);
 }
 
@@ -496,24 +503,59 @@ control_lost(uint8_t index, uint32_t chunks)
 		say(sft_lost_format(index, chunks, out, sizeof(out)), out);
 }
 
-void
-control_have(void)
+static bool
+say_basis(void)
 {
 	static uint8_t out[SFT_FRAME_MAX];
-	uint8_t small[SFT_SMALL_MAX];
-	uint32_t from = 0;
+	const uint8_t(*value)[SFT_VALUE_LEN];
+	uint32_t n, all;
+
+	value = basis_values(&all);
+	for (; ct.basis_from < all; ct.basis_from += n) {
+		n = all - ct.basis_from;
+		if (n > SFT_BASIS_LIST_MAX)
+			n = SFT_BASIS_LIST_MAX;
+		if (!put(sft_basis_format(value + ct.basis_from, ct.basis_from,
+			     n, out, sizeof(out)),
+			out))
+			return false;
+	}
+	return true;
+}
+
+static bool
+say_have(void)
+{
+	static uint8_t out[SFT_FRAME_MAX];
+	uint32_t from;
 	bool last = false;
 
-	ct.accept.window = xf.window;
-	say(sft_accept_format(&ct.accept, small, sizeof(small)), small);
-	while (!last && ct.state != CLOSING)
-		say(sft_have_format(receive_bits(), xf.chunks, &from, &last,
-			out, sizeof(out)),
-		    out);
-	if (ct.state == CLOSING)
-		return;
+	while (!last) {
+		from = ct.have_from;
+		if (!put(sft_have_format(receive_bits(), xf.chunks, &from,
+			     &last, out, sizeof(out)),
+			out))
+			return false;
+		ct.have_from = from;
+	}
+	return true;
+}
+
+bool
+control_have(void)
+{
+	uint8_t out[SFT_SMALL_MAX];
+
+	if (!ct.accepted) {
+		ct.accepted = true;
+		ct.accept.window = xf.window;
+		say(sft_accept_format(&ct.accept, out, sizeof(out)), out);
+	}
+	if (ct.state == CLOSING || !say_basis() || !say_have())
+		return false;
 	enter(MOVING);
 	streams_begin(&ct.accept);
+	return true;
 }
 
 bool
@@ -528,6 +570,16 @@ control_journal(int fd)
 		return false;
 	ct.journal = fd;
 	return true;
+}
+
+bool
+control_basis(uint8_t which, int fd)
+{
+	if (ct.state == CLOSING) {
+		close(fd);
+		return true;
+	}
+	return !xf.sends && ct.state == ASKED && basis_take(which, fd);
 }
 
 /* What sftd has said is bounded by the same table as what a peer says. */
@@ -545,6 +597,7 @@ accept_from(const struct msg_XFER_TAKE *take)
 	a->streams = take->streams;
 	memcpy(a->route, take->routes, take->routes_len);
 	a->window = xf.window;
+	a->packed = xf.packed = take->packed != 0 && xf.offer.packed;
 	return sft_accept_format(a, out, sizeof(out)) > 0 &&
 	    sft_accept_fits(&xf.offer, a);
 }
@@ -738,7 +791,7 @@ on_again(const uint8_t *body, size_t len)
 	if (sft_again_parse(body, len, xf.chunks, &index, &why) != 0)
 		wrong = "peer's AGAIN is malformed";
 	else
-		wrong = send_again(index);
+		wrong = send_again(index, (enum sft_again_why)why);
 	if (wrong != NULL)
 		xfer_fail(SFT_HASH_MISMATCH, false, "%s", wrong);
 }
@@ -772,6 +825,7 @@ is_in_turn(uint8_t type)
 		{ SFT_DONE, false, SEALED },
 		{ SFT_ACCEPT, true, ASKED },
 		{ SFT_REFUSE, true, ASKED },
+		{ SFT_BASIS, true, HAVING },
 		{ SFT_HAVE, true, HAVING },
 		{ SFT_RECEIPT, true, SEALED },
 	};
@@ -799,6 +853,11 @@ dispatch(uint8_t type, const uint8_t *body, size_t len)
 		break;
 	case SFT_ACCEPT:
 		on_accept(body, len);
+		break;
+	case SFT_BASIS:
+		if (!send_basis(body, len))
+			xfer_fail(SFT_PROTOCOL, false,
+			    "peer's BASIS is malformed");
 		break;
 	case SFT_HAVE:
 		on_have(body, len);
@@ -965,14 +1024,15 @@ is_overdue(uint64_t since_ns, uint64_t seconds, uint64_t now)
 static void
 look_at_data(uint64_t now)
 {
-	uint64_t moved, durable, resent;
+	uint64_t moved, durable, same, resent;
 	bool waits = xf.sends ? send_waits() : receive_waits();
 
 	moved = atomic_load_explicit(&xf.moved, memory_order_relaxed);
-	if (xf.sends) {
-		send_state(&durable, &resent);
-		moved += durable;
-	}
+	if (xf.sends)
+		send_state(&durable, &same, &resent);
+	else
+		receive_state(&durable, &same, &resent);
+	moved += durable;
 	if (!waits || moved >= ct.alive + TRICKLE) {
 		ct.alive = moved;
 		ct.alive_ns = now;

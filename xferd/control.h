@@ -6,7 +6,7 @@
  *	GREETING				GREETING
  *	OFFERING	sftd's offer		OFFERING	OFFER
  *	ASKED		ACCEPT or REFUSE	ASKED		sftd's word
- *	HAVING		HAVE			HAVING		hashing
+ *	HAVING		BASIS, HAVE		HAVING		hashing
  *	GOING		sftd keeps the epoch
  *	MOVING		ACK, AGAIN, LOST	MOVING		chunks, SEAL
  *	SEALING		sftd's seal		SEALING		sftd commits
@@ -37,8 +37,9 @@ void control_start(void);
 bool control_serve(const struct msg_XFER_SERVE *serve, int fd);
 /* XFER_OFFER, with the source. False: not of this end, or not now. */
 bool control_offer(const struct msg_XFER_OFFER *offer, int fd);
-/* XFER_JOURNAL. False: not of this end, or not now. */
+/* XFER_JOURNAL, XFER_BASIS. False: not of this end, or not now. */
 bool control_journal(int fd);
+bool control_basis(uint8_t which, int fd);
 /* HEAD_MOVED. */
 void control_head(const struct msg_HEAD_MOVED *m);
 
@@ -51,9 +52,12 @@ void control_lost(uint8_t index, uint32_t chunks);
 
 /* Of the receiving end. False: there is no room now, or nobody is there. */
 bool control_ack(const uint32_t *index, uint32_t n);
-bool control_again(uint32_t index);
-/* What is there was hashed: the peer is told, and may begin. */
-void control_have(void);
+bool control_again(uint32_t index, enum sft_again_why why);
+/*
+ * What is there was hashed: the peer is told, and may begin. False: there is
+ * no room to tell all of it now; it is to be called again when there is.
+ */
+bool control_have(void);
 /* All may be durable now, and the peer told so: is it what was sealed? */
 void control_whole(void);
 

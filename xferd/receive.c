@@ -5,7 +5,9 @@
  * Each stream's thread reads a chunk, hashes it while it is in the cache and
  * writes it to its place, then compares its value with the one that came
  * behind it. Only then it counts, and only when commit.c has made it durable
- * the peer is told. A chunk that is wrong costs itself and no other.
+ * the peer is told. A chunk that is wrong costs itself and no other. Whether
+ * its bytes came as they are, in blocks, or from an earlier file (basis.c), all
+ * of that is the same.
  *
  * The journal is a hint: before anything is said to be there, it is hashed.
  */
@@ -20,13 +22,32 @@
 
 #include "common/b3tree.h"
 #include "common/log.h"
+#include "common/sftblock.h"
+#include "xferd/basis.h"
 #include "xferd/commit.h"
 #include "xferd/control.h"
 #include "xferd/receive.h"
 #include "xferd/stream.h"
 #include "xferd/xfer.h"
 
-enum state { MISSING, COMING, WRITTEN, DURABLE };
+_Static_assert(SFTBLOCK_SIZE == XFER_PIECE, "a block is a piece");
+
+enum state {
+	MISSING,
+	COMING,
+	WRITTEN,
+	COPIED, /* written, and no byte of it was sent */
+	DURABLE
+};
+
+/* What a stream's thread has. */
+struct taker {
+	struct stream *stream;
+	uint8_t *buf; /* a piece */
+	/* Once a chunk is packed: a block as it came. */
+	uint8_t *block;
+	struct sftblock_unpacker *unpacker;
+};
 
 static struct {
 	struct sftjournal *journal; /* the committer's, once it runs */
@@ -39,9 +60,15 @@ static struct {
 	uint32_t left;	   /* neither written nor durable */
 	uint32_t durables;
 	uint64_t durable; /* bytes */
+	uint64_t same;	  /* of these: from an earlier file */
 	uint64_t agains;
+	unsigned int copying; /* threads that are not waiting for the peer */
 	uint32_t ack[SFT_LIST_MAX], nacks;
-	uint32_t again[SFT_STREAMS_MAX * (XFER_TRIES + 1)], nagains;
+	struct {
+		uint32_t index;
+		enum sft_again_why why;
+	} again[SFT_STREAMS_MAX * (XFER_TRIES + 1)];
+	uint32_t nagains;
 
 	bool began;   /* HAVE was said */
 	bool resumed; /* with something in it */
@@ -176,6 +203,7 @@ receive_begin(int partial, int journal, uint64_t epoch, unsigned int threads,
 		return "the journal knows a later attempt";
 	}
 	xf.chunks = sftjournal_chunks(rc.journal);
+	basis_begin();
 	rc.state = calloc(xf.chunks + 1u, 1);
 	rc.tries = calloc(xf.chunks + 1u, 1);
 	if (rc.state == NULL || rc.tries == NULL)
@@ -199,16 +227,25 @@ receive_bits(void)
 
 /* --- a stream's thread -------------------------------------------------- */
 
+static bool
+get(struct stream *s, void *buf, size_t n)
+{
+	if (!stream_get(s, buf, n))
+		return false;
+	atomic_fetch_add_explicit(&xf.wire, n, memory_order_relaxed);
+	return true;
+}
+
 /* The head of the next chunk; false: END, or it has failed. */
 static bool
-take_head(struct stream *s, uint32_t *index, uint32_t *len)
+take_head(struct stream *s, struct sft_chunk *c)
 {
 	uint8_t head[SFT_CHUNK_HEAD_LEN];
 	uint64_t since = xfer_now_ns();
 	const char *wrong = NULL;
 	ssize_t n;
 
-	if (!stream_get(s, head, SFT_HEAD_LEN))
+	if (!get(s, head, SFT_HEAD_LEN))
 		return false;
 	n = sft_data_len(head);
 	if (n == SFT_HEAD_LEN) {
@@ -222,19 +259,22 @@ take_head(struct stream *s, uint32_t *index, uint32_t *len)
 		return false;
 	}
 	if (n > SFT_HEAD_LEN &&
-	    !stream_get(s, head + SFT_HEAD_LEN, (size_t)n - SFT_HEAD_LEN))
+	    !get(s, head + SFT_HEAD_LEN, (size_t)n - SFT_HEAD_LEN))
 		return false;
 	(void)xfer_spent(SFT_LIMIT_NETWORK, since);
 	if (n < 0 ||
-	    sft_chunk_parse(head, xf.offer.size, xf.offer.chunk_log2, index,
-		len) != 0)
+	    sft_chunk_parse(head, xf.offer.size, xf.offer.chunk_log2, c) != 0)
 		wrong = "a chunk that this file does not have";
+	else if (c->packed && !xf.packed)
+		wrong = "a compressed chunk, which was not agreed on";
 	else {
 		pthread_mutex_lock(&xf.lock);
-		if (rc.state[*index] != MISSING)
+		if (rc.state[c->index] != MISSING)
 			wrong = "a chunk that is there, or on its way";
+		else if (c->same && basis_value(c->index) == NULL)
+			wrong = "the name of a chunk that was not offered";
 		else
-			rc.state[*index] = COMING;
+			rc.state[c->index] = COMING;
 		pthread_mutex_unlock(&xf.lock);
 	}
 	if (wrong != NULL)
@@ -290,59 +330,157 @@ write_piece(const uint8_t *p, size_t n, uint64_t at, bool blank)
 	return true;
 }
 
-/* One whole chunk, and whether it is what the peer says it is. */
+/* The next block: n bytes of the chunk. */
 static bool
-take_chunk(struct stream *s, uint32_t index, uint32_t left, uint8_t *buf,
-    b3tree_value ours, bool *good)
+take_block(struct taker *k, uint32_t n)
 {
-	uint64_t at = (uint64_t)index << xf.offer.chunk_log2, since;
-	b3tree_value theirs;
-	struct b3tree t;
-	bool blank = is_blank(index);
-	uint32_t n;
+	uint8_t head[SFTBLOCK_HEAD_LEN];
+	struct sftblock_head h;
 
-	if (b3tree_begin(&t, xf.offer.chunk_log2, index) != 0)
+	if (k->block == NULL && (k->block = malloc(SFTBLOCK_SIZE)) == NULL) {
+		xfer_fault(SFT_IO, false, "out of memory");
+		return false;
+	}
+	if (!get(k->stream, head, sizeof(head)))
+		return false;
+	if (sftblock_head_parse(head, n, &h) != 0) {
+		xfer_fault(SFT_PROTOCOL, false,
+		    "peer sent a block of a wrong length");
+		return false;
+	}
+	if (!get(k->stream, h.stored ? k->buf : k->block, h.len))
+		return false;
+	if (h.stored)
+		return true;
+	if (k->unpacker == NULL &&
+	    (k->unpacker = sftblock_unpacker_new()) == NULL) {
+		xfer_fault(SFT_IO, false, "out of memory");
+		return false;
+	}
+	if (sftblock_unpack(k->unpacker, k->block, h.len, k->buf, n) == 0)
+		return true;
+	xfer_fault(SFT_PROTOCOL, false,
+	    "peer sent a block that does not decompress to what it must");
+	return false;
+}
+
+/* Into buf; *gone: what it was to be made from is not there any more. */
+static bool
+take_piece(struct taker *k, const struct sft_chunk *c, uint32_t n, uint64_t at,
+    bool *gone)
+{
+	if (c->same) {
+		*gone = !basis_read(k->buf, n, at);
+		return !*gone;
+	}
+	return c->packed ? take_block(k, n) : get(k->stream, k->buf, n);
+}
+
+/* All bytes of a chunk to their place; as above. */
+static bool
+take_bytes(struct taker *k, const struct sft_chunk *c, b3tree_value ours,
+    bool *gone)
+{
+	uint64_t at = (uint64_t)c->index << xf.offer.chunk_log2, since;
+	bool blank = is_blank(c->index);
+	uint32_t left, n;
+	struct b3tree t;
+
+	if (b3tree_begin(&t, xf.offer.chunk_log2, c->index) != 0)
 		fatalx("no such chunk");
-	for (; left > 0; left -= n, at += n) {
+	for (left = c->len; left > 0; left -= n, at += n) {
 		n = left < XFER_PIECE ? left : XFER_PIECE;
 		since = xfer_now_ns();
-		if (!stream_get(s, buf, n))
+		if (!take_piece(k, c, n, at, gone))
 			return false;
-		since = xfer_spent(SFT_LIMIT_NETWORK, since);
-		(void)b3tree_update(&t, buf, n);
-		if (!write_piece(buf, n, at, blank))
+		since = xfer_spent(c->same ? SFT_LIMIT_DISK : SFT_LIMIT_NETWORK,
+		    since);
+		(void)b3tree_update(&t, k->buf, n);
+		if (!write_piece(k->buf, n, at, blank))
 			return false;
 		(void)xfer_spent(SFT_LIMIT_DISK, since);
-		atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
+		if (!c->same)
+			atomic_fetch_add_explicit(&xf.moved, n,
+			    memory_order_relaxed);
 	}
-	if (!stream_get(s, theirs, sizeof(theirs)))
-		return false;
 	take_value(&t, ours);
+	return true;
+}
+
+/* One whole chunk, and whether it is what the peer says it is. */
+static bool
+take_chunk(struct taker *k, const struct sft_chunk *c, b3tree_value ours,
+    bool *good)
+{
+	b3tree_value theirs;
+	bool gone;
+
+	if (!take_bytes(k, c, ours, &gone) ||
+	    !get(k->stream, theirs, sizeof(theirs)))
+		return false;
 	*good = memcmp(ours, theirs, sizeof(theirs)) == 0;
 	return true;
 }
 
-/* With the lock. */
-static bool
-ask_again(uint32_t index)
+static void
+count_copying(int by)
 {
-	if (rc.tries[index]++ == XFER_TRIES)
+	pthread_mutex_lock(&xf.lock);
+	rc.copying += (unsigned int)by;
+	pthread_mutex_unlock(&xf.lock);
+}
+
+/* One that the peer has not sent, since it hashes to what it was told. */
+static bool
+copy_chunk(struct taker *k, const struct sft_chunk *c, b3tree_value ours,
+    bool *good)
+{
+	b3tree_value theirs;
+	bool told, gone = false, copied;
+
+	if (!get(k->stream, theirs, sizeof(theirs)))
 		return false;
+	pthread_mutex_lock(&xf.lock);
+	told = memcmp(basis_value(c->index), theirs, sizeof(theirs)) == 0;
+	pthread_mutex_unlock(&xf.lock);
+	if (!told) {
+		xfer_fault(SFT_PROTOCOL, false,
+		    "peer names a chunk by another value than it was told");
+		return false;
+	}
+	count_copying(1);
+	copied = take_bytes(k, c, ours, &gone);
+	count_copying(-1);
+	*good = copied && memcmp(ours, theirs, sizeof(theirs)) == 0;
+	return copied || gone;
+}
+
+/* With the lock. What was damaged is asked for so often, and no more. */
+static bool
+ask_again(uint32_t index, enum sft_again_why why)
+{
+	if (why == SFT_AGAIN_BASIS)
+		basis_drop(index);
+	else if (rc.tries[index]++ == XFER_TRIES)
+		return false;
+	else
+		rc.agains++;
 	rc.state[index] = MISSING;
-	rc.agains++;
 	/* A stream has one chunk at a time, and each so many tries. */
 	while (rc.nagains == sizeof(rc.again) / sizeof(rc.again[0]) && !xf.stop)
 		xfer_wait();
-	if (!xf.stop)
-		rc.again[rc.nagains++] = index;
+	if (!xf.stop) {
+		rc.again[rc.nagains].index = index;
+		rc.again[rc.nagains++].why = why;
+	}
 	return true;
 }
 
 static bool
-settle_chunk(struct stream *s, uint32_t index, const b3tree_value value,
-    bool good)
+settle_chunk(struct stream *s, const struct sft_chunk *c,
+    const b3tree_value value, bool good)
 {
-	struct sftjournal_claim claim = { .index = index };
+	struct sftjournal_claim claim = { .index = c->index };
 	uint64_t since = xfer_now_ns();
 	bool ok;
 
@@ -350,11 +488,12 @@ settle_chunk(struct stream *s, uint32_t index, const b3tree_value value,
 	pthread_mutex_lock(&xf.lock);
 	(void)stream_chunk(s);
 	if (good) {
-		rc.state[index] = WRITTEN;
+		rc.state[c->index] = c->same ? COPIED : WRITTEN;
 		rc.left--;
 		ok = commit_add(&claim, rc.left);
 	} else
-		ok = ask_again(index);
+		ok = ask_again(c->index,
+		    c->same ? SFT_AGAIN_BASIS : SFT_AGAIN_HASH);
 	pthread_mutex_unlock(&xf.lock);
 	if (good)
 		(void)xfer_spent(SFT_LIMIT_DISK, since);
@@ -378,20 +517,24 @@ put_back(uint32_t index)
 void
 receive_run(struct stream *s)
 {
-	uint8_t *buf = aligned_alloc(4096, XFER_PIECE);
-	uint32_t index, len;
+	struct taker k = { .stream = s,
+		.buf = aligned_alloc(4096, XFER_PIECE) };
+	struct sft_chunk c;
 	b3tree_value value;
 	bool good;
 
-	if (buf == NULL)
+	if (k.buf == NULL)
 		xfer_fault(SFT_IO, false, "out of memory");
-	while (buf != NULL && take_head(s, &index, &len))
-		if (!take_chunk(s, index, len, buf, value, &good)) {
-			put_back(index);
+	while (k.buf != NULL && take_head(s, &c))
+		if (!(c.same ? copy_chunk(&k, &c, value, &good) :
+			       take_chunk(&k, &c, value, &good))) {
+			put_back(c.index);
 			break;
-		} else if (!settle_chunk(s, index, value, good))
+		} else if (!settle_chunk(s, &c, value, good))
 			break;
-	free(buf);
+	sftblock_unpacker_free(k.unpacker);
+	free(k.block);
+	free(k.buf);
 }
 
 /* --- what the peer is told ---------------------------------------------- */
@@ -414,6 +557,8 @@ receive_durable(const struct sftjournal_claim *claim, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
+		if (rc.state[claim[i].index] == COPIED)
+			rc.same += length(claim[i].index);
 		rc.state[claim[i].index] = DURABLE;
 		rc.durable += length(claim[i].index);
 		/* When it stops, nobody is told any more. */
@@ -447,12 +592,10 @@ say_acks(void)
 static void
 say_agains(void)
 {
-	uint32_t index;
-
 	for (;;) {
 		pthread_mutex_lock(&xf.lock);
-		index = rc.nagains > 0 ? rc.again[0] : 0;
-		if (rc.nagains == 0 || !control_again(index))
+		if (rc.nagains == 0 ||
+		    !control_again(rc.again[0].index, rc.again[0].why))
 			break;
 		rc.nagains--;
 		memmove(rc.again, rc.again + 1,
@@ -476,8 +619,9 @@ receive_turn(void)
 		rc.resumed = rc.durables > 0;
 	pthread_mutex_unlock(&xf.lock);
 	if (hashed && !rc.began) {
+		if (!control_have())
+			return;
 		rc.began = true;
-		control_have();
 		if (!commit_begin(rc.journal))
 			xfer_fail(SFT_IO, false, "no thread to sync");
 		return;
@@ -515,10 +659,11 @@ receive_root(uint8_t root[SFT_VALUE_LEN])
 }
 
 void
-receive_state(uint64_t *durable, uint64_t *again)
+receive_state(uint64_t *durable, uint64_t *same, uint64_t *again)
 {
 	pthread_mutex_lock(&xf.lock);
 	*durable = rc.durable;
+	*same = rc.same;
 	*again = rc.agains;
 	pthread_mutex_unlock(&xf.lock);
 }
@@ -529,7 +674,7 @@ receive_waits(void)
 	bool waits;
 
 	pthread_mutex_lock(&xf.lock);
-	waits = rc.began && rc.left > 0 && commit_is_idle();
+	waits = rc.began && rc.left > 0 && rc.copying == 0 && commit_is_idle();
 	pthread_mutex_unlock(&xf.lock);
 	return waits;
 }

@@ -40,7 +40,8 @@ bool receive_resumed(void);
  */
 bool receive_root(uint8_t root[SFT_VALUE_LEN]);
 
-void receive_state(uint64_t *durable, uint64_t *again);
+/* Bytes, those of them that were here before, and chunks asked for again. */
+void receive_state(uint64_t *durable, uint64_t *same, uint64_t *again);
 /* Whether the peer has to send something. */
 bool receive_waits(void);
 /* What was received is durable, or cannot be. */

@@ -9,6 +9,10 @@
  * while it is in the cache, and forgotten: a chunk that is to be sent again is
  * read again. Chunks that the receiver has already are hashed by a thread that
  * does nothing else; all values fold to the root.
+ *
+ * Of a chunk whose value the receiver has told (BASIS) the bytes need not be
+ * sent if they hash to it. To find out costs one reading more where they do
+ * not, so after a few that do not it is tried with one now and then.
  */
 #include <sys/stat.h>
 
@@ -22,6 +26,7 @@
 #include "common/b3tree.h"
 #include "common/log.h"
 #include "xferd/control.h"
+#include "xferd/pack.h"
 #include "xferd/send.h"
 #include "xferd/stream.h"
 #include "xferd/xfer.h"
@@ -30,12 +35,32 @@
 #define BURST_NS 100000000
 #define LEAST_PIECE (16 * 1024)
 #define NS_PER_S UINT64_C(1000000000)
+/* In front of a piece: the chunk's head, and the block's. */
+#define HEADS (SFT_CHUNK_HEAD_LEN + SFTBLOCK_HEAD_LEN)
+/* So many others one after the other: then only each of so many is tried. */
+#define OTHERS 8
+#define SELDOM 16
 
 /* The n-th chunk of a stream; births are below 16. */
 #define WAY_CHUNKS UINT32_C(0x0fffffff)
 #define WAY(birth, n) ((uint32_t)(birth) << 28 | (n))
 
-enum state { UNSENT, TAKEN, ACKED };
+_Static_assert(SFTBLOCK_SIZE == XFER_PIECE, "a block is a piece");
+_Static_assert(HEADS + XFER_PIECE + B3TREE_LEN <= 4096 + XFER_PIECE,
+    "a piece, and what is around it");
+
+enum state {
+	UNSENT,
+	TAKEN,
+	SAME, /* taken, and sent by its value alone */
+	ACKED
+};
+/* What is in value. */
+enum known {
+	NOTHING,
+	OFFERED, /* what the receiver has of an earlier file */
+	HASHED
+};
 
 static struct {
 	struct stat was; /* the source, when it was offered */
@@ -47,11 +72,14 @@ static struct {
 	uint8_t *tries; /* how often it was asked for again */
 	uint32_t *way;	/* of what is TAKEN: by which stream, as which */
 	b3tree_value *value;
-	bool *hashed;	  /* value is there */
-	uint32_t next;	  /* no chunk before this one is UNSENT */
-	uint64_t flying;  /* bytes taken and not durable */
-	uint64_t durable; /* bytes */
+	uint8_t *known;	     /* enum known, a chunk */
+	unsigned int misses; /* one after the other, of what was OFFERED */
+	uint32_t basis_from; /* in turn: no value below has yet to come */
+	uint32_t next;	     /* no chunk before this one is UNSENT */
+	uint64_t flying;     /* bytes taken and not durable */
+	uint64_t durable;    /* bytes */
 	uint64_t had;
+	uint64_t same;	 /* bytes that were not sent */
 	uint64_t resent; /* chunks */
 	uint32_t acked, hashes;
 	uint64_t free_ns; /* when the next byte may leave */
@@ -74,10 +102,10 @@ send_offer(int fd, uint64_t rate, enum sft_code *code)
 	*code = SFT_IO;
 	sn.state = calloc(xf.chunks + 1u, 1);
 	sn.tries = calloc(xf.chunks + 1u, 1);
-	sn.hashed = calloc(xf.chunks + 1u, 1);
+	sn.known = calloc(xf.chunks + 1u, 1);
 	sn.value = calloc(xf.chunks + 1u, sizeof(*sn.value));
 	sn.way = calloc(xf.chunks + 1u, sizeof(*sn.way));
-	if (sn.state == NULL || sn.tries == NULL || sn.hashed == NULL ||
+	if (sn.state == NULL || sn.tries == NULL || sn.known == NULL ||
 	    sn.value == NULL || sn.way == NULL)
 		return "out of memory";
 	sn.rate = rate;
@@ -106,6 +134,20 @@ send_have(struct sft_ranges *ranges)
 			sn.had += length(first);
 			sn.durable += length(first);
 		}
+}
+
+bool
+send_basis(const uint8_t *body, size_t len)
+{
+	const uint8_t *value;
+	uint32_t first, n;
+
+	if (sft_basis_parse(body, len, xf.chunks, &sn.basis_from, &first, &n,
+		&value) != 0)
+		return false;
+	memcpy(sn.value[first], value, (size_t)n * sizeof(sn.value[0]));
+	memset(sn.known + first, OFFERED, n);
+	return true;
 }
 
 uint64_t
@@ -174,8 +216,8 @@ keep_value(uint32_t index, const b3tree_value value)
 
 	pthread_mutex_lock(&xf.lock);
 	memcpy(sn.value[index], value, sizeof(b3tree_value));
-	if (!sn.hashed[index]) {
-		sn.hashed[index] = true;
+	if (sn.known[index] != HASHED) {
+		sn.known[index] = HASHED;
 		sn.hashes++;
 	}
 	all = sn.hashes == xf.chunks;
@@ -184,16 +226,34 @@ keep_value(uint32_t index, const b3tree_value value)
 		xfer_wake(); /* it can be sealed */
 }
 
+/* A chunk's value, of which nothing is sent. False: that is told. */
+static bool
+hash_chunk(uint32_t index, uint8_t *buf, b3tree_value out)
+{
+	uint64_t at = (uint64_t)index << xf.offer.chunk_log2;
+	uint32_t left, n;
+	struct b3tree t;
+
+	if (b3tree_begin(&t, xf.offer.chunk_log2, index) != 0)
+		fatalx("no such chunk");
+	for (left = length(index); left > 0; left -= n, at += n) {
+		n = left < XFER_PIECE ? left : XFER_PIECE;
+		if (!read_source(buf, n, at))
+			return false;
+		(void)b3tree_update(&t, buf, n);
+	}
+	take_value(&t, out);
+	return true;
+}
+
 /* The thread that hashes what the receiver has. */
 static void *
 hash_run(void *arg)
 {
 	uint8_t *buf = aligned_alloc(4096, XFER_PIECE);
-	uint32_t i, left;
 	b3tree_value v;
-	struct b3tree t;
-	uint64_t at;
-	size_t n;
+	bool wanted;
+	uint32_t i;
 
 	(void)arg;
 	if (buf == NULL) {
@@ -203,24 +263,15 @@ hash_run(void *arg)
 	for (i = 0; i < xf.chunks && !stopped(); i++) {
 		/* Of these the main thread changes none any more. */
 		pthread_mutex_lock(&xf.lock);
-		n = sn.state[i] == ACKED && !sn.hashed[i];
+		wanted = sn.state[i] == ACKED && sn.known[i] != HASHED;
 		pthread_mutex_unlock(&xf.lock);
-		if (n == 0)
+		if (!wanted)
 			continue;
-		if (b3tree_begin(&t, xf.offer.chunk_log2, i) != 0)
-			fatalx("no such chunk");
-		at = (uint64_t)i << xf.offer.chunk_log2;
-		for (left = length(i); left > 0; left -= (uint32_t)n, at += n) {
-			n = left < XFER_PIECE ? left : XFER_PIECE;
-			if (!read_source(buf, n, at))
-				goto out;
-			(void)b3tree_update(&t, buf, n);
-		}
-		take_value(&t, v);
+		if (!hash_chunk(i, buf, v))
+			break;
 		keep_value(i, v);
 	}
 	xfer_wake();
-out:
 	free(buf);
 	return NULL;
 }
@@ -296,44 +347,143 @@ take_rate(size_t n)
 	return !stop;
 }
 
-/* buf holds a head before the piece and a value behind it. */
+/* As fast as may be. */
 static bool
-send_chunk(struct stream *s, uint32_t index, uint8_t *buf)
+send_bytes(struct stream *s, const uint8_t *p, size_t n)
 {
+	uint64_t since;
+	size_t m;
+
+	atomic_fetch_add_explicit(&xf.wire, n, memory_order_relaxed);
+	for (; n > 0; p += m, n -= m) {
+		m = sn.rate == 0 || n < 2 * sn.piece ? n : sn.piece;
+		if (!take_rate(m))
+			return false;
+		since = xfer_now_ns();
+		if (!stream_send(s, p, m))
+			return false;
+		(void)xfer_spent(SFT_LIMIT_NETWORK, since);
+	}
+	return true;
+}
+
+/*
+ * A piece of a chunk, with what goes before it and, as it is its last one,
+ * behind it. buf has HEADS, and the piece.
+ */
+static bool
+send_piece(struct stream *s, const struct sft_chunk *c, bool first,
+    struct pack *k, uint8_t *buf, size_t n, const uint8_t *value)
+{
+	struct sftblock_head head = { .stored = true };
+	uint64_t since = xfer_now_ns();
+	uint8_t *from = buf + HEADS;
+	size_t len = n;
+
+	if (c->packed) {
+		from = pack_block(k, from, n, &len);
+		head.stored = from == buf + HEADS;
+		head.len = (uint32_t)len;
+	}
+	if (value != NULL) {
+		memcpy(from + len, value, B3TREE_LEN);
+		len += B3TREE_LEN;
+	}
+	if (c->packed) {
+		from -= SFTBLOCK_HEAD_LEN;
+		len += SFTBLOCK_HEAD_LEN;
+		sftblock_head_format(&head, from);
+	}
+	if (first) {
+		from -= SFT_CHUNK_HEAD_LEN;
+		len += SFT_CHUNK_HEAD_LEN;
+		sft_chunk_format(c, from);
+	}
+	since = xfer_spent(SFT_LIMIT_SENDER, since);
+	if (!send_bytes(s, from, len))
+		return false;
+	pack_sent(k, n, xfer_now_ns() - since);
+	atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
+	return true;
+}
+
+static bool
+send_chunk(struct stream *s, uint32_t index, struct pack *k, uint8_t *buf)
+{
+	const struct sft_chunk c = { .index = index,
+		.len = length(index),
+		.packed = pack_begin(k) };
+	size_t most = c.packed ? SFTBLOCK_SIZE : sn.piece;
 	uint64_t at = (uint64_t)index << xf.offer.chunk_log2, since;
-	uint32_t left = length(index), n;
-	uint8_t *piece = buf + SFT_CHUNK_HEAD_LEN, *from = buf;
-	size_t len = SFT_CHUNK_HEAD_LEN;
+	uint32_t left, n;
+	b3tree_value v;
 	struct b3tree t;
 
 	if (b3tree_begin(&t, xf.offer.chunk_log2, index) != 0)
 		fatalx("no such chunk");
-	sft_chunk_format(index, left, buf);
-	while (left > 0) {
-		n = left < sn.piece ? left : (uint32_t)sn.piece;
-		if (!take_rate(n))
-			return false;
+	for (left = c.len; left > 0; left -= n, at += n) {
+		n = left < most ? left : (uint32_t)most;
 		since = xfer_now_ns();
-		if (!read_source(piece, n, at))
+		if (!read_source(buf + HEADS, n, at))
 			return false;
-		(void)b3tree_update(&t, piece, n);
-		len += n;
-		at += n;
-		left -= n;
-		if (left == 0) {
-			take_value(&t, piece + n);
-			keep_value(index, piece + n);
-			len += B3TREE_LEN;
+		(void)b3tree_update(&t, buf + HEADS, n);
+		if (n == left) {
+			take_value(&t, v);
+			keep_value(index, v);
 		}
-		since = xfer_spent(SFT_LIMIT_SENDER, since);
-		if (!stream_send(s, from, len))
+		(void)xfer_spent(SFT_LIMIT_SENDER, since);
+		if (!send_piece(s, &c, left == c.len, k, buf, n,
+			n == left ? v : NULL))
 			return false;
-		(void)xfer_spent(SFT_LIMIT_NETWORK, since);
-		atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
-		from = piece;
-		len = 0;
 	}
 	return true;
+}
+
+/* With the lock: whether it may be what the receiver has. */
+static bool
+is_worth_a_look(uint32_t index)
+{
+	if (sn.known[index] != OFFERED)
+		return false;
+	if (sn.misses < OTHERS || index % SELDOM == 0)
+		return true;
+	sn.known[index] = NOTHING;
+	return false;
+}
+
+/* *same: it is what the receiver has, and was sent as that. */
+static bool
+send_same(struct stream *s, uint32_t index, uint8_t *buf, bool *same)
+{
+	const struct sft_chunk c = { .index = index,
+		.len = length(index),
+		.same = true };
+	uint64_t since = xfer_now_ns();
+	uint8_t *v = buf + SFT_CHUNK_HEAD_LEN;
+	bool all;
+
+	pthread_mutex_lock(&xf.lock);
+	*same = is_worth_a_look(index);
+	pthread_mutex_unlock(&xf.lock);
+	if (!*same)
+		return true;
+	if (!hash_chunk(index, buf + HEADS, v))
+		return false;
+	pthread_mutex_lock(&xf.lock);
+	*same = memcmp(v, sn.value[index], B3TREE_LEN) == 0;
+	sn.misses = *same ? 0 : sn.misses + 1;
+	sn.known[index] = *same ? HASHED : NOTHING;
+	if (*same) {
+		sn.hashes++;
+		sn.state[index] = SAME;
+	}
+	all = sn.hashes == xf.chunks;
+	pthread_mutex_unlock(&xf.lock);
+	if (all)
+		xfer_wake();
+	(void)xfer_spent(SFT_LIMIT_SENDER, since);
+	sft_chunk_format(&c, buf);
+	return !*same || send_bytes(s, buf, SFT_CHUNK_HEAD_LEN + B3TREE_LEN);
 }
 
 bool
@@ -352,17 +502,20 @@ send_run(struct stream *s)
 {
 	const size_t size = 4096 + XFER_PIECE;
 	uint8_t *buf = aligned_alloc(4096, size), end[SFT_HEAD_LEN];
+	struct pack *k = pack_new(xf.packed, HEADS, B3TREE_LEN);
+	bool good = buf != NULL && k != NULL, same;
 	uint32_t index;
-	bool good = buf != NULL;
 
 	if (!good)
 		xfer_fault(SFT_IO, false, "out of memory");
 	while (good && take_chunk(s, &index))
-		good = send_chunk(s, index, buf);
+		good = send_same(s, index, buf, &same) &&
+		    (same || send_chunk(s, index, k, buf));
 	if (good && send_is_finished() &&
 	    sft_empty_format(SFT_END, end, sizeof(end)) == SFT_HEAD_LEN &&
 	    stream_send(s, end, sizeof(end)))
 		stream_bye(s);
+	pack_free(k);
 	free(buf);
 }
 
@@ -377,10 +530,12 @@ send_acked(struct sft_ranges *indices)
 	pthread_mutex_lock(&xf.lock);
 	while (sft_ack_next(indices, &i)) {
 		/* Its bytes were all sent: the value is known since then. */
-		if (sn.state[i] != TAKEN || !sn.hashed[i]) {
+		if ((sn.state[i] != TAKEN && sn.state[i] != SAME) ||
+		    sn.known[i] != HASHED) {
 			good = false;
 			break;
 		}
+		sn.same += sn.state[i] == SAME ? length(i) : 0;
 		sn.state[i] = ACKED;
 		sn.acked++;
 		sn.flying -= length(i);
@@ -392,19 +547,22 @@ send_acked(struct sft_ranges *indices)
 }
 
 const char *
-send_again(uint32_t index)
+send_again(uint32_t index, enum sft_again_why reason)
 {
+	bool same = reason == SFT_AGAIN_BASIS;
 	const char *why = NULL;
 
 	pthread_mutex_lock(&xf.lock);
-	if (sn.state[index] != TAKEN || !sn.hashed[index])
+	if (sn.state[index] != (same ? SAME : TAKEN) ||
+	    sn.known[index] != HASHED)
 		why = "peer asks again for what it was not sent";
-	else if (sn.tries[index]++ == XFER_TRIES)
+	else if (!same && sn.tries[index]++ == XFER_TRIES)
 		why = "a chunk arrived damaged again and again";
 	else {
+		/* Its bytes this time: the value is no more OFFERED. */
 		sn.state[index] = UNSENT;
 		sn.flying -= length(index);
-		sn.resent++;
+		sn.resent += same ? 0 : 1;
 		if (index < sn.next)
 			sn.next = index;
 	}
@@ -420,7 +578,8 @@ send_lost(uint8_t birth, uint32_t came)
 
 	pthread_mutex_lock(&xf.lock);
 	for (i = 0; i < xf.chunks; i++) {
-		if (sn.state[i] != TAKEN || sn.way[i] < WAY(birth, came) ||
+		if ((sn.state[i] != TAKEN && sn.state[i] != SAME) ||
+		    sn.way[i] < WAY(birth, came) ||
 		    sn.way[i] > WAY(birth, WAY_CHUNKS))
 			continue;
 		sn.state[i] = UNSENT;
@@ -489,10 +648,11 @@ send_turn(void)
 }
 
 void
-send_state(uint64_t *durable, uint64_t *resent)
+send_state(uint64_t *durable, uint64_t *same, uint64_t *resent)
 {
 	pthread_mutex_lock(&xf.lock);
 	*durable = sn.durable;
+	*same = sn.same;
 	*resent = sn.resent;
 	pthread_mutex_unlock(&xf.lock);
 }

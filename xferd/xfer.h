@@ -8,8 +8,11 @@
  *	stream.c	the data streams: dialled or come in, greeted, joined,
  *			each then a thread's
  *	send.c		what a stream of the sending end does, and what is sent
+ *	pack.c		whether it compresses that
  *	receive.c	what a stream of the receiving end does, and what is
- *there commit.c	the receiving end's thread that makes durable
+ *			there
+ *	basis.c		an earlier file that it has chunks of
+ *	commit.c	the receiving end's thread that makes durable
  *
  * The main thread has the event loop, the channels, the control session and
  * every handshake. A thread has its stream's connection and its buffer, and
@@ -47,6 +50,7 @@ struct xfer {
 	int file; /* the source, or the partial file */
 	uint8_t id[SFT_ID_LEN];
 	uint64_t window; /* bytes sent and not durable over there */
+	bool packed;	 /* chunks may go compressed */
 
 	/* Under the lock. */
 	bool stop;     /* threads end */
@@ -58,6 +62,7 @@ struct xfer {
 
 	/* Counted by threads, read by the main one. */
 	_Atomic uint64_t moved; /* bytes of chunks, all that came or went */
+	_Atomic uint64_t wire;	/* what these were on the data streams */
 	_Atomic uint64_t spent_ns[SFT_LIMIT_RATE + 1]; /* enum sft_limit */
 };
 

@@ -79,6 +79,19 @@ on_journal(struct chan *c, struct msg *m)
 }
 
 static void
+on_basis(struct chan *c, struct msg *m)
+{
+	struct msg_XFER_BASIS basis;
+
+	if (!msg_get_XFER_BASIS(&m->body, &basis))
+		fatalx("malformed XFER_BASIS");
+	if (control_basis(basis.which, m->fd))
+		m->fd = -1;
+	else
+		child_violation(c, m, "a basis of nothing");
+}
+
+static void
 on_stream(struct chan *c, struct msg *m)
 {
 	struct msg_XFER_STREAM stream;
@@ -160,6 +173,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_XFER_SERVE, on_serve },
 	{ MSG_XFER_OFFER, on_offer },
 	{ MSG_XFER_JOURNAL, on_journal },
+	{ MSG_XFER_BASIS, on_basis },
 	{ MSG_XFER_STREAM, on_stream },
 	{ MSG_XFER_NO_STREAM, on_no_stream },
 	{ MSG_XFER_STOP, on_stop },

@@ -18,7 +18,8 @@ Usage: bench_transfer.py [-m MIB] [-w MIB] [-r ROUNDS] [-s STREAMS] [PART...]
     -r  rounds (5)
     -s  streams (2)
 
-PART: loopback disk slow far lossy tree resume memory flood; all without one.
+PART: loopback disk slow far lossy pack version tree resume memory flood; all
+without one.
 $CLAW_BENCH_DIR is a folder on the disk (/var/tmp).
 """
 
@@ -152,6 +153,23 @@ def make_source(folder, size):
     return path
 
 
+def make_text(folder, size):
+    """Programs and manuals: this project's own, over and over."""
+    top = os.environ.get("srcdir", ".")
+    found = [os.path.join(at, name) for at, _, names in os.walk(top)
+             for name in sorted(names)
+             if name.endswith((".c", ".h", ".py", ".def", ".md"))
+             or name[-2:] in (".1", ".5", ".7", ".8")]
+    path, left = os.path.join(folder, "source"), size
+    with open(path, "wb") as f:
+        while left > 0:
+            for source in found:
+                with open(source, "rb") as one:
+                    left -= f.write(one.read()[:left])
+    os.chmod(path, 0o644)
+    return path
+
+
 def run(*command, timeout=900, **keywords):
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True,
                           stderr=subprocess.PIPE, timeout=timeout,
@@ -168,11 +186,11 @@ def run(*command, timeout=900, **keywords):
 class Place:
     """Where a transfer goes: a folder, loopback or the ends of a link."""
 
-    def __init__(self, folder, size, link=None):
+    def __init__(self, folder, size, link=None, source=make_source):
         self.top = tempfile.mkdtemp(prefix="claw-bench-", dir=folder)
         os.chmod(self.top, 0o755)
         self.folder, self.size, self.link = folder, size, link
-        self.source = make_source(self.top, size)
+        self.source = source(self.top, size)
         self.target = os.path.join(self.top, "target")
         self.address = link.address["b"] if link else "127.0.0.1"
 
@@ -612,6 +630,81 @@ def lossy(opt):
               FAR_STREAMS, 4)
 
 
+# What need not be sent
+
+
+def both_ways(place, opt):
+    """{auto, never: [Run]}; what each end of the first needed at most."""
+    with Parties() as both:
+        both += [Ours(place, opt.streams, name, ("--compress", name))
+                 for name in ("auto", "never")]
+        watch = Watch(both[0])
+        watch.start()
+        found = in_turns(both, opt.rounds)
+        watch.over = True
+        watch.join()
+    return found, watch.most
+
+
+def pack(opt):
+    """Compressing costs nothing where it brings nothing, and brings much."""
+    size = max(opt.mib // 4, 64)
+    title("loopback, %d MiB that do not compress, %d streams, %d rounds"
+          % (size, opt.streams, opt.rounds))
+    place = Place(MEMORY, size * MIB)
+    try:
+        found, _ = both_ways(place, opt)
+    finally:
+        place.discard()
+    ratio("rate, auto / never", middle(found["auto"], "rate")
+          / middle(found["never"], "rate"), 0.97)
+    ratio("CPU, auto / never", middle(found["auto"], "cpu")
+          / middle(found["never"], "cpu"), 1.03, False)
+    try:
+        with Link("rate 100mbit, queue 256k") as link:
+            title("100 Mbit/s, %d MiB of text" % opt.link_mib)
+            place = Place(MEMORY, opt.link_mib * MIB, link, make_text)
+            try:
+                found, most = both_ways(place, opt)
+            finally:
+                place.discard()
+    except Skip as why:
+        print("    skipped: %s" % why)
+        return
+    ratio("rate, auto / never", middle(found["auto"], "rate")
+          / middle(found["never"], "rate"), 2.5)
+    for end, (serves, _, parts) in most.items():
+        verdict(serves < 16, "PSS in MiB, who %s and compresses%15.1f (under "
+                "16 asked; xferd %.1f)" % (end, serves, parts["xferd"]))
+
+
+def version(opt):
+    """A file of which one chunk is another one than in the version there."""
+    try:
+        with Link("rate 100mbit, queue 256k") as link:
+            title("100 Mbit/s, %d MiB of which 8 differ" % opt.link_mib)
+            place = Place(MEMORY, opt.link_mib * MIB, link)
+            try:
+                with Parties() as one:
+                    ours = Ours(place, opt.streams)
+                    one.append(ours)
+                    first = Follow(ours, "version")
+                    first.all()
+                    damage(place.source, place.size // 2)
+                    again = Follow(ours, "version", "--replace")
+                    told = again.all()[-1]
+                    place.compare(ours.arrived("version"))
+            finally:
+                place.discard()
+    except Skip as why:
+        print("    skipped: %s" % why)
+        return
+    print("    first %.2f s, again %.2f s with %d bytes on the wire" % (
+        first.wall_s, again.wall_s, told["wire_bytes"]))
+    ratio("rate, again / first", first.wall_s / again.wall_s, min(
+        5, opt.link_mib / 16))
+
+
 def small_files(opt):
     title("10,000 files of 4 KiB")
     print("    folders are not sent yet: skipped")
@@ -838,8 +931,9 @@ def flooded(opt):
 
 
 PARTS = {"loopback": over_loopback, "disk": to_disk, "slow": slow, "far": far,
-         "lossy": lossy, "tree": small_files, "resume": resumed,
-         "memory": memory, "flood": flooded}
+         "lossy": lossy, "pack": pack, "version": version,
+         "tree": small_files, "resume": resumed, "memory": memory,
+         "flood": flooded}
 
 
 def main():

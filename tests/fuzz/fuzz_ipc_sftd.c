@@ -280,7 +280,9 @@ worker_says(uint8_t how)
 		.text = "as the input says" };
 	struct msg_XFER_PROGRESS moved = { .moved = how,
 		.durable = how,
-		.resent = how / 8 };
+		.resent = how / 8,
+		.same = how / 2,
+		.wire = how };
 	uint8_t body[4096];
 	struct wbuf w;
 	uint32_t id;

@@ -29,9 +29,12 @@
 #include "common/greet.h"
 #include "common/log.h"
 #include "common/receipt.h"
+#include "common/sftblock.h"
 #include "common/sftjournal.h"
+#include "xferd/basis.h"
 #include "xferd/commit.h"
 #include "xferd/control.h"
+#include "xferd/pack.h"
 #include "xferd/receive.h"
 #include "xferd/send.h"
 #include "xferd/stream.h"
@@ -44,6 +47,9 @@ static int fuzz_wait_until(const struct timespec *ts);
 static int fuzz_clock(struct timespec *ts);
 static void *fuzz_buffer(size_t size);
 static void fuzz_no_buffer(void *p);
+static void *fuzz_block(size_t size);
+static struct pack *fuzz_pack(bool allowed, size_t before, size_t behind);
+static struct sftblock_unpacker *fuzz_unpacker(void);
 
 #define _exit fuzz_exit
 #define pthread_create(t, attr, run, arg) fuzz_thread(t, run, arg)
@@ -61,9 +67,16 @@ static void fuzz_no_buffer(void *p);
 #include "xferd/commit.c"
 #undef cm
 #undef run
+#include "xferd/basis.c"
+#include "xferd/pack.c"
 /* A thread that is left frees nothing. */
 #define aligned_alloc(a, n) fuzz_buffer(n)
 #define free(p) fuzz_no_buffer(p)
+#define malloc(n) fuzz_block(n)
+#define pack_new fuzz_pack
+#define pack_free(k) (void)(k)
+#define sftblock_unpacker_new fuzz_unpacker
+#define sftblock_unpacker_free(u) (void)(u)
 #define state send_chunk_state
 #define length send_length
 #define take_value send_take_value
@@ -80,6 +93,11 @@ static void fuzz_no_buffer(void *p);
 #include "xferd/receive.c"
 #undef take_head
 #undef state
+#undef sftblock_unpacker_free
+#undef sftblock_unpacker_new
+#undef pack_free
+#undef pack_new
+#undef malloc
 #undef free
 #undef aligned_alloc
 #define GREETING STREAM_GREETING
@@ -124,7 +142,7 @@ static struct {
 	unsigned int threads;
 	uint64_t size;
 	uint8_t log2; /* of the journal that it is handed */
-	int file, journal;
+	int file, journal, basis, values;
 } fz;
 
 /* With its last words heard. */
@@ -182,11 +200,43 @@ fuzz_buffer(size_t size)
 	return size <= sizeof(a_buffer) ? a_buffer : NULL;
 }
 
+/* Room for a block as it comes, and what is made of one, for whoever runs. */
+static uint8_t a_block[SFTBLOCK_SIZE];
+static struct pack *a_pack;
+static struct sftblock_unpacker *an_unpacker;
+
 static void
 fuzz_no_buffer(void *p)
 {
-	if (p != a_buffer)
+	if (p != a_buffer && p != a_block && p != NULL)
 		abort();
+}
+
+static void *
+fuzz_block(size_t size)
+{
+	return size <= sizeof(a_block) ? a_block : NULL;
+}
+
+static struct pack *
+fuzz_pack(bool allowed, size_t before, size_t behind)
+{
+	if (a_pack == NULL)
+		a_pack = pack_new(true, before, behind);
+	if (a_pack == NULL)
+		abort();
+	a_pack->allowed = allowed;
+	a_pack->on = allowed; /* whatever time it takes */
+	a_pack->plain_ns = a_pack->packed_ns = 0;
+	return a_pack;
+}
+
+static struct sftblock_unpacker *
+fuzz_unpacker(void)
+{
+	if (an_unpacker == NULL)
+		an_unpacker = sftblock_unpacker_new();
+	return an_unpacker;
 }
 
 static void
@@ -490,6 +540,7 @@ an_offer(uint8_t how)
 		.streams = (uint8_t)(1 + how % 3),
 		.dry = (how & 64) != 0,
 		.tree = (how & 128) != 0,
+		.packed = (how & 8) != 0,
 		.name_len = 1,
 		.name = { 'f' } };
 
@@ -525,36 +576,117 @@ make_journal(uint8_t how)
 	sftjournal_close(j);
 }
 
-/* --- a stream's peer ---------------------------------------------------- */
-
+/* An earlier file, which has the first chunk, and its journal. */
 static void
-say_head(struct atls *a, uint8_t *out, size_t n)
+make_basis(uint8_t how)
 {
-	uint8_t head[SFT_CHUNK_HEAD_LEN];
-	uint32_t index = a->how >> 2 & 1;
+	struct sftjournal_head h = { .id = { 4 },
+		.sender = PEER,
+		.receiver = OWN,
+		.size = fz.size,
+		.chunk_log2 = how & 1 ? 20 : 21,
+		.epoch = 1 };
+	struct sftjournal_claim claim = { .index = 0 };
+	static uint8_t bytes[1 << 20];
+	struct sftjournal *j;
 
-	if (sft_chunks(fz.size, 20) < 2)
-		index = 0;
-	sft_chunk_format(index, sft_chunk_len(fz.size, 20, index), head);
-	memcpy(out, head + (a->said - SFT_JOIN_LEN), n);
+	memset(bytes, how & 2 ? 7 : 8, sizeof(bytes));
+	if (ftruncate(fz.basis, 0) == -1 || ftruncate(fz.values, 0) == -1 ||
+	    ftruncate(fz.basis, (off_t)fz.size) == -1 ||
+	    pwrite(fz.basis, bytes, how & 4 ? sizeof(bytes) : 1, 0) == -1 ||
+	    sftjournal_create(fz.values, &h) != 0 ||
+	    sftjournal_open(fz.values, &j) != 0)
+		abort();
+	for (; claim.index < sftjournal_chunks(j); claim.index++) {
+		if (claim.index == 0 && h.chunk_log2 == 20)
+			chunk_value(0, sft_chunk_len(fz.size, 20, 0),
+			    fz.size <= 1 << 20, claim.value);
+		if (sftjournal_append(j, &claim, 1) != 0)
+			abort();
+	}
+	sftjournal_close(j);
 }
 
-/*
- * JOIN, the head of a chunk in two pieces, its bytes, its value: in the pieces
- * that it reads. Then nothing more comes.
- */
+/* --- a stream's peer ---------------------------------------------------- */
+
+static struct {
+	uint8_t bytes[(2 << 20) + 4096];
+	size_t len;
+	uint64_t
+	    size; /* of which file, and how: it costs too much to do twice */
+	uint8_t how;
+} said;
+
+/* The bytes of a chunk as they are, or in blocks. */
+static size_t
+put_bytes(uint8_t *out, uint32_t len, bool packed)
+{
+	static uint8_t piece[SFTBLOCK_SIZE];
+	static struct sftblock_packer *packer;
+	struct sftblock_head h;
+	size_t at = 0, n;
+
+	if (packer == NULL)
+		packer = sftblock_packer_new();
+	memset(piece, 7, sizeof(piece));
+	for (; len > 0; len -= (uint32_t)n) {
+		n = len < sizeof(piece) ? len : sizeof(piece);
+		h.len = (uint32_t)n;
+		if (packed) {
+			h.len = (uint32_t)sftblock_pack(packer, piece, n,
+			    out + at + SFTBLOCK_HEAD_LEN, n - 1);
+			h.stored = h.len == 0;
+			h.len = h.stored ? (uint32_t)n : h.len;
+			sftblock_head_format(&h, out + at);
+			at += SFTBLOCK_HEAD_LEN;
+		}
+		if (!packed || h.stored)
+			memcpy(out + at, piece, n);
+		at += h.len;
+	}
+	return at;
+}
+
+/* All that comes after JOIN: one chunk, then nothing more. */
+static void
+make_said(uint8_t how)
+{
+	struct sft_chunk c = { .same = (how & 24) == 16,
+		.packed = (how & 24) == 8,
+		.index = sft_chunks(fz.size, 20) < 2 ? 0 : how >> 2 & 1 };
+	b3tree_value v;
+
+	if (said.size == fz.size && said.how == how && said.len > 0)
+		return;
+	said.size = fz.size;
+	said.how = how;
+	said.len = 0;
+	if (fz.size == 0)
+		return;
+	c.len = sft_chunk_len(fz.size, 20, c.index);
+	sft_chunk_format(&c, said.bytes);
+	said.len = SFT_CHUNK_HEAD_LEN;
+	if (!c.same)
+		said.len += put_bytes(said.bytes + said.len, c.len, c.packed);
+	/* A byte of it is another one. */
+	if ((how & 24) == 24)
+		said.bytes[(size_t)how % said.len] ^= how;
+	chunk_value(c.index, c.len, fz.size <= 1 << 20, v);
+	v[0] ^= (how & 3) == 2;
+	memcpy(said.bytes + said.len, v, sizeof(v));
+	said.len += sizeof(v);
+}
+
+/* JOIN, then a chunk, in the pieces that it reads. */
 ssize_t
 atls_recv(struct atls *a, void *buf, size_t n, char *why, size_t size)
 {
-	static const size_t body = SFT_JOIN_LEN + SFT_CHUNK_HEAD_LEN;
-	uint32_t index = sft_chunks(fz.size, 20) < 2 ? 0 : a->how >> 2 & 1;
-	uint32_t len = fz.size == 0 ? 0 : sft_chunk_len(fz.size, 20, index);
 	struct sft_join join = { .index = (uint8_t)(a->how >> 5) };
 	uint8_t control[SFT_EXPORTER_LEN], own[SFT_EXPORTER_LEN];
-	b3tree_value v;
 
 	if (!a->detached)
 		abort();
+	make_said(a->how);
 	if (a->said == 0 && n == SFT_JOIN_LEN) {
 		control_exporter(control);
 		(void)atls_exporter(a, own);
@@ -563,14 +695,9 @@ atls_recv(struct atls *a, void *buf, size_t n, char *why, size_t size)
 			0 ||
 		    sft_join_format(&join, buf) != 0)
 			abort();
-	} else if (len > 0 && a->said >= SFT_JOIN_LEN && a->said + n <= body)
-		say_head(a, buf, n);
-	else if (len > 0 && a->said >= body && a->said + n <= body + len)
-		memset(buf, 7, n);
-	else if (len > 0 && a->said == body + len && n == sizeof(v)) {
-		chunk_value(index, len, fz.size <= 1 << 20, v);
-		v[0] ^= (a->how & 3) == 2;
-		memcpy(buf, v, n);
+	} else if (a->said >= SFT_JOIN_LEN &&
+	    n <= said.len - (a->said - SFT_JOIN_LEN)) {
+		memcpy(buf, said.bytes + (a->said - SFT_JOIN_LEN), n);
 	} else if ((a->how & 3) == 3) {
 		snprintf(why, size, "so");
 		return -EIO;
@@ -597,6 +724,23 @@ send_socket(uint16_t type, const struct wbuf *w)
 }
 
 static void
+hand_basis(uint8_t how)
+{
+	struct msg_XFER_BASIS is = { .which = (how & 8) != 0 };
+	uint8_t body[8];
+	struct wbuf w;
+	int i;
+
+	make_basis(how);
+	for (i = 0; i < 2; i++, is.which ^= 1) {
+		wbuf_init(&w, body, sizeof(body));
+		msg_put_XFER_BASIS(&w, &is);
+		send_to(PROC_SFTD, MSG_XFER_BASIS, 0, &w,
+		    is.which == 0 ? fz.basis : fz.values);
+	}
+}
+
+static void
 sftd_hands(uint8_t how, struct wbuf *w)
 {
 	struct msg_XFER_SERVE serve = { .role = 1 + how % 2,
@@ -615,6 +759,7 @@ sftd_hands(uint8_t how, struct wbuf *w)
 		.streams = o.streams,
 		.dry = o.dry,
 		.tree = o.tree,
+		.packed = o.packed,
 		.rate = how & 32 ? how : 0 };
 
 	switch (take() % 5) {
@@ -635,6 +780,8 @@ sftd_hands(uint8_t how, struct wbuf *w)
 		make_journal(how);
 		msg_put_XFER_JOURNAL(w, &journal);
 		send_to(PROC_SFTD, MSG_XFER_JOURNAL, 0, w, fz.journal);
+		if ((how & 32) != 0)
+			hand_basis(take());
 		break;
 	default:
 		msg_put_XFER_STREAM(w, &stream);
@@ -650,6 +797,7 @@ sftd_answers(uint8_t how, struct wbuf *w)
 	uint8_t bytes[SFT_RECEIPT_MAX], routes[SFT_STREAMS_MAX * SFT_ROUTE_LEN];
 	struct msg_XFER_TAKE go = { .id = { 3 },
 		.epoch = 1 + (how >> 3 & 3),
+		.packed = (how & 64) != 0,
 		.routes = routes };
 	struct msg_XFER_SEALED sealed = { .seal = bytes };
 	struct msg_XFER_COMMITTED done = { .receipt = bytes };
@@ -745,17 +893,18 @@ receiver_says(uint8_t how, uint8_t *out, size_t size)
 	struct sft_accept accept = { .id = { 3 },
 		.epoch = xf.offer.epoch + 1,
 		.streams = xf.offer.streams,
-		.window = UINT64_C(1) << (how & 31) };
+		.window = UINT64_C(1) << (how & 31),
+		.packed = (how & 32) != 0 };
 	uint8_t seal[SFT_SEAL_MAX], receipt[SFT_RECEIPT_MAX], bits = how;
 	uint32_t index = how & 1, from = 0;
-	b3tree_value root;
+	b3tree_value root, value[1] = { { 0 } };
 	unsigned int i;
 	bool last;
 	size_t n;
 
 	for (i = 0; i < SFT_STREAMS_MAX; i++)
 		accept.route[i][0] = (uint8_t)(0x30 + i);
-	switch (take() % 7) {
+	switch (take() % 8) {
 	case 6:
 		return sft_lost_format(how % 8, how >> 3, out, size);
 	case 0:
@@ -766,7 +915,15 @@ receiver_says(uint8_t how, uint8_t *out, size_t size)
 	case 2:
 		return sft_ack_format(&index, 1, out, size);
 	case 3:
-		return sft_again_format(index, SFT_AGAIN_HASH, out, size);
+		return sft_again_format(index,
+		    how & 2 ? SFT_AGAIN_BASIS : SFT_AGAIN_HASH, out, size);
+	case 7:
+		if (xf.chunks > 0)
+			chunk_value(0, sft_chunk_len(fz.size, 20, 0),
+			    xf.chunks == 1, value[0]);
+		value[0][0] ^= (how & 4) != 0;
+		return sft_basis_format((const uint8_t(*)[SFT_VALUE_LEN])value,
+		    index, 1, out, size);
 	case 4:
 		file_root(root);
 		n = sftkit_seal(OWN, PEER, xf.id, xf.digest, root, fz.size,
@@ -902,15 +1059,19 @@ ipc_step(uint8_t what)
 static void
 ipc_begin(void)
 {
-	static int file, journal;
+	static int file, journal, basis, values;
 
 	if (file == 0) {
 		file = memfd_create("file", MFD_CLOEXEC);
 		journal = memfd_create("journal", MFD_CLOEXEC);
+		basis = memfd_create("basis", MFD_CLOEXEC);
+		values = memfd_create("values", MFD_CLOEXEC);
 	}
 	memset(&fz, 0, sizeof(fz));
 	fz.file = ipc.file = file;
 	fz.journal = journal;
+	fz.basis = basis;
+	fz.values = values;
 	fz.now_ns = UINT64_C(1000000000000);
 	fz.size = sizes[take() % 4];
 	memset(tls, 0, sizeof(tls));
@@ -920,7 +1081,8 @@ ipc_begin(void)
 	memset(&rc, 0, sizeof(rc));
 	memset(&st, 0, sizeof(st));
 	memset(&ct, 0, sizeof(ct));
-	xf.file = ct.journal = -1;
+	memset(&bs, 0, sizeof(bs));
+	xf.file = ct.journal = bs.fd[0] = bs.fd[1] = -1;
 	xfer_init();
 	control_prepare();
 }
@@ -978,12 +1140,16 @@ ipc_end(void)
 		close(xf.file);
 	if (ct.journal != -1)
 		close(ct.journal);
+	for (i = 0; i < 2; i++)
+		if (bs.fd[i] != -1)
+			close(bs.fd[i]);
+	sftjournal_close(bs.journal);
 	sftjournal_close(rc.journal);
 	free(rc.receive_chunk_state);
 	free(rc.tries);
 	free(sn.send_chunk_state);
 	free(sn.tries);
-	free(sn.hashed);
+	free(sn.known);
 	free(sn.value);
 	free(sn.way);
 	event_free(ct.tick);

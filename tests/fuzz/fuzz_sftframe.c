@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static uint8_t again[SFT_FRAME_MAX];
-static uint32_t had; /* how far HAVE has come */
+static uint32_t had, told; /* how far HAVE and BASIS have come */
 
 static void
 same(const uint8_t *frame, size_t len, ssize_t n)
@@ -97,6 +97,25 @@ ack(const uint8_t *frame, size_t len, uint32_t chunks)
 }
 
 static void
+basis(const uint8_t *frame, size_t len, uint32_t chunks)
+{
+	static uint8_t values[SFT_BASIS_LIST_MAX][SFT_VALUE_LEN];
+	uint32_t before = told, first, n;
+	const uint8_t *value;
+
+	if (sft_basis_parse(frame + 4, len - 4, chunks, &told, &first, &n,
+		&value) != 0)
+		return;
+	if (n < 1 || n > SFT_BASIS_LIST_MAX || first < before ||
+	    told != first + n || told > chunks || told > SFT_BASIS_MAX)
+		abort();
+	memcpy(values, value, (size_t)n * SFT_VALUE_LEN);
+	same(frame, len,
+	    sft_basis_format((const uint8_t(*)[SFT_VALUE_LEN])values, first, n,
+		again, sizeof(again)));
+}
+
+static void
 small(uint8_t type, const uint8_t *frame, size_t len, uint32_t chunks)
 {
 	struct sft_reason reason;
@@ -155,6 +174,8 @@ one(uint8_t type, const uint8_t *frame, size_t len, uint32_t chunks)
 		accept_frame(frame, len);
 	else if (type == SFT_HAVE)
 		have(frame, len, chunks);
+	else if (type == SFT_BASIS)
+		basis(frame, len, chunks);
 	else if (type == SFT_ACK)
 		ack(frame, len, chunks);
 	else
@@ -168,7 +189,7 @@ data_stream(const uint8_t *data, size_t len)
 	uint8_t head[SFT_CHUNK_HEAD_LEN], out[SFT_JOIN_LEN];
 	static const uint8_t exporter[32];
 	struct sft_join j;
-	uint32_t i, n;
+	struct sft_chunk c;
 
 	if (len >= SFT_JOIN_LEN && sft_join_parse(data, &j) == 0) {
 		if (sft_join_format(&j, out) != 0 ||
@@ -180,10 +201,11 @@ data_stream(const uint8_t *data, size_t len)
 		len -= SFT_JOIN_LEN;
 	}
 	if (len < SFT_CHUNK_HEAD_LEN ||
-	    sft_chunk_parse(data, UINT64_C(3) << 20 | 7, 20, &i, &n) != 0)
+	    sft_chunk_parse(data, UINT64_C(3) << 20 | 7, 20, &c) != 0)
 		return;
-	sft_chunk_format(i, n, head);
-	if (n == 0 || n > 1 << 20 || memcmp(head, data, sizeof(head)) != 0 ||
+	sft_chunk_format(&c, head);
+	if (c.len == 0 || c.len > 1 << 20 || (c.same && c.packed) ||
+	    memcmp(head, data, sizeof(head)) != 0 ||
 	    sft_data_len(data) != SFT_CHUNK_HEAD_LEN)
 		abort();
 }
@@ -199,7 +221,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	from = (data[0] & 1) != 0 ? SFT_SENDER : SFT_RECEIVER;
 	chunks = UINT32_C(1) << (data[0] >> 1) % 18;
-	had = 0;
+	had = told = 0;
 	data_stream(data + 1, len - 1);
 	for (data++, len--; len >= SFT_HEAD_LEN; data += body, len -= body) {
 		if (sft_head_parse(data, from, &type, &body) != 0)

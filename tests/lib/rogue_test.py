@@ -20,8 +20,9 @@ from claw_test import Failure, reachable
 from mesh_test import BUILD, Impostor
 
 OFFER, ACCEPT, HAVE, REFUSE, ACK, AGAIN, SEAL, RECEIPT, ABORT, PING, PONG, \
-    DONE = range(1, 13)
-JOIN, CHUNK, END = 20, 21, 22
+    DONE, BASIS = range(1, 14)
+JOIN, CHUNK, END, SAME = 20, 21, 22, 23
+REPLACE, DRY, PACKED = 1, 2, 4  # flags of OFFER
 MIB = 1 << 20
 
 
@@ -31,6 +32,25 @@ class Ended(Exception):
 
 def frame(kind, body=b""):
     return bytes([kind]) + len(body).to_bytes(3, "big") + body
+
+
+def zstd(byte, size, said=None):
+    """A frame that becomes so many of that byte; said: how many its head
+    says."""
+    blocks, left = b"", size
+    while left > 0:
+        n = min(left, 131072)
+        left -= n
+        blocks += (n << 3 | 1 << 1 | (left == 0)).to_bytes(3, "little") \
+            + bytes([byte])
+    return b"\x28\xb5\x2f\xfd\xa0" + (
+        size if said is None else said).to_bytes(4, "little") + blocks
+
+
+def block(data, stored=False, length=None):
+    """A block of a compressed chunk."""
+    n = len(data) if length is None else length
+    return (n | stored << 31).to_bytes(4, "big") + data
 
 
 class Rogue(Impostor):
@@ -222,10 +242,16 @@ class Sending:
         self.id = body[:16]
         self.epoch, count = struct.unpack(">QB", body[16:25])
         self.routes = [body[25 + 16 * i:41 + 16 * i] for i in range(count)]
-        self.window, = struct.unpack(">Q", body[25 + 16 * count:])
-        self.have = []
+        self.window, self.packed = struct.unpack(">QB",
+                                                 body[25 + 16 * count:])
+        self.have, self.basis = [], {}
         while True:
             kind, body = self.control.hear()
+            if kind == BASIS:
+                first, = struct.unpack(">I", body[:4])
+                for i in range(4, len(body), 32):
+                    self.basis[first + (i - 4) // 32] = body[i:i + 32]
+                continue
             if kind != HAVE:
                 raise Failure("%d instead of HAVE" % kind)
             n, = struct.unpack(">I", body[:4])
@@ -273,6 +299,21 @@ class Sending:
             value = self.rogue.value(self.file.log, index, real,
                                      self.file.chunks == 1)
         s.send(value)
+
+    def same(self, s, index, value=None):
+        """A chunk that is not sent, by the value that it was told."""
+        s.send(struct.pack(">BBHII", SAME, 0, 0, index,
+                           self.file.length(index))
+               + (self.basis[index] if value is None else value))
+
+    def packed_chunk(self, s, index, blocks):
+        """A compressed one; blocks: whatever stands for them."""
+        real = self.file.length(index)
+        s.send(struct.pack(">BBHII", CHUNK, 1, 0, index, real))
+        for block in blocks:
+            s.send(block)
+        s.send(self.rogue.value(self.file.log, index, real,
+                                self.file.chunks == 1))
 
     def acked(self, count):
         """Until so many chunks were acknowledged."""
@@ -337,13 +378,16 @@ class Receiving:
         self.streams = {}
 
     def accept(self, streams=1, have=(), window=64 * MIB, epoch=None,
-               routes=None):
+               routes=None, flags=0, basis=()):
+        """basis: (first, values) of each BASIS."""
         if routes is None:
             routes = [b"r" + os.urandom(15) for _ in range(streams)]
         self.routes = routes
         self.control.say(ACCEPT, self.id + struct.pack(
             ">QB", self.file.epoch + 1 if epoch is None else epoch, streams)
-            + b"".join(routes) + struct.pack(">Q", window))
+            + b"".join(routes) + struct.pack(">QB", window, flags))
+        for first, values in basis:
+            self.control.say(BASIS, struct.pack(">I", first) + values)
         self.control.say(HAVE, struct.pack(">I", len(have)) + b"".join(
             struct.pack(">II", *r) for r in have))
 

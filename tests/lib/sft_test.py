@@ -179,6 +179,17 @@ class Duo:
         os.chmod(path, 0o644)
         return path
 
+    def words(self, size, seed=3):
+        """One that compresses."""
+        path, rng = self.file(0), random.Random(seed)
+        some = [b"%x " % rng.getrandbits(rng.randint(4, 30))
+                for _ in range(500)]
+        with open(path, "wb") as f:
+            left = size
+            while left > 0:
+                left -= f.write(b"".join(rng.choices(some, k=8 * KIB))[:left])
+        return path
+
     def sparse(self, size, parts=8, seed=1):
         """One with little in it."""
         path = self.file(0)
@@ -264,6 +275,16 @@ class Duo:
                 return claims(f.read())
         except FileNotFoundError:
             return set()
+
+
+def metric(node, name):
+    """A counter, all its labels together."""
+    text = node.claw("metrics:print", check=True).stdout
+    found = [float(line.rpartition(" ")[2]) for line in text.splitlines()
+             if line.startswith(name)]
+    if not found:
+        raise Failure("no %s in %s" % (name, text))
+    return sum(found)
 
 
 def answered(node, *args):

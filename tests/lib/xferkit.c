@@ -103,15 +103,92 @@ xferkit_file(struct xfile *f, const char *below, uint64_t size, uint8_t log2,
 void
 xferkit_remove(struct xfile *f)
 {
-	static const char *const name[] = { "source", "partial", "journal" };
+	static const char *const name[] = { "source", "partial", "journal",
+		"basis", "basis.journal" };
 	char path[320];
 	size_t i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", f->dir, name[i]);
 		(void)unlink(path);
 	}
 	(void)rmdir(f->dir);
+}
+
+static void
+hash_source(struct xfile *f)
+{
+	static uint8_t block[BLOCK];
+	int fd = open_in(f, "source", O_RDONLY);
+	blake3_hasher h;
+	ssize_t n;
+
+	blake3_hasher_init(&h);
+	while ((n = read(fd, block, sizeof(block))) > 0)
+		blake3_hasher_update(&h, block, (size_t)n);
+	if (n == -1)
+		abort();
+	blake3_hasher_finalize(&h, f->root, 32);
+	close(fd);
+}
+
+void
+xferkit_words(struct xfile *f, const char *below, uint64_t size, uint8_t log2)
+{
+	static const char words[] = "a file of words, which compress; ";
+	char line[64];
+	uint64_t at;
+	FILE *out;
+	int n;
+
+	xferkit_file(f, below, size, log2, size);
+	out = fdopen(open_in(f, "source", O_RDWR), "r+");
+	if (out == NULL)
+		abort();
+	for (at = 0; at < size; at += (uint64_t)n) {
+		n = snprintf(line, sizeof(line), "%llu %s",
+		    (unsigned long long)(at * 2654435761 % 100003), words);
+		if ((uint64_t)n > size - at)
+			n = (int)(size - at);
+		if (fwrite(line, 1, (size_t)n, out) != (size_t)n)
+			abort();
+	}
+	if (fclose(out) != 0)
+		abort();
+	hash_source(f);
+}
+
+void
+xferkit_keep(struct xfile *f)
+{
+	static const char *const move[][2] = { { "partial", "basis" },
+		{ "journal", "basis.journal" } };
+	char from[320], to[320];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(from, sizeof(from), "%s/%s", f->dir, move[i][0]);
+		snprintf(to, sizeof(to), "%s/%s", f->dir, move[i][1]);
+		if (rename(from, to) == -1)
+			abort();
+	}
+}
+
+void
+xferkit_change(struct xfile *f, uint64_t size, uint64_t at)
+{
+	int fd = open_in(f, "source", O_RDWR);
+	uint8_t byte;
+
+	if (ftruncate(fd, (off_t)size) == -1 ||
+	    pread(fd, &byte, 1, (off_t)at) != 1)
+		abort();
+	byte ^= 0x20;
+	if (pwrite(fd, &byte, 1, (off_t)at) != 1)
+		abort();
+	close(fd);
+	f->size = size;
+	hash_source(f);
 }
 
 bool
@@ -310,6 +387,7 @@ xferkit_offer(struct xend *e)
 		.chunk_log2 = e->file->log2,
 		.streams = e->streams,
 		.rate = e->rate,
+		.packed = e->packed,
 		.epoch = e->file->epoch };
 	int fd = open_in(e->file, "source", O_RDONLY);
 
@@ -339,6 +417,25 @@ next_epoch(struct xend *e, int fd)
 }
 
 static void
+hand_basis(struct xend *e)
+{
+	static const char *const name[] = { "basis", "basis.journal" };
+	struct msg_XFER_BASIS is;
+	char path[320];
+	int fd;
+
+	for (is.which = 0; is.which < 2; is.which++) {
+		snprintf(path, sizeof(path), "%s/%s", e->file->dir,
+		    name[is.which]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd == -1)
+			return;
+		(void)chan_send_XFER_BASIS(e->sftd, 0, fd, &is);
+		close(fd);
+	}
+}
+
+static void
 on_offered(struct chan *c, struct msg *m)
 {
 	static const struct msg_XFER_JOURNAL none;
@@ -363,6 +460,7 @@ on_offered(struct chan *c, struct msg *m)
 	next_epoch(e, j);
 	take.epoch = e->file->epoch;
 	take.streams = o.streams;
+	take.packed = e->packed;
 	memcpy(take.id, e->file->id, sizeof(take.id));
 	for (i = 0; i < o.streams; i++) {
 		memset(e->route[i], 'r', SFT_ROUTE_LEN);
@@ -372,6 +470,7 @@ on_offered(struct chan *c, struct msg *m)
 	take.routes = e->route[0];
 	take.routes_len = (uint16_t)(o.streams * SFT_ROUTE_LEN);
 	(void)chan_send_XFER_JOURNAL(c, 0, j, &none);
+	hand_basis(e);
 	(void)chan_send_XFER_TAKE(c, m->id, p, &take);
 	close(p);
 	close(j);

@@ -41,6 +41,7 @@ struct xend {
 	uint8_t streams;
 	uint64_t window, rate;
 	bool tcp;	   /* streams over TCP, not socket pairs */
+	bool packed;	   /* chunks may be compressed */
 	uint8_t refuse;	   /* code to refuse the offer with */
 	bool keep_streams; /* those that come in are not handed over */
 
@@ -69,6 +70,13 @@ struct xend {
 void xferkit_file(struct xfile *f, const char *below, uint64_t size,
     uint8_t log2, uint64_t zero);
 void xferkit_remove(struct xfile *f);
+/* One of words, which compress. */
+void
+xferkit_words(struct xfile *f, const char *below, uint64_t size, uint8_t log2);
+/* What has arrived is from now on what the peer has sent before. */
+void xferkit_keep(struct xfile *f);
+/* The source becomes so long, with one byte at that place another one. */
+void xferkit_change(struct xfile *f, uint64_t size, uint64_t at);
 
 /* Both ends, ready; false: there is no xferd to start. */
 bool xferkit_start(struct xend *a, struct xend *b, struct xfile *f);

@@ -14,7 +14,8 @@ import time
 
 from claw_test import (LONG, Failure, binary, contains, diag, equal, main, ok,
                        skip, test, wait_for)
-from sft_test import (GIB, MIB, Duo, Joined, Sending, blake3, kill, modes)
+from sft_test import (GIB, MIB, Duo, Joined, Sending, blake3, kill, metric,
+                      modes)
 
 SIZES = (0, 1, 1023, 1024, 1025)
 
@@ -581,15 +582,6 @@ def identity(node):
     """Its key, as it says itself."""
     return json.loads(node.claw("node:show", "--json",
                                 check=True).stdout)["identity"]
-
-
-def metric(node, name):
-    text = node.claw("metrics:print", check=True).stdout
-    found = [float(line.rpartition(" ")[2]) for line in text.splitlines()
-             if line.startswith(name)]
-    if not found:
-        raise Failure("no %s in %s" % (name, text))
-    return sum(found)
 
 
 def lines(node):

@@ -9,6 +9,7 @@ import errno
 import filecmp
 import os
 import random
+import shutil
 import time
 
 from claw_test import (LONG, Failure, diag, main, ok, test, wait_for, equal)
@@ -32,22 +33,64 @@ class Round:
         self.duo, self.rng = duo, rng
         self.chunk = rng.choice((1, 1, 1, 2, 4, 8))
         top = 26 if rng.random() < 0.1 else 24.5
-        self.size = int(2 ** rng.uniform(10, top)) + rng.choice((-1, 0, 1))
+        # An earlier version serves where there is more than a chunk.
+        versions = rng.random() < 0.3
+        self.size = int(2 ** rng.uniform(20.5 if versions else 10, top)) \
+            + rng.choice((-1, 0, 1))
         self.streams = rng.randint(1, 8)
         # A second, about; or as fast as it goes.
         self.rate = 0 if rng.random() < 0.3 else int(
             self.size * rng.uniform(0.7, 3)) + 100000
-        self.source = duo.file(self.size, rng.random())
+        # Noise, or words, which go compressed.
+        self.words = rng.random() < 0.3
+        self.source = duo.words(self.size, rng.random()) if self.words \
+            else duo.file(self.size, rng.random())
         self.name = os.path.basename(self.source)
         self.id = None
         self.promised = 0
         self.journalled = set()
-        self.cuts = self.met = self.again = 0
+        self.cuts = self.met = self.again = self.same = 0
         self.what = ""
+        self.base = None
+        if versions:
+            self.version()
+
+    def version(self):
+        """There is an earlier one, from which it differs here and there."""
+        rng = self.rng
+        self.base = self.source + ".base"
+        shutil.copy2(self.source, self.base)
+        # What the round before has killed is on its way back.
+        sent = until_sent(self.duo, self.base, "--name", self.name,
+                          "--chunk-size", "%dM" % self.chunk)
+        self.duo.check(sent[-1], self.base, self.name)
+        with open(self.source, "r+b") as f:
+            for _ in range(rng.choice((0, 1, 1, 3, 10))):
+                f.seek(rng.randrange(self.size))
+                f.write(b"x")
+            if rng.random() < 0.3:
+                self.size = max(1, self.size + rng.choice((-1, 1)) *
+                                rng.randrange(self.size))
+                f.truncate(self.size)
+        # Another one by its time, whatever came of it.
+        os.utime(self.source, (1, 1))
+
+    def arrives(self):
+        """Whether it is there; nothing else but an earlier one may be."""
+        path = self.duo.arrived(self.name)
+        if not os.path.exists(path):
+            ok(self.base is None, "the earlier one is gone")
+            return False
+        if filecmp.cmp(self.source, path, shallow=False):
+            return os.stat(path).st_mtime == os.stat(self.source).st_mtime
+        ok(self.base is not None and filecmp.cmp(self.base, path,
+                                                 shallow=False),
+           "a wrong file under its name")
+        return False
 
     def flags(self):
         flags = ["--chunk-size", "%dM" % self.chunk, "--streams",
-                 str(self.streams)]
+                 str(self.streams)] + (["--replace"] if self.base else [])
         return flags + (["--limit", str(self.rate)] if self.rate else [])
 
     def seen(self, event):
@@ -75,7 +118,9 @@ class Round:
         else:
             way = "up"
             at = int(2 ** rng.uniform(0, 14)) if rng.random() < 0.3 else \
-                rng.randrange(self.size // self.streams + 3000)
+                rng.randrange((self.size >> (rng.randrange(8) if self.words
+                                             or self.base else 0))
+                              // self.streams + 3000)
         how = rng.choice(("reset", "reset", "close", "flip"))
         if LONG and rng.random() < 0.01:
             how = rng.choice(("silence", "half"))  # half a minute each
@@ -114,14 +159,11 @@ class Round:
         if self.lost:
             raise Failure(self.lost)
         duo = self.duo
-        there = os.path.exists(duo.arrived(self.name))
+        there = self.arrives()
         signed = self.id is not None and self.id in duo.receipts(duo.alpha)
         kept = self.id is not None and self.id in duo.receipts(duo.beta)
         ok(there or not signed, "a receipt of no file")
         ok(signed or not kept, "the sender's receipt is the only one")
-        if there:
-            ok(filecmp.cmp(self.source, duo.arrived(self.name),
-                           shallow=False), "a wrong file under its name")
         if self.id is not None:
             now = duo.journal(self.id)
             ok(not self.journalled - now, "the journal forgot %r" % (
@@ -174,8 +216,11 @@ class Round:
         ok(self.again <= WINDOW * self.cuts, "%d bytes were sent again" %
            self.again)
         duo.check(s, self.source)
+        self.same = s.last("receipt")["same_bytes"]
         os.unlink(duo.arrived(self.name))
-        os.unlink(self.source)
+        for path in (self.source, self.base):
+            if path is not None:
+                os.unlink(path)
         return attempts
 
 
@@ -183,7 +228,7 @@ class Round:
       "file is right, what was acknowledged is kept, little is sent again")
 def cuts():
     rng = random.Random(SEED)
-    duo, done, attempts, met, most = None, 0, 0, 0, 0
+    duo, done, attempts, met, most, same = None, 0, 0, 0, 0, 0
     begun = time.monotonic()
     try:
         for number in range(ROUNDS):
@@ -197,21 +242,23 @@ def cuts():
                 attempts += r.run()
             except Exception:
                 diag("round %d of seed %d: %s; %d bytes, chunks of %d MiB, "
-                     "%d streams, %d a second" % (
+                     "%d streams, %d a second%s%s" % (
                          number, SEED, r.what, r.size, r.chunk, r.streams,
-                         r.rate))
+                         r.rate, ", words" if r.words else "",
+                         ", another version" if r.base else ""))
                 raise
             done += 1
             met += 1 if r.met else 0
             most = max(most, r.again)
+            same += 1 if r.same else 0
             if number % 50 == 49:
                 print("# %d rounds, %d of them interrupted, %d commands, at "
                       "most %d bytes again" % (done, met, attempts, most),
                       flush=True)
     finally:
         diag("%d rounds in %.0f s, %d of them interrupted, %d commands, at "
-             "most %d bytes again" % (done, time.monotonic() - begun, met,
-                                      attempts, most))
+             "most %d bytes again; %d with chunks of an earlier version" % (
+                 done, time.monotonic() - begun, met, attempts, most, same))
         if duo is not None and duo.proxy is not None:
             duo.proxy.close()
             duo.proxy = None

@@ -24,10 +24,10 @@ from claw_test import (LONG, SANITIZERS, Failure, Node, diag, equal, main, ok,
                        skip, test, wait_for)
 from crash_test import Recording
 from mesh_test import Peer, free_port
-from rogue_test import (ABORT, ACCEPT, ACK, AGAIN, CHUNK, DONE, END, HAVE,
-                        JOIN, MIB, OFFER, PING, PONG, RECEIPT, REFUSE, SEAL,
-                        Ended, File, Receiving, Rogue, Sending, frame,
-                        seal_text)
+from rogue_test import (ABORT, ACCEPT, ACK, AGAIN, BASIS, CHUNK, DONE, END,
+                        HAVE, JOIN, MIB, OFFER, PACKED, PING, PONG, RECEIPT,
+                        REFUSE, REPLACE, SAME, SEAL, Ended, File, Receiving,
+                        Rogue, Sending, block, frame, seal_text, zstd)
 from sft_test import blake3
 
 sys.path.insert(0, os.path.join(os.environ.get("srcdir", "."), "tests",
@@ -199,6 +199,12 @@ CHUNKS = [
     ("a chunk twice", twice, PROTOCOL, "that is there, or on its way"),
     ("flags that nobody knows", one_head(head(CHUNK, 0, MIB, 2)), PROTOCOL,
      NO_CHUNK),
+    ("a compressed chunk that nobody agreed on", one_head(
+        head(CHUNK, 0, MIB, 1)), PROTOCOL, "which was not agreed on"),
+    ("a chunk that is the same as nothing", one_head(
+        head(SAME, 0, MIB) + bytes(32)), PROTOCOL, "that was not offered"),
+    ("one that is the same and compressed", one_head(
+        head(SAME, 0, MIB, 1) + bytes(32)), PROTOCOL, NO_CHUNK),
     ("a frame of the control session on a stream",
      one_head(frame(SEAL, bytes(8))), PROTOCOL, NO_CHUNK),
     ("an end before all is there", one_head(frame(END)), PROTOCOL,
@@ -223,6 +229,116 @@ def chunks():
             NO_CHUNK, size=2 * MIB + 7)
     honest(scene, size=2 * MIB + 7)
     honest(scene, size=5)
+    scene.done()
+
+
+# As the sender: what need not be sent
+
+
+def packed(*blocks):
+    def attack(sending):
+        ok(sending.packed, "it takes no compressed chunks")
+        sending.packed_chunk(sending.joined(), 0, blocks)
+    return attack
+
+
+PIECE = 131072
+WHOLE = zstd(1, PIECE)
+NO_BLOCK = "does not decompress to what it must"
+BLOCKS = [
+    ("a bomb", packed(block(zstd(1, 1 << 30))), NO_BLOCK),
+    ("a bomb that says it is none", packed(
+        block(zstd(1, 1 << 30, PIECE))), NO_BLOCK),
+    ("a byte too many", packed(block(zstd(1, PIECE + 1))), NO_BLOCK),
+    ("a byte too few", packed(block(zstd(1, PIECE - 1))), NO_BLOCK),
+    ("fewer than it says", packed(block(zstd(1, PIECE - 1, PIECE))),
+     NO_BLOCK),
+    ("half a frame", packed(block(WHOLE[:8])), NO_BLOCK),
+    ("two frames", packed(block(zstd(1, PIECE // 2) * 2)), NO_BLOCK),
+    ("something behind a frame", packed(block(WHOLE + b"x")), NO_BLOCK),
+    ("a frame that is skipped", packed(
+        block(b"\x50\x2a\x4d\x18" + bytes(60))), NO_BLOCK),
+    ("a format of before 1.0", packed(
+        block(b"\x27\xb5\x2f\xfd" + WHOLE[4:])), NO_BLOCK),
+    ("no frame", packed(block(os.urandom(100))), NO_BLOCK),
+    ("a block of nothing", packed(block(b"")), "a wrong length"),
+    ("a block as long as what it is of", packed(
+        block(b"", length=PIECE)), "a wrong length"),
+    ("a block of 2 GiB", packed(block(b"", length=2 ** 31 - 1)),
+     "a wrong length"),
+    ("one that is stored, and longer", packed(
+        block(b"", True, PIECE + 1)), "a wrong length"),
+    ("one that is stored, and shorter", packed(
+        block(b"x", True)), "a wrong length"),
+]
+
+
+def value_of_another(sending):
+    sending.same(sending.joined(), 0, os.urandom(32))
+
+
+def same_twice(sending):
+    s = sending.joined()
+    sending.same(s, 0)
+    sending.same(s, 0)
+
+
+@test("blocks that expand too far, that are cut or none end the transfer")
+def blocks():
+    scene = Scene()
+    for what, attack, text in BLOCKS:
+        refused(scene, what, attack, PROTOCOL, text, flags=PACKED)
+    sending = Sending(scene.rogue, scene.node, scene.file(flags=PACKED))
+    ok(sending.offer(), "not taken")
+    s = sending.joined()
+    for index in range(2):
+        sending.packed_chunk(s, index, [
+            block(zstd(index + 1, PIECE)) if i % 2 == 0
+            else block(bytes([index + 1]) * PIECE, True)
+            for i in range(MIB // PIECE)])
+    sending.acked(2)
+    sending.finish()
+    close(sending)
+    scene.done()
+
+
+@test("a chunk that is not sent is one that the receiver has told of, by that "
+      "value")
+def same():
+    scene = Scene()
+    honest(scene, name=b"version")
+    again = dict(name=b"version", flags=REPLACE)
+    refused(scene, "another value", value_of_another, PROTOCOL,
+            "another value than it was told", mtime=5, **again)
+    refused(scene, "the same twice", same_twice, PROTOCOL,
+            "there, or on its way", mtime=6, **again)
+    refused(scene, "one behind the end", lambda s: s.joined().send(
+        head(SAME, 2, MIB) + bytes(32)), PROTOCOL, NO_CHUNK, mtime=7, **again)
+    # What has changed over there is asked for, once; then it has to come.
+    path = os.path.join(scene.node.dir, "data", "files", "rogue", "version")
+    was = os.stat(path)
+    with open(path, "r+b") as f:
+        f.write(b"changed")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    def insists(sending):
+        s = sending.joined()
+        sending.same(s, 0)
+        equal(sending.control.hear(), (AGAIN, b"\0\0\0\0\2"), "the answer")
+        sending.same(s, 0)
+    refused(scene, "what is not there any more", insists, PROTOCOL,
+            "that was not offered", mtime=8, **again)
+    sending = Sending(scene.rogue, scene.node, scene.file(mtime=9, **again))
+    ok(sending.offer(), "not taken")
+    equal(sorted(sending.basis), [0, 1], "what it may leave out")
+    s = sending.joined()
+    sending.same(s, 1)
+    sending.chunk(s, 0)
+    sending.acked(2)
+    sending.finish()
+    close(sending)
+    with open(path, "rb") as f:
+        equal(f.read(), b"\1" * MIB + b"\2" * MIB, "what is there")
     scene.done()
 
 
@@ -802,6 +918,18 @@ LIES = [
     ("no stream", lambda r: r.accept(streams=0, routes=[])),
     ("the epoch that it was told", lambda r: r.accept(epoch=r.file.epoch)),
     ("a window of nothing", lambda r: r.accept(window=0)),
+    ("flags that nobody knows", lambda r: r.accept(flags=2)),
+    ("values of chunks behind the end", lambda r: r.accept(
+        basis=[(2, bytes(64))])),
+    ("values of chunks twice", lambda r: r.accept(
+        basis=[(0, bytes(64)), (1, bytes(32))])),
+    ("half a value", lambda r: r.accept(basis=[(0, bytes(48))])),
+    ("no value", lambda r: r.accept(basis=[(0, b"")])),
+    ("values when it is late", lambda r: (
+        r.accept(), r.control.say(BASIS, bytes(36)))),
+    ("that a chunk is not the same any more, which it was not", lambda r: (
+        r.accept(window=MIB), r.chunk(r.stream()),
+        r.control.say(AGAIN, b"\0\0\0\0\2"))),
     ("a route that begins like TLS", lambda r: r.accept(
         routes=[b"\x16" + bytes(15)])),
     ("chunks behind the end", lambda r: r.accept(have=[(0, 4)])),

@@ -58,6 +58,7 @@ static const char *const samples[CONF_KEY_MAX][2] = {
 	[CONF_KEY_SFT_RESUME_BUFFER] = { "32M", "16G" },
 	[CONF_KEY_SFT_MAX_BYTES] = { "512K", "1024G" },
 	[CONF_KEY_SFT_VERIFY] = { "stream", "disk" },
+	[CONF_KEY_SFT_COMPRESS] = { "auto", "never" },
 	[CONF_KEY_SFT_MAX_TRANSFERS] = { "1", "60" },
 	[CONF_KEY_SFT_ACCEPT] = { "allow",
 	    "deny peer=a,b name=x:*; allow into=in/x" },

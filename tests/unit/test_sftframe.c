@@ -87,6 +87,7 @@ test_offer(void **state)
 	o.mode = 04755;
 	o.replace = false;
 	o.dry = true;
+	o.packed = true;
 	o.name_len = SFT_NAME_MAX;
 	n = sft_offer_format(&o, out, sizeof(out));
 	b = body(out, n, SFT_OFFER, SFT_SENDER, &len);
@@ -94,6 +95,8 @@ test_offer(void **state)
 	assert_int_equal(back.mode, 0755);
 	assert_false(back.replace);
 	assert_true(back.dry);
+	assert_true(back.packed);
+	assert_int_equal(b[22], 2 | 4);
 	assert_int_equal(back.name_len, SFT_NAME_MAX);
 	/* A sender that leaves the bits there does no harm. */
 	out[SFT_HEAD_LEN + 18] = 0x0f;
@@ -135,7 +138,7 @@ test_offer_bad(void **state)
 	bad_offer(20, 26);
 	bad_offer(21, 0); /* streams */
 	bad_offer(21, 9);
-	bad_offer(22, 4);    /* flags */
+	bad_offer(22, 8);    /* flags */
 	bad_offer(23, 0x40); /* epoch */
 	bad_offer(32, 2);    /* name: longer, shorter */
 	bad_offer(32, 4);
@@ -181,6 +184,7 @@ test_digest(void **state)
 	o.epoch = 100;
 	o.streams = 8;
 	o.dry = true;
+	o.packed = true;
 	o.mode |= 04000;
 	sft_offer_digest(&o, "tokyo", "berlin", d);
 	assert_memory_equal(d, want, sizeof(want));
@@ -217,7 +221,7 @@ test_accept(void **state)
 
 	(void)state;
 	n = sft_accept_format(&a, out, sizeof(out));
-	assert_int_equal(n, 4 + 16 + 8 + 1 + 32 + 8);
+	assert_int_equal(n, 4 + 16 + 8 + 1 + 32 + 8 + 1);
 	b = body(out, n, SFT_ACCEPT, SFT_RECEIVER, &len);
 	assert_int_equal(sft_accept_parse(b, len, &back), 0);
 	assert_memory_equal(&back, &a, sizeof(a));
@@ -226,10 +230,12 @@ test_accept(void **state)
 	assert_int_equal(b[24], 2);
 	assert_memory_equal(b + 25, a.route, 32);
 	assert_int_equal(b[61], 1); /* 16 MiB */
+	assert_int_equal(b[65], 0);
 	assert_int_equal(sft_accept_format(&a, out, (size_t)n - 1), -ENOSPC);
 	assert_int_equal(sft_accept_parse(b, len - 1, &back), -EBADMSG);
 	assert_int_equal(sft_accept_parse(b, len - 16, &back), -EBADMSG);
 	a.streams = 8;
+	a.packed = true;
 	for (n = 2; n < 8; n++)
 		a.route[n][0] = (uint8_t)n;
 	n = sft_accept_format(&a, out, sizeof(out));
@@ -244,6 +250,11 @@ test_accept(void **state)
 	a = an_accept();
 	o.streams = 1;
 	assert_false(sft_accept_fits(&o, &a));
+	o = an_offer();
+	a.packed = true;
+	assert_false(sft_accept_fits(&o, &a));
+	o.packed = true;
+	assert_true(sft_accept_fits(&o, &a));
 }
 
 static void
@@ -277,6 +288,7 @@ test_accept_bad(void **state)
 	bad_accept(25, 0x16); /* a route that looks like TLS */
 	bad_accept(41, 0x16);
 	bad_accept(61, 0); /* window */
+	bad_accept(65, 2); /* flags */
 #undef REFUSED
 #define REFUSED(change)                                                        \
 	do {                                                                   \
@@ -387,8 +399,12 @@ test_small(void **state)
 	    sft_again_parse(b, (UINT64_C(1) << 32) + 5, 0x010204, &index, &why),
 	    -EBADMSG);
 	out[8] = 2;
+	assert_int_equal(sft_again_parse(b, len, 0x010204, &index, &why), 0);
+	assert_int_equal(why, SFT_AGAIN_BASIS);
+	out[8] = 3;
 	assert_int_equal(sft_again_parse(b, len, 0x010204, &index, &why),
 	    -EBADMSG);
+	assert_int_equal(sft_again_format(1, 3, out, sizeof(out)), -EINVAL);
 	assert_int_equal(sft_again_format(1 << 24, 1, out, sizeof(out)),
 	    -EINVAL);
 	assert_int_equal(sft_again_format(1, 0, out, sizeof(out)), -EINVAL);
@@ -458,7 +474,7 @@ test_heads(void **state)
 		uint32_t min, max, step;
 	} want[] = {
 		{ 1, 1, 34, 1057, 1 },
-		{ 2, 2, 49, 161, 16 },
+		{ 2, 2, 50, 162, 16 },
 		{ 3, 2, 4, 32772, 8 },
 		{ 4, 2, 3, 258, 1 },
 		{ 5, 2, 8, 16388, 4 },
@@ -469,6 +485,7 @@ test_heads(void **state)
 		{ 10, 3, 8, 8, 1 },
 		{ 11, 3, 8, 8, 1 },
 		{ 12, 1, 0, 0, 1 },
+		{ 13, 2, 36, 32772, 32 },
 		{ 14, 3, 5, 5, 1 },
 	};
 	const size_t n = sizeof(want) / sizeof(want[0]);
@@ -787,55 +804,160 @@ test_join(void **state)
 }
 
 static void
+chunk_head(bool same, bool packed, uint32_t index, uint32_t length,
+    uint8_t out[SFT_CHUNK_HEAD_LEN])
+{
+	const struct sft_chunk c = { same, packed, index, length };
+
+	sft_chunk_format(&c, out);
+}
+
+static int
+chunk_of(const uint8_t *head, uint64_t size)
+{
+	struct sft_chunk c;
+
+	return sft_chunk_parse(head, size, 20, &c);
+}
+
+static void
 test_data(void **state)
 {
 	uint8_t head[SFT_CHUNK_HEAD_LEN], route[SFT_ROUTE_LEN] = { 0 };
-	uint32_t i, len;
+	struct sft_chunk c;
+	uint32_t i;
 
 	(void)state;
-	sft_chunk_format(3, 5, head);
+	chunk_head(false, false, 3, 5, head);
 	assert_memory_equal(head, "\x15\0\0\0\0\0\0\3\0\0\0\5", 12);
 	assert_int_equal(sft_data_len(head), SFT_CHUNK_HEAD_LEN);
-	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &i, &len), 0);
-	assert_int_equal(i, 3);
-	assert_int_equal(len, 5);
-	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 6, 20, &i, &len),
-	    -EBADMSG);
-	assert_int_equal(sft_chunk_parse(head, 3 * MIB, 20, &i, &len),
-	    -EBADMSG);
-	assert_int_equal(sft_chunk_parse(head, 4 * MIB, 20, &i, &len),
-	    -EBADMSG);
-	assert_int_equal(sft_chunk_parse(head, 0, 20, &i, &len), -EBADMSG);
-	sft_chunk_format(2, MIB, head);
-	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &i, &len), 0);
+	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &c), 0);
+	assert_int_equal(c.index, 3);
+	assert_int_equal(c.len, 5);
+	assert_false(c.same || c.packed);
+	assert_int_equal(chunk_of(head, 3 * MIB + 6), -EBADMSG);
+	assert_int_equal(chunk_of(head, 3 * MIB), -EBADMSG);
+	assert_int_equal(chunk_of(head, 4 * MIB), -EBADMSG);
+	assert_int_equal(chunk_of(head, 0), -EBADMSG);
+	chunk_head(false, false, 2, MIB, head);
+	assert_int_equal(chunk_of(head, 3 * MIB + 5), 0);
 	/* A whole one, behind the last. */
-	sft_chunk_format(4, MIB, head);
-	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &i, &len),
-	    -EBADMSG);
-	sft_chunk_format(0, MIB, head);
-	assert_int_equal(sft_chunk_parse(head, 0, 20, &i, &len), -EBADMSG);
-	sft_chunk_format(2, MIB, head);
+	chunk_head(false, false, 4, MIB, head);
+	assert_int_equal(chunk_of(head, 3 * MIB + 5), -EBADMSG);
+	chunk_head(false, false, 0, MIB, head);
+	assert_int_equal(chunk_of(head, 0), -EBADMSG);
+	chunk_head(false, false, 2, MIB, head);
 	for (i = 1; i < 4; i++) {
-		head[i] = 1;
+		head[i] = 2;
 		assert_int_equal(sft_data_len(head), -EBADMSG);
-		assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20,
-				     &(uint32_t){ 0 }, &len),
-		    -EBADMSG);
+		assert_int_equal(chunk_of(head, 3 * MIB + 5), -EBADMSG);
 		head[i] = 0;
 	}
 	assert_int_equal(sft_empty_format(SFT_END, head, 4), 4);
 	assert_int_equal(sft_data_len(head), SFT_HEAD_LEN);
-	assert_int_equal(sft_chunk_parse(head, 3 * MIB + 5, 20, &i, &len),
-	    -EBADMSG);
+	assert_int_equal(chunk_of(head, 3 * MIB + 5), -EBADMSG);
+	head[1] = 1;
+	assert_int_equal(sft_data_len(head), -EBADMSG);
+	head[1] = 0;
 	head[0] = SFT_JOIN;
 	assert_int_equal(sft_data_len(head), -EBADMSG);
-	head[0] = 23;
+	head[0] = 24;
 	assert_int_equal(sft_data_len(head), -EBADMSG);
 	route[0] = 0x16;
 	assert_false(sft_route_ok(route));
 	route[0] = 0x17;
 	route[1] = 0x16;
 	assert_true(sft_route_ok(route));
+}
+
+static void
+test_other_chunks(void **state)
+{
+	uint8_t head[SFT_CHUNK_HEAD_LEN];
+	struct sft_chunk c;
+
+	(void)state;
+	chunk_head(false, true, 2, MIB, head);
+	assert_memory_equal(head, "\x15\1\0\0\0\0\0\2\0\x10\0\0", 12);
+	assert_int_equal(sft_chunk_parse(head, 3 * MIB, 20, &c), 0);
+	assert_true(c.packed && !c.same);
+	chunk_head(true, false, 2, MIB, head);
+	assert_memory_equal(head, "\x17\0\0\0\0\0\0\2\0\x10\0\0", 12);
+	assert_int_equal(sft_data_len(head), SFT_CHUNK_HEAD_LEN);
+	assert_int_equal(sft_chunk_parse(head, 3 * MIB, 20, &c), 0);
+	assert_true(c.same && !c.packed);
+	assert_int_equal(c.index, 2);
+	assert_int_equal(c.len, MIB);
+	assert_int_equal(chunk_of(head, 2 * MIB + 1), -EBADMSG);
+	/* What is the same has no bytes that could be packed. */
+	head[1] = 1;
+	assert_int_equal(sft_data_len(head), -EBADMSG);
+	assert_int_equal(chunk_of(head, 3 * MIB), -EBADMSG);
+}
+
+static int
+basis(const uint8_t *p, size_t len, uint32_t chunks, uint32_t from)
+{
+	const uint8_t *value;
+	uint32_t first, n;
+
+	return sft_basis_parse(p, len, chunks, &from, &first, &n, &value);
+}
+
+static void
+test_basis(void **state)
+{
+	static uint8_t value[SFT_BASIS_LIST_MAX + 1][SFT_VALUE_LEN];
+	static uint8_t out[SFT_FRAME_MAX];
+	uint32_t first, n, len, from = 5;
+	const uint8_t *b, *v;
+	ssize_t size;
+
+	(void)state;
+	value[0][0] = 1;
+	value[1][31] = 2;
+	size = sft_basis_format((const uint8_t(*)[32])value, 5, 2, out,
+	    sizeof(out));
+	assert_int_equal(size, 4 + 4 + 64);
+	assert_memory_equal(out, "\x0d\0\0\x44\0\0\0\5\1", 9);
+	b = body(out, size, SFT_BASIS, SFT_RECEIVER, &len);
+	assert_int_equal(sft_basis_parse(b, len, 7, &from, &first, &n, &v), 0);
+	assert_int_equal(first, 5);
+	assert_int_equal(n, 2);
+	assert_int_equal(from, 7);
+	assert_memory_equal(v, value, 64);
+	assert_int_equal(basis(b, len, 7, 6), -EBADMSG); /* backwards */
+	assert_int_equal(basis(b, len, 6, 0), -EBADMSG); /* beyond the file */
+	assert_int_equal(basis(b, len, 5, 0), -EBADMSG);
+	assert_int_equal(basis(b, len - 1, 7, 0), -EBADMSG);
+	assert_int_equal(basis(b, len - 32, 7, 0), 0);
+	assert_int_equal(basis(b, 4, 7, 0), -EBADMSG);
+	memset(out + 4, 0xff, 4);
+	assert_int_equal(basis(b, len, UINT32_MAX, 0), -EBADMSG);
+
+	/* As many as there may be, and one more. */
+	size = sft_basis_format((const uint8_t(*)[32])value, 0,
+	    SFT_BASIS_LIST_MAX, out, sizeof(out));
+	b = body(out, size, SFT_BASIS, SFT_RECEIVER, &len);
+	assert_int_equal(basis(b, len, SFT_BASIS_LIST_MAX, 0), 0);
+	assert_int_equal(basis(b, len + 32, SFT_BASIS_LIST_MAX + 1, 0),
+	    -EBADMSG);
+	assert_int_equal(sft_basis_format((const uint8_t(*)[32])value, 0,
+			     SFT_BASIS_LIST_MAX + 1, out, sizeof(out)),
+	    -EINVAL);
+	assert_int_equal(sft_basis_format((const uint8_t(*)[32])value, 0, 0,
+			     out, sizeof(out)),
+	    -EINVAL);
+	assert_int_equal(
+	    sft_basis_format((const uint8_t(*)[32])value, 0, 2, out, 71),
+	    -ENOSPC);
+	assert_true(sft_basis_format((const uint8_t(*)[32])value,
+			SFT_BASIS_MAX - 1, 1, out, sizeof(out)) > 0);
+	assert_int_equal(sft_basis_format((const uint8_t(*)[32])value,
+			     SFT_BASIS_MAX, 1, out, sizeof(out)),
+	    -EINVAL);
+	memcpy(out + 4, "\0\1\0\0", 4);
+	assert_int_equal(basis(out + 4, 36, SFT_CHUNKS_MAX, 0), -EBADMSG);
 }
 
 static void
@@ -865,7 +987,10 @@ test_words(void **state)
 	assert_string_equal(sft_type_name(SFT_CHUNK), "CHUNK");
 	assert_string_equal(sft_type_name(SFT_END), "END");
 	assert_string_equal(sft_type_name(0), "frame");
-	assert_string_equal(sft_type_name(13), "frame");
+	assert_string_equal(sft_type_name(SFT_BASIS), "BASIS");
+	assert_string_equal(sft_type_name(SFT_SAME), "SAME");
+	assert_string_equal(sft_type_name(SFT_LOST), "LOST");
+	assert_string_equal(sft_type_name(15), "frame");
 }
 
 int
@@ -886,6 +1011,8 @@ main(void)
 		cmocka_unit_test(test_ack),
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_data),
+		cmocka_unit_test(test_other_chunks),
+		cmocka_unit_test(test_basis),
 		cmocka_unit_test(test_words),
 	};
 

@@ -22,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "common/sftjournal.h"
 #include "tests/lib/xferkit.h"
 
 #define KIB UINT64_C(1024)
@@ -72,6 +73,14 @@ arrives(void)
 	assert_memory_equal(a.root, f.root, 32);
 	assert_memory_equal(b.root, f.root, 32);
 	assert_true(xferkit_same(&f));
+}
+
+static bool
+has_some(void *arg)
+{
+	const struct xend *e = arg;
+
+	return e->progress.durable > 0 || e->ended;
 }
 
 static void
@@ -287,6 +296,226 @@ test_all_there(void **state)
 	}
 }
 
+/* Sent once more, when the source is another one by then. */
+static void
+again_as(uint64_t size, uint64_t at)
+{
+	xferkit_keep(&f);
+	xferkit_change(&f, size, at);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.have, 0);
+	assert_int_equal(a.progress.resent, 0);
+	assert_int_equal(a.progress.same, b.progress.same);
+	assert_int_equal(a.progress.moved, b.progress.moved);
+	assert_int_equal(a.progress.durable, size);
+	assert_int_equal(a.progress.moved, size - a.progress.same);
+}
+
+static void
+first_of(uint64_t size)
+{
+	xferkit_file(&f, below(), size, 20, 0);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.progress.same, 0);
+	xferkit_end(&a, &b);
+}
+
+static void
+done(void)
+{
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+}
+
+/* Of what the receiver has of an earlier file nothing is sent. */
+static void
+test_basis(void **state)
+{
+	static const struct {
+		uint64_t before, after, at, sent;
+	} is[] = {
+		{ 8 * MIB + 5, 8 * MIB + 5, 3 * MIB + 7, MIB },
+		{ 8 * MIB + 5, 8 * MIB + 5, 8 * MIB + 1, 5 },
+		/* Longer, shorter: what was short or is, is another chunk. */
+		{ 8 * MIB + 5, 9 * MIB, 8 * MIB + 6, MIB },
+		{ 8 * MIB, 9 * MIB + 1, 9 * MIB, MIB + 1 },
+		{ 8 * MIB, 6 * MIB + 9, 6 * MIB, 9 },
+		/* One chunk is a root, more are none. */
+		{ 2 * MIB, MIB, 5, MIB },
+		{ MIB, 2 * MIB, MIB + 5, 2 * MIB },
+		{ 900, 900, 5, 900 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(is) / sizeof(is[0]); i++) {
+		first_of(is[i].before);
+		again_as(is[i].after, is[i].at);
+		assert_int_equal(a.progress.moved, is[i].sent);
+		assert_true(a.progress.wire < is[i].sent + 2000);
+		done();
+	}
+}
+
+/* The same once more, and once more after that. */
+static void
+test_basis_whole(void **state)
+{
+	(void)state;
+	first_of(4 * MIB + 1);
+	again_as(4 * MIB + 1, 0);
+	xferkit_end(&a, &b);
+	again_as(4 * MIB + 1, 0);
+	assert_int_equal(a.progress.moved, MIB);
+	xferkit_end(&a, &b);
+	/* As it was before last, but not what was kept. */
+	again_as(4 * MIB + 1, 4 * MIB);
+	assert_int_equal(a.progress.moved, 1);
+	done();
+}
+
+/* After some that differ few are looked at; what is sent is right. */
+static void
+test_basis_differs(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	first_of(40 * MIB);
+	for (i = 0; i < 32; i++)
+		xferkit_change(&f, 40 * MIB, i * MIB + i);
+	again_as(40 * MIB, 33 * MIB);
+	/* 34 to 39 are the same; of these none may have been tried. */
+	assert_true(a.progress.moved >= 33 * MIB);
+	done();
+}
+
+static void
+spoil(const char *name, uint64_t at, uint64_t size)
+{
+	char path[320];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", f.dir, name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd != -1);
+	assert_int_equal(pwrite(fd, "spoilt", 6, (off_t)at), 6);
+	if (size > 0)
+		assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	close(fd);
+}
+
+/* Somebody has written to it since: its bytes come after all. */
+static void
+test_basis_changed(void **state)
+{
+	(void)state;
+	first_of(8 * MIB);
+	spoil("partial", 2 * MIB + 100, 0);
+	again_as(8 * MIB, 7 * MIB);
+	assert_int_equal(a.progress.moved, 2 * MIB);
+	done();
+	first_of(8 * MIB);
+	spoil("partial", 100, 5 * MIB + 3);
+	again_as(8 * MIB, 7 * MIB);
+	assert_int_equal(a.progress.moved, 4 * MIB);
+	done();
+	/* Nor is the journal believed. */
+	first_of(8 * MIB);
+	spoil("journal", SFTJOURNAL_HEAD_LEN + 3 * 64 + 20, 0);
+	again_as(8 * MIB, 7 * MIB);
+	assert_int_equal(a.progress.moved, 8 * MIB);
+	done();
+}
+
+static void
+test_basis_of_other_chunks(void **state)
+{
+	(void)state;
+	first_of(8 * MIB);
+	xferkit_keep(&f);
+	f.log2 = 21;
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.progress.moved, 8 * MIB);
+	done();
+}
+
+/* Interrupted: what was made from the basis is durable as all else. */
+static void
+test_basis_resumed(void **state)
+{
+	(void)state;
+	first_of(24 * MIB);
+	xferkit_keep(&f);
+	xferkit_change(&f, 24 * MIB, 0);
+	xferkit_change(&f, 24 * MIB, 12 * MIB);
+	start();
+	a.rate = MIB;
+	xferkit_go(&a, &b);
+	assert_true(linkkit_until(has_some, &a));
+	kill(b.pid, SIGKILL);
+	assert_true(xferkit_until_ended(&a, &b));
+	assert_true(a.progress.same > 0);
+	xferkit_end(&a, &b);
+	start();
+	xferkit_go(&a, &b);
+	arrives();
+	assert_true(a.have > 0);
+	assert_true(a.progress.moved <= 2 * MIB);
+	done();
+}
+
+static void
+go_packed(bool ours, bool theirs)
+{
+	start();
+	a.packed = ours;
+	b.packed = theirs;
+	a.rate = 3 * MIB;
+	xferkit_go(&a, &b);
+	arrives();
+	assert_int_equal(a.progress.moved, f.size);
+	/* One may have heard the streams' ends. */
+	assert_true(b.progress.wire <= a.progress.wire + 8);
+	assert_true(a.progress.wire <= b.progress.wire + 8);
+}
+
+/* Where less bytes are faster, less are sent. */
+static void
+test_packed(void **state)
+{
+	(void)state;
+	xferkit_words(&f, below(), 6 * MIB + 77, 22);
+	go_packed(true, true);
+	assert_true(a.progress.wire < f.size / 2);
+	xferkit_end(&a, &b);
+	xferkit_remove(&f);
+	xferkit_file(&f, below(), 6 * MIB + 77, 21, 0);
+	go_packed(true, true);
+	assert_true(a.progress.wire < f.size + 1000);
+	done();
+}
+
+static void
+test_not_packed(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		xferkit_words(&f, below(), 3 * MIB, 20);
+		go_packed(i == 1, i == 2);
+		assert_true(a.progress.wire > f.size);
+		done();
+	}
+}
+
 static void
 test_refused(void **state)
 {
@@ -302,14 +531,6 @@ test_refused(void **state)
 	assert_int_equal(b.failed.code, SFT_NO_SPACE);
 	xferkit_end(&a, &b);
 	xferkit_remove(&f);
-}
-
-static bool
-has_some(void *arg)
-{
-	const struct xend *e = arg;
-
-	return e->progress.durable > 0 || e->ended;
 }
 
 static void
@@ -579,6 +800,14 @@ main(void)
 		cmocka_unit_test(test_damaged_partial),
 		cmocka_unit_test(test_journal_lost),
 		cmocka_unit_test(test_all_there),
+		cmocka_unit_test(test_basis),
+		cmocka_unit_test(test_basis_whole),
+		cmocka_unit_test(test_basis_differs),
+		cmocka_unit_test(test_basis_changed),
+		cmocka_unit_test(test_basis_of_other_chunks),
+		cmocka_unit_test(test_basis_resumed),
+		cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_not_packed),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_source_changes),
 		cmocka_unit_test(test_cut_streams),

@@ -9,6 +9,7 @@
  */
 #include <sys/socket.h>
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +24,8 @@
 #include "common/atls.h"
 #include "common/b3tree.h"
 #include "common/receipt.h"
+#include "common/sftblock.h"
+#include "common/sftjournal.h"
 #include "common/welcome.h"
 #include "tests/lib/xferkit.h"
 
@@ -263,6 +266,7 @@ offers(void)
 	offer.mode = 0600;
 	offer.chunk_log2 = f.log2;
 	offer.streams = 2;
+	offer.packed = true;
 	offer.name_len = 1;
 	offer.name[0] = 'x';
 	say(&control, out, sft_offer_format(&offer, out, sizeof(out)));
@@ -319,18 +323,26 @@ begin_stream(uint64_t size)
 	joins(GOOD);
 }
 
+static void
+says_head(bool same, bool packed, uint32_t index, uint32_t len)
+{
+	const struct sft_chunk c = { same, packed, index, len };
+	uint8_t head[SFT_CHUNK_HEAD_LEN];
+
+	sft_chunk_format(&c, head);
+	say(&data, head, sizeof(head));
+}
+
 /* Chunk `index` of a file of zeroes. */
 static void
 says_chunk(uint32_t index, uint32_t len, bool right)
 {
 	static const uint8_t zero[128 * 1024];
-	uint8_t head[SFT_CHUNK_HEAD_LEN];
 	b3tree_value v;
 	struct b3tree t;
 	uint32_t left, n;
 
-	sft_chunk_format(index, len, head);
-	say(&data, head, sizeof(head));
+	says_head(false, false, index, len);
 	assert_int_equal(b3tree_begin(&t, f.log2, index), 0);
 	for (left = len; left > 0; left -= n) {
 		n = left < sizeof(zero) ? left : (uint32_t)sizeof(zero);
@@ -400,14 +412,12 @@ test_wrong_head(void **state)
 		uint32_t index, len;
 	} head[] = { { 3, MIB }, { UINT32_MAX, MIB }, { 0, MIB + 1 },
 		{ 0, MIB - 1 }, { 0, 0 }, { 0, UINT32_MAX }, { 2, MIB } };
-	uint8_t out[SFT_CHUNK_HEAD_LEN];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
 		begin_stream(2 * MIB + 5);
-		sft_chunk_format(head[i].index, head[i].len, out);
-		say(&data, out, sizeof(out));
+		says_head(false, false, head[i].index, head[i].len);
 		ends_saying(SFT_PROTOCOL, "does not have");
 		end();
 	}
@@ -476,11 +486,251 @@ cut_stream(uint32_t came)
 	assert_int_equal(chunks, came);
 }
 
+static void
+test_same_as_nothing(void **state)
+{
+	static const b3tree_value v;
+
+	(void)state;
+	begin_stream(3 * MIB);
+	says_head(true, false, 1, MIB);
+	say(&data, v, sizeof(v));
+	ends_saying(SFT_PROTOCOL, "that was not offered");
+	end();
+}
+
+/* A journal and its file as of an earlier transfer, of noise. */
+static void
+write_basis(void)
+{
+	struct sftjournal_head h = { .size = f.size,
+		.chunk_log2 = f.log2,
+		.epoch = 1 };
+	struct sftjournal_claim claim = { 0 };
+	struct sftjournal *j;
+	char path[320];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/basis", f.dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd != -1);
+	assert_int_equal(ftruncate(fd, (off_t)f.size), 0);
+	close(fd);
+	snprintf(path, sizeof(path), "%s/basis.journal", f.dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	snprintf(h.sender, sizeof(h.sender), "alpha");
+	snprintf(h.receiver, sizeof(h.receiver), "beta");
+	h.id[0] = 1;
+	assert_int_equal(sftjournal_create(fd, &h), 0);
+	assert_int_equal(sftjournal_open(fd, &j), 0);
+	for (; claim.index < sftjournal_chunks(j); claim.index++) {
+		memset(claim.value, 'v', sizeof(claim.value));
+		assert_int_equal(sftjournal_append(j, &claim, 1), 0);
+	}
+	sftjournal_close(j);
+	close(fd);
+}
+
+/* As long as it is told, that is what it may say. */
+static void
+begin_with_basis(void)
+{
+	const uint8_t *body, *value;
+	uint32_t from = 0, first, n;
+	size_t len;
+
+	begin(true, 3 * MIB);
+	write_basis();
+	offers();
+	body = hears(SFT_ACCEPT, &len);
+	memcpy(id, body, sizeof(id));
+	body = hears(SFT_BASIS, &len);
+	assert_int_equal(
+	    sft_basis_parse(body, len, 3, &from, &first, &n, &value), 0);
+	assert_int_equal(first, 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(value[40], 'v');
+	(void)hears(SFT_HAVE, &len);
+	joins(GOOD);
+}
+
+static void
+test_same(void **state)
+{
+	uint8_t v[SFT_VALUE_LEN], why;
+	const uint8_t *body;
+	uint32_t index;
+	size_t len;
+
+	(void)state;
+	begin_with_basis();
+	memset(v, 'w', sizeof(v));
+	says_head(true, false, 1, MIB);
+	say(&data, v, sizeof(v));
+	ends_saying(SFT_PROTOCOL, "by another value than it was told");
+	end();
+	/* Nothing hashes to that: asked for once, and not a second time. */
+	begin_with_basis();
+	memset(v, 'v', sizeof(v));
+	says_head(true, false, 1, MIB);
+	say(&data, v, sizeof(v));
+	body = hears(SFT_AGAIN, &len);
+	assert_int_equal(sft_again_parse(body, len, 3, &index, &why), 0);
+	assert_int_equal(index, 1);
+	assert_int_equal(why, SFT_AGAIN_BASIS);
+	says_head(true, false, 1, MIB);
+	say(&data, v, sizeof(v));
+	ends_saying(SFT_PROTOCOL, "that was not offered");
+	end();
+	/* One that is there. */
+	begin_with_basis();
+	says_chunk(1, MIB, true);
+	(void)hears(SFT_ACK, &len);
+	says_head(true, false, 1, MIB);
+	say(&data, v, sizeof(v));
+	ends_saying(SFT_PROTOCOL, "there, or on its way");
+	end();
+}
+
+/* --- compressed --------------------------------------------------------- */
+
+static void
+says_block(bool stored, uint32_t len, const void *p, size_t n)
+{
+	const struct sftblock_head h = { stored, len };
+	uint8_t out[SFTBLOCK_HEAD_LEN];
+
+	sftblock_head_format(&h, out);
+	say(&data, out, sizeof(out));
+	if (n > 0)
+		say(&data, p, (ssize_t)n);
+}
+
+static void
+begin_packed(uint64_t size)
+{
+	begin(true, size);
+	b.packed = true;
+	offers();
+	accepted();
+	joins(GOOD);
+	says_head(false, true, 0, (uint32_t)size);
+}
+
+static void
+test_not_agreed(void **state)
+{
+	(void)state;
+	begin_stream(1000);
+	says_head(false, true, 0, 1000);
+	ends_saying(SFT_PROTOCOL, "not agreed on");
+	end();
+}
+
+static void
+test_block_lengths(void **state)
+{
+	static const struct {
+		bool stored;
+		uint32_t len;
+	} head[] = { { true, 999 }, { true, 1001 }, { true, 0 }, { false, 0 },
+		{ false, 1000 }, { false, 0x7fffffff }, { true, 0x7fffffff } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
+		begin_packed(1000);
+		says_block(head[i].stored, head[i].len, NULL, 0);
+		ends_saying(SFT_PROTOCOL, "a wrong length");
+		end();
+	}
+}
+
+/* A frame of so many zeroes where there have to be 1000. */
+static void
+test_blocks_that_are_none(void **state)
+{
+	static const size_t become[] = { 999, 1001, 100000, 64 << 20, 0 };
+	static uint8_t out[65536];
+	uint8_t *zero = calloc(1, 64 << 20);
+	struct sftblock_packer *p = sftblock_packer_new();
+	size_t i, len;
+
+	(void)state;
+	assert_true(zero != NULL && p != NULL);
+	for (i = 0; i < sizeof(become) / sizeof(become[0]); i++) {
+		memset(out, 0xee, sizeof(out));
+		len = become[i] == 0 ?
+		    100 :
+		    sftblock_pack(p, zero, become[i], out, sizeof(out));
+		assert_true(len > 0 && len < sizeof(out));
+		begin_packed(1000);
+		/* As much of it as there may be. */
+		if (len >= 1000)
+			len = 999;
+		says_block(false, (uint32_t)len, out, len);
+		ends_saying(SFT_PROTOCOL, "does not decompress");
+		end();
+	}
+	sftblock_packer_free(p);
+	free(zero);
+}
+
+/* One that is a block, and a chunk all the same whose value is another. */
+static void
+test_block_of_something_else(void **state)
+{
+	struct sftblock_packer *p = sftblock_packer_new();
+	static uint8_t x[1000], out[1000];
+	const uint8_t *body;
+	b3tree_value v;
+	struct b3tree t;
+	uint32_t index;
+	uint8_t why;
+	size_t len, n;
+	int i;
+
+	(void)state;
+	assert_non_null(p);
+	memset(x, 'x', sizeof(x));
+	n = sftblock_pack(p, x, sizeof(x), out, 900);
+	assert_true(n > 0);
+	(void)b3tree_begin(&t, 20, 0);
+	(void)b3tree_update(&t, x, sizeof(x));
+	assert_int_equal(b3tree_end_file(&t, v), 0);
+	begin_packed(1000);
+	for (i = 0; i < 2; i++) {
+		says_block(false, (uint32_t)n, out, n);
+		v[0] ^= 1;
+		say(&data, v, sizeof(v));
+		if (i == 1)
+			break;
+		body = hears(SFT_AGAIN, &len);
+		assert_int_equal(sft_again_parse(body, len, 1, &index, &why),
+		    0);
+		assert_int_equal(why, SFT_AGAIN_HASH);
+		says_head(false, true, 0, 1000);
+	}
+	(void)hears(SFT_ACK, &len);
+	end();
+	sftblock_packer_free(p);
+}
+
+static void
+test_cut_block(void **state)
+{
+	(void)state;
+	begin_packed(1000);
+	says_block(false, 500, "half", 4);
+	linkkit_wait(100);
+	cut_stream(0);
+	end();
+}
+
 /* What had come whole is counted, damaged or not; another stream may follow. */
 static void
 test_cut_stream(void **state)
 {
-	uint8_t out[SFT_CHUNK_HEAD_LEN];
 	size_t len;
 
 	(void)state;
@@ -493,8 +743,7 @@ test_cut_stream(void **state)
 	(void)hears(SFT_ACK, &len);
 	says_chunk(0, MIB, false);
 	(void)hears(SFT_AGAIN, &len);
-	sft_chunk_format(2, MIB, out);
-	say(&data, out, sizeof(out));
+	says_head(false, false, 2, MIB);
 	linkkit_wait(200);
 	cut_stream(2);
 	joins(GOOD);
@@ -766,6 +1015,15 @@ test_wrong_accept(void **state)
 }
 
 static void
+says_basis(uint32_t first, uint32_t n)
+{
+	static const uint8_t value[4][SFT_VALUE_LEN];
+	uint8_t out[SFT_SMALL_MAX];
+
+	say(&control, out, sft_basis_format(value, first, n, out, sizeof(out)));
+}
+
+static void
 test_unsent(void **state)
 {
 	uint8_t out[SFT_SMALL_MAX];
@@ -788,6 +1046,71 @@ test_unsent(void **state)
 	say(&control, out,
 	    sft_again_format(index, SFT_AGAIN_HASH, out, sizeof(out)));
 	ends_saying(SFT_HASH_MISMATCH, "what it was not sent");
+	end();
+	begin_offered();
+	says_accept(2, 1);
+	says_basis(0, 3);
+	says_have_nothing();
+	assert_true(linkkit_until_set(&a.taken));
+	linkkit_wait(50);
+	say(&control, out,
+	    sft_again_format(index, SFT_AGAIN_BASIS, out, sizeof(out)));
+	ends_saying(SFT_HASH_MISMATCH, "what it was not sent");
+	end();
+}
+
+static void
+test_wrong_basis(void **state)
+{
+	static const struct {
+		uint32_t first, n;
+	} is[] = { { 3, 1 }, { 2, 2 }, { 0, 4 }, { SFT_BASIS_MAX - 1, 1 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(is) / sizeof(is[0]); i++) {
+		begin_offered();
+		says_accept(2, 1);
+		says_basis(is[i].first, is[i].n);
+		ends_saying(SFT_PROTOCOL, "BASIS is malformed");
+		end();
+	}
+	/* Twice the same. */
+	begin_offered();
+	says_accept(2, 1);
+	says_basis(0, 2);
+	says_basis(1, 1);
+	ends_saying(SFT_PROTOCOL, "BASIS is malformed");
+	end();
+	/* Before it has taken it, and when it is under way. */
+	begin_offered();
+	says_basis(0, 2);
+	ends_saying(SFT_PROTOCOL, "BASIS out of turn");
+	end();
+	begin_offered();
+	says_accept(2, 1);
+	says_have_nothing();
+	assert_true(linkkit_until_set(&a.taken));
+	linkkit_wait(50);
+	says_basis(0, 2);
+	ends_saying(SFT_PROTOCOL, "BASIS out of turn");
+	end();
+}
+
+/* Packed though nobody has offered that. */
+static void
+test_packed_unasked(void **state)
+{
+	struct sft_accept accept = { .epoch = 1,
+		.streams = 1,
+		.packed = true,
+		.window = MIB };
+	uint8_t out[SFT_SMALL_MAX];
+
+	(void)state;
+	begin_offered();
+	say(&control, out, sft_accept_format(&accept, out, sizeof(out)));
+	ends_saying(SFT_PROTOCOL, "ACCEPT does not fit");
 	end();
 }
 
@@ -834,6 +1157,13 @@ main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_garbage_stream),
+		cmocka_unit_test(test_same_as_nothing),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_not_agreed),
+		cmocka_unit_test(test_block_lengths),
+		cmocka_unit_test(test_blocks_that_are_none),
+		cmocka_unit_test(test_block_of_something_else),
+		cmocka_unit_test(test_cut_block),
 		cmocka_unit_test(test_cut_stream),
 		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_garbage_frames),
@@ -843,6 +1173,8 @@ main(void)
 		cmocka_unit_test(test_malformed_offer),
 		cmocka_unit_test(test_wrong_accept),
 		cmocka_unit_test(test_unsent),
+		cmocka_unit_test(test_wrong_basis),
+		cmocka_unit_test(test_packed_unasked),
 		cmocka_unit_test(test_wrong_lost),
 		cmocka_unit_test(test_receipt_out_of_turn),
 	};
