@@ -9,8 +9,6 @@
  * Every wait has an end: the greeting has the time that meshd gave, a link
  * that is up has to show life.
  */
-#include <sys/socket.h>
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,14 +21,13 @@
 #include "common/evidence.h"
 #include "common/greet.h"
 #include "common/log.h"
+#include "common/rehearsal.h"
 #include "linkd/join.h"
 #include "linkd/joiner.h"
 #include "linkd/link.h"
 #include "linkd/pull.h"
 #include "linkd/reattest.h"
 
-/* Who has nothing to do for so long rehearses. */
-#define IDLE_MS 10
 /* What is queued has this long to leave. */
 #define CLOSING_MS 500
 #define CLOSING_STEP_MS 10
@@ -48,14 +45,12 @@
 static struct {
 	enum state { IDLE, GREETING, UP, CLOSING } state;
 	struct atls_ctx *ctx;
-	int pair[2];	     /* to rehearse with */
 	EVP_PKEY *key;	     /* until a connection takes it */
 	struct greet *greet; /* until it is up */
 	struct atls *tls;
 	uint8_t role, purpose;
 	uint64_t start_us;
 	uint32_t handshake_ms;
-	struct event *idle;
 	struct event *deadline; /* of silence */
 	struct event *closing;
 	unsigned int closing_ms;
@@ -695,18 +690,10 @@ choose(const struct msg_LINK_SERVE *s)
 	return 0;
 }
 
-/* Where a connection was waiting for this process, it waits no longer. */
-static void
-on_idle(evutil_socket_t fd, short what, void *arg)
+static bool
+is_idle(void)
 {
-	(void)fd;
-	(void)what;
-	(void)arg;
-	if (lk.state != IDLE) {
-		(void)close(lk.pair[0]);
-		(void)close(lk.pair[1]);
-	} else if (atls_rehearse(lk.ctx, lk.pair) != 0)
-		fatalx("TLS does not work in this sandbox");
+	return lk.state == IDLE;
 }
 
 void
@@ -717,19 +704,15 @@ link_prepare(void)
 	lk.ctx = atls_ctx_new(why, sizeof(why));
 	if (lk.ctx == NULL)
 		fatalx("TLS: %s", why);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-		lk.pair) == -1)
-		fatal("socket pair");
+	rehearsal_prepare(lk.ctx, is_idle);
 	lk.key = atls_key_new();
 	if (lk.key == NULL)
 		fatalx("out of memory");
 	lk.in_need = FRAME_HEAD_LEN;
-	lk.idle = evtimer_new(child_base(), on_idle, NULL);
 	lk.deadline = evtimer_new(child_base(), on_deadline, NULL);
 	lk.closing = evtimer_new(child_base(), on_closing, NULL);
 	lk.have = evtimer_new(child_base(), on_have_timer, NULL);
-	if (lk.idle == NULL || lk.deadline == NULL || lk.closing == NULL ||
-	    lk.have == NULL)
+	if (lk.deadline == NULL || lk.closing == NULL || lk.have == NULL)
 		fatalx("out of memory");
 }
 
@@ -737,9 +720,7 @@ link_prepare(void)
 void
 link_start(void)
 {
-	struct timeval idle = { 0, IDLE_MS * 1000 };
-
-	evtimer_add(lk.idle, &idle);
+	rehearsal_start();
 	child_ready();
 }
 

@@ -5,8 +5,6 @@
  * A peer's bytes come in as frames of sftframe.h: the head is judged before a
  * byte of the body is waited for, and by the state before it is parsed.
  */
-#include <sys/socket.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include "common/greet.h"
 #include "common/log.h"
 #include "common/receipt.h"
+#include "common/rehearsal.h"
 #include "xferd/basis.h"
 #include "xferd/control.h"
 #include "xferd/receive.h"
@@ -43,8 +42,6 @@
 #define ANSWER_S 120
 #define DONE_S 10
 #define FRAMES_A_SECOND 1000
-/* Who has nothing to do for so long rehearses. */
-#define IDLE_MS 10
 /* Threads that hash what a journal claims. */
 #define HASHERS 4
 
@@ -64,8 +61,6 @@ static struct {
 	uint64_t since_ns; /* in this state */
 	bool up, draining, told;
 	struct atls_ctx *ctx;
-	int pair[2]; /* to rehearse with */
-	struct event *idle;
 	EVP_PKEY *key;
 	struct greet *greet;
 	struct atls *tls;
@@ -1177,18 +1172,10 @@ control_head(const struct msg_HEAD_MOVED *m)
 	streams_head(m->seq, m->head, m->turns);
 }
 
-/* Where a transfer was waiting for this process, it waits no longer. */
-static void
-on_idle(evutil_socket_t fd, short what, void *arg)
+static bool
+is_idle(void)
 {
-	(void)fd;
-	(void)what;
-	(void)arg;
-	if (ct.state != IDLE) {
-		(void)close(ct.pair[0]);
-		(void)close(ct.pair[1]);
-	} else if (atls_rehearse(ct.ctx, ct.pair) != 0)
-		fatalx("TLS does not work in this sandbox");
+	return ct.state == IDLE;
 }
 
 void
@@ -1199,16 +1186,12 @@ control_prepare(void)
 	ct.ctx = atls_ctx_new(why, sizeof(why));
 	if (ct.ctx == NULL || atls_ctx_prefer_fast(ct.ctx) != 0)
 		fatalx("TLS: %s", ct.ctx == NULL ? why : "no AES-128-GCM");
+	rehearsal_prepare(ct.ctx, is_idle);
 	ct.key = atls_key_new();
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-		ct.pair) == -1)
-		fatal("socket pair");
 	ct.in_need = SFT_HEAD_LEN;
 	ct.tick = event_new(child_base(), -1, EV_PERSIST, on_tick, NULL);
-	ct.idle = evtimer_new(child_base(), on_idle, NULL);
 	ct.closing = evtimer_new(child_base(), on_closing, NULL);
-	if (ct.idle == NULL || ct.key == NULL || ct.tick == NULL ||
-	    ct.closing == NULL)
+	if (ct.key == NULL || ct.tick == NULL || ct.closing == NULL)
 		fatalx("out of memory");
 }
 
@@ -1216,8 +1199,6 @@ control_prepare(void)
 void
 control_start(void)
 {
-	struct timeval idle = { 0, IDLE_MS * 1000 };
-
-	evtimer_add(ct.idle, &idle);
+	rehearsal_start();
 	child_ready();
 }

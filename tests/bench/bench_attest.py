@@ -46,7 +46,7 @@ RATE = 100
 FLOOD_MS = 50
 FLOOD_OPEN = 500
 WARM = 20
-PAUSE_S = 0.06
+PAUSE_S = 0.1
 
 
 # Two nodes

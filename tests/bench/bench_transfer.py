@@ -55,6 +55,7 @@ CIPHER = "aes128-gcm@openssh.com"
 CHUNK = 8 * MIB  # sft.chunk_size, and what its journal looks like
 JOURNAL_HEAD, JOURNAL_RECORD = 256, 64
 FLOOD = 10000
+FILES = 10000
 FAR_STREAMS = "auto"
 SSH_OPTIONS = ("-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes",
                "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
@@ -153,6 +154,18 @@ def make_source(folder, size):
     return path
 
 
+def make_tree(folder, size):
+    """FILES files in folders of a hundred."""
+    path, length = os.path.join(folder, "source"), size // FILES
+    for number in range(FILES):
+        inner = os.path.join(path, "%03d" % (number // 100))
+        if number % 100 == 0:
+            os.makedirs(inner, 0o755)
+        with open(os.path.join(inner, "%05d" % number), "wb") as f:
+            f.write(os.urandom(length))
+    return path
+
+
 def make_text(folder, size):
     """Programs and manuals: this project's own, over and over."""
     top = os.environ.get("srcdir", ".")
@@ -229,8 +242,33 @@ class Place:
         run("cmp", self.source, path)
         os.unlink(path)
 
+    def settle(self):
+        """What a party's time ends with."""
+
+    def rsync(self, target):
+        """Its arguments."""
+        return [self.source, target]
+
     def discard(self):
         shutil.rmtree(self.top, ignore_errors=True)
+
+
+class Tree(Place):
+    """A folder is copied; on a disk it is there when that says so."""
+
+    def __init__(self, folder, size):
+        super().__init__(folder, size, source=make_tree)
+
+    def settle(self):
+        if self.folder != MEMORY:
+            run("sync", "-f", self.top)
+
+    def rsync(self, target):
+        return ["-rt", self.source + "/", target]
+
+    def compare(self, path):
+        run("diff", "-r", self.source, path)
+        shutil.rmtree(path)
 
 
 class Ours:
@@ -262,8 +300,13 @@ class Ours:
     def send(self):
         self.count += 1
         name, had = "%d" % self.count, self.workers()
-        done = Run(self.place.size, lambda: self.beta.claw(
-            *self.arguments(name), check=True, timeout=900), self.roots,
+
+        def work():
+            self.beta.claw(*self.arguments(name), check=True, timeout=900)
+            self.place.settle()
+
+        done = Run(
+            self.place.size, work, self.roots,
             lambda: len(had.keys() & self.workers().keys()) <= len(had) - 2)
         self.place.compare(self.arrived(name))
         return done
@@ -309,8 +352,12 @@ class Server:
         return children(self.process.pid) == []
 
     def send(self):
+        def work():
+            self.copy()
+            self.place.settle()
+
         wait_for(self.idle, 10)
-        done = Run(self.place.size, self.copy, [self.process.pid], self.idle)
+        done = Run(self.place.size, work, [self.process.pid], self.idle)
         self.place.compare(self.place.target)
         return done
 
@@ -355,8 +402,9 @@ class Ssh(Server):
     def rsync(self):
         self.place.run("a", "rsync", "-e", " ".join(
             ("ssh", "-F", "/dev/null", "-c", CIPHER, "-i", self.key, "-p",
-             str(self.port), *SSH_OPTIONS)), self.place.source,
-            "%s@%s:%s" % (self.user, self.place.address, self.place.target))
+             str(self.port), *SSH_OPTIONS)), *self.place.rsync(
+                "%s@%s:%s" % (self.user, self.place.address,
+                              self.place.target)))
 
 
 class Over:
@@ -706,8 +754,22 @@ def version(opt):
 
 
 def small_files(opt):
-    title("10,000 files of 4 KiB")
-    print("    folders are not sent yet: skipped")
+    for folder, where in ((MEMORY, "in memory"), (DISK, "on disk, synced")):
+        title("%d files of 4 KiB, %s, %d rounds" % (FILES, where, opt.rounds))
+        if not have("ssh", "sshd", "rsync"):
+            return
+        place = Tree(folder, FILES * 4096)
+        try:
+            with Parties() as both:
+                both.append(Ours(place, opt.streams))
+                both.append(Over(Ssh(place), "rsync+ssh"))
+                for party in both:
+                    party.place = place
+                found = in_turns(both, opt.rounds)
+        finally:
+            place.discard()
+        ratio("rate, ours / rsync over ssh", middle(found["ours"], "rate") /
+              middle(found["rsync+ssh"], "rate"), 1)
 
 
 # Half of it is there
