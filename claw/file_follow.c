@@ -190,12 +190,13 @@ say(struct view *v, const char *what, const json_t *e)
 		    shown(e, "text", a));
 	else if (strcmp(what, "receipt") == 0) {
 		say_saved(e);
-		printf("done in %.1f s by %lld streams (%s)  blake3:%s  "
+		printf("done in %.1f s by %lld stream%s (%s)  blake3:%s  "
 		       "receipt %s, signed by %s\n",
 		    (double)mesh_number(e, "ms") / 1000,
-		    mesh_number(e, "streams"), shown(e, "congestion", d),
-		    shown(e, "blake3", a), shown(e, "id", b),
-		    shown(e, "peer", c));
+		    mesh_number(e, "streams"),
+		    mesh_number(e, "streams") == 1 ? "" : "s",
+		    shown(e, "congestion", d), shown(e, "blake3", a),
+		    shown(e, "id", b), shown(e, "peer", c));
 	}
 }
 

@@ -237,10 +237,12 @@ def free_port():
 
     Below those that the kernel gives away, so that none of them is taken
     between this and the node's start by who asked for no port in particular;
-    and even, so that no node's second port is another one's first.
+    even, so that no node's second port is another one's first; and of a part
+    that is this process's, since who runs at the same time may start its node
+    later than it has asked.
     """
     for unused in range(1000):
-        port = random.randrange(10240, 32000, 2)
+        port = 10240 + 2 * (random.randrange(170) * 64 + os.getpid() % 64)
         if port in ports_given:
             continue
         with socket.socket() as s, socket.socket() as after:

@@ -94,7 +94,7 @@ def manual():
     for name, verb in verbs.items():
         flags = sorted((f["name"], f["argument"]) for f in verb["flags"])
         equal(found[name][0], flags, "flags of " + name)
-        operands = verb["operands"].strip("[]").split()
+        operands = re.sub(r"[][]", "", verb["operands"]).split()
         equal(found[name][1], operands, "operands of " + name)
 
 
