@@ -157,6 +157,15 @@ def step(rng):
     return 1 if LONG else rng.randint(1, 6)
 
 
+def pair_for(r, kind, sender):
+    """A new one now and then: the recording has an end."""
+    if r is not None and r.recording.position() <= 100 * MIB:
+        return r
+    if r is not None:
+        r.__exit__()
+    return kind(sender)
+
+
 def die_everywhere(process, sender=False, kind=Recorded):
     """Dies before call 1, 2, 3 ... of one transfer; each is resumed."""
     number, met, rng = 0, 0, random.Random(SEED)
@@ -164,11 +173,7 @@ def die_everywhere(process, sender=False, kind=Recorded):
     try:
         while True:
             number += step(rng)
-            # A new pair now and then: the recording has an end.
-            if r is None or r.recording.position() > 100 * MIB:
-                if r is not None:
-                    r.__exit__()
-                r = kind(sender)
+            r = pair_for(r, kind, sender)
             source = r.file()
             duo = r.duo
             # One that ends soon after it began waits ever longer.
@@ -284,10 +289,7 @@ def fail_everywhere(process, sender=False, kind=Recorded):
         try:
             while True:
                 number += step(rng)
-                if r is None or r.recording.position() > 100 * MIB:
-                    if r is not None:
-                        r.__exit__()
-                    r = kind(sender)
+                r = pair_for(r, kind, sender)
                 source = r.file()
                 duo = r.duo
                 r.recording.fault(0, calls, error, number, process=process)
