@@ -256,7 +256,7 @@ def wrong():
       "its text says")
 def expired():
     a = new_inviter()
-    ticket = invite(a, "beta", "--expires", "1s")
+    ticket = invite(a, "beta", "--expires", "3s")
     wait_for(lambda: "expired" in a.claw("invite:list").stdout,
              what="the expiry")
     refuse(a, with_expiry(ticket, int(time.time()) + 600), 77,
