@@ -386,7 +386,6 @@ run(const struct options *o)
 	    !record_open(&suite.conf) || !kept_open(&suite.conf))
 		return EX_CONFIG;
 	notify_init();
-	spawn_setup();
 	count_self();
 	catch_signals();
 	unclean = crashed_before();
@@ -428,6 +427,8 @@ main(int argc, char **argv)
 
 	hide_ticket(argc, argv);
 	log_init("clawd", false);
+	/* Whose memory nobody may read may not map users either. */
+	spawn_setup();
 	shut_the_door();
 	parse_options(argc, argv, &o);
 	if (o.init) {

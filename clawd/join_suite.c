@@ -385,7 +385,6 @@ join_run(void)
 	if (joining.base == NULL)
 		fatalx("out of memory");
 	join_prepare_link();
-	spawn_setup();
 	if (join_start(&joining.keyd, PROC_KEYD, keyd_ready))
 		event_base_dispatch(joining.base);
 	event_del(joining.again);

@@ -184,7 +184,6 @@ keytalk_run(const struct keytalk *talk)
 	my.base = event_base_new();
 	if (my.base == NULL)
 		fatalx("out of memory");
-	spawn_setup();
 	pid = spawn_start(&s, PROC_KEYD, &channel, &page);
 	if (pid == -1)
 		return false;

@@ -33,8 +33,11 @@ struct spawn {
 	bool insecure;	   /* --insecure-no-sandbox, sanitizer builds only */
 };
 
-/* Finds the folder of the processes' binaries. Once, before the first
- * spawn_start(). */
+/*
+ * Finds the folder of the processes' binaries, and out what namespaces a user
+ * may have here. Once, before the first spawn_start() and before this process
+ * stops being dumpable: then its children could not map users.
+ */
 void spawn_setup(void);
 
 /* The folder found by spawn_setup(). */

@@ -74,6 +74,11 @@ def as_user():
         if os.getuid() != 0:
             return # their /proc is root's: they are not dumpable
         check_namespaces(node, children)
+        for name, pid in children.items():
+            with open("/proc/%d/cmdline" % pid) as f:
+                given = f.read().split("\0")[1]
+            ok(given.endswith(",1"), "%s tried again what clawd had: %s" % (
+                name, given))
 
 
 @test("root's node: a user and namespaces of its own for each process")
