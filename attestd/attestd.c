@@ -215,6 +215,7 @@ static const struct chan_handlers from_siblings[] = {
 	{ MSG_PEER_FIND, chain_on_find },
 	{ MSG_SESSION_OPEN, sessions_on_open },
 	{ MSG_SESSION_CLOSED, sessions_on_closed },
+	{ MSG_STRANGER, sessions_on_stranger },
 	{ MSG_JUDGE, sessions_on_judge },
 	{ MSG_RENONCE, sessions_on_renonce },
 	{ MSG_CHECKPOINT_LATEST, witness_on_latest },

@@ -101,6 +101,7 @@ void sessions_broker_gone(enum proc broker);
 void sessions_review(void);
 void sessions_on_open(struct chan *c, struct msg *m);
 void sessions_on_closed(struct chan *c, struct msg *m);
+void sessions_on_stranger(struct chan *c, struct msg *m);
 void sessions_on_judge(struct chan *c, struct msg *m);
 void sessions_on_renonce(struct chan *c, struct msg *m);
 void sessions_on_checkpoints(struct chan *c, struct msg *m);

@@ -353,7 +353,8 @@ sessions_last_refusal(const char *peer, uint64_t *at_ms)
 static void
 describe(struct auditrec *rec, const struct session *s, uint8_t purpose)
 {
-	auditrec_num(rec, AUDIT_ATTR_SESSION, s->id);
+	if (s->id != 0)
+		auditrec_num(rec, AUDIT_ATTR_SESSION, s->id);
 	if (s->address[0] != '\0')
 		auditrec_text(rec, AUDIT_ATTR_ADDRESS, s->address);
 	auditrec_text(rec, AUDIT_ATTR_ROLE, evidence_role_name(s->role));
@@ -392,6 +393,24 @@ record_refusal(const struct session *s, uint8_t purpose, const char *peer,
 	describe(&rec, s, purpose);
 	auditrec_text(&rec, AUDIT_ATTR_REASON, why);
 	return attestd_record(&rec, done, arg);
+}
+
+void
+sessions_on_stranger(struct chan *c, struct msg *m)
+{
+	static const char *const how[] = { "peer said nothing",
+		"peer speaks no TLS", "its route leads nowhere" };
+	struct session s = { .role = EVIDENCE_SERVER };
+	struct msg_STRANGER who;
+
+	(void)c;
+	if (!msg_get_STRANGER(&m->body, &who))
+		fatalx("malformed STRANGER");
+	snprintf(s.address, sizeof(s.address), "%s", who.address);
+	(void)record_refusal(&s, 0, "",
+	    who.how < sizeof(how) / sizeof(how[0]) ? how[who.how] :
+						     "it is a stranger",
+	    NULL, NULL);
 }
 
 /* Verdicts. */

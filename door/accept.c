@@ -62,7 +62,8 @@ take(int fd, const struct sockaddr_storage *ss, socklen_t len)
 		turn_away(fd);
 		return;
 	}
-	conn_accepted(fd, &from, known);
+	/* A worker costs what a stranger never pays. */
+	conn_accepted(fd, &from, known, waiting >= door.limits.pending / 16);
 }
 
 static bool

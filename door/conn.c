@@ -37,6 +37,10 @@
 #define UNSENT_BYTES (256 * 1024)
 /* The first byte of a TLS connection, and of no route. */
 #define TLS_HANDSHAKE 0x16
+#define TOLD_MAX 500 /* policy/messages.def has four times that */
+
+/* As in STRANGER. */
+enum stranger { SAID_NOTHING, NO_TLS, NO_ROUTE };
 
 static struct {
 	struct conn_list all;
@@ -46,6 +50,8 @@ static struct {
 	struct event *ended; /* somebody may be waiting for the room */
 	uint8_t caller[CALLERS_MAX][ADDRESS_KEY_LEN];
 	unsigned int next_caller;
+	uint64_t told_s;   /* the second in which attestd was told of */
+	unsigned int told; /* so many who were sent away */
 } conns = { .all = TAILQ_HEAD_INITIALIZER(conns.all) };
 
 uint64_t
@@ -208,6 +214,32 @@ end(struct conn *c)
 	event_active(conns.ended, EV_TIMEOUT, 1);
 }
 
+/*
+ * No worker had it and no session was opened, so that attestd knows nothing of
+ * it. Past what a second has room for it is counted among those turned away.
+ */
+static void
+send_away(struct conn *c, enum stranger how, const char *reason)
+{
+	struct msg_STRANGER who = { .how = (uint8_t)how };
+	struct chan *attestd = child_peer(PROC_ATTESTD);
+	uint64_t now = conn_now_us() / 1000000;
+
+	if (now != conns.told_s) {
+		conns.told_s = now;
+		conns.told = 0;
+	}
+	if (attestd != NULL && conns.told < TOLD_MAX) {
+		conns.told++;
+		snprintf(who.address, sizeof(who.address), "%s",
+		    c->address.text);
+		(void)chan_send_STRANGER(attestd, 0, -1, &who);
+	} else
+		count_one(conns.door->turned_away);
+	give_reason(c, "%s", reason);
+	end(c);
+}
+
 static void
 on_ended(evutil_socket_t fd, short what, void *arg)
 {
@@ -225,10 +257,12 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (c->state == CONN_KNOCKING) {
+		send_away(c, SAID_NOTHING, "nothing came in time");
+		return;
+	}
 	give_reason(c, "%s",
-	    c->state == CONN_KNOCKING ?
-		"nothing came in time" :
-		c->state == CONN_WAITING ?
+	    c->state == CONN_WAITING ?
 		"no process was free for it in time" :
 		c->state == CONN_OPENING ?
 		"keyd or attestd did not open it in time" :
@@ -592,8 +626,7 @@ on_knock(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (recv(fd, first, sizeof(first), MSG_PEEK) != sizeof(first)) {
-		give_reason(c, "%s", "it was closed before anything came");
-		end(c);
+		send_away(c, SAID_NOTHING, "it was closed before anything came");
 		return;
 	}
 	low_water(fd, 1);
@@ -601,10 +634,17 @@ on_knock(evutil_socket_t fd, short what, void *arg)
 		wait_for_worker(c);
 		return;
 	}
+	if (conns.door->routed == NULL) {
+		send_away(c, NO_TLS, "it speaks no TLS");
+		return;
+	}
 	if (recv(fd, first, sizeof(first), 0) == sizeof(first))
 		conns.door->routed(c, first);
-	give_reason(c, "%s",
-	    c->fd != -1 ? "its route leads nowhere" : "it is a stream");
+	if (c->fd != -1) {
+		send_away(c, NO_ROUTE, "its route leads nowhere");
+		return;
+	}
+	give_reason(c, "%s", "it is a stream");
 	end(c);
 }
 
@@ -623,7 +663,7 @@ listen_for_knock(struct conn *c)
 }
 
 void
-conn_accepted(int fd, const struct address *from, bool known)
+conn_accepted(int fd, const struct address *from, bool known, bool crowded)
 {
 	struct conn *c = add(fd, from, EVIDENCE_SERVER, conns.door->accepts);
 
@@ -634,7 +674,7 @@ conn_accepted(int fd, const struct address *from, bool known)
 	count_one(conns.door->accepted);
 	c->known = known;
 	set_socket(fd);
-	if (conns.door->routed != NULL)
+	if (conns.door->routed != NULL || (crowded && !known))
 		listen_for_knock(c);
 	else
 		wait_for_worker(c);

@@ -22,7 +22,7 @@
 #define CONN_ROUTE_LEN 16
 
 enum conn_state {
-	CONN_KNOCKING,	/* accepted: is it a route that it brings? */
+	CONN_KNOCKING,	/* accepted: is it TLS, or a route, that it brings? */
 	CONN_DIALLING,	/* until the other end has accepted */
 	CONN_WAITING,	/* for a worker */
 	CONN_OPENING,	/* keyd and attestd hear of the session */
@@ -133,9 +133,11 @@ void conn_configure(uint32_t handshake_ms);
 
 /*
  * A socket that came in, ours from now on. known: a peer is expected from
- * there; it is served before those of whom nobody has heard.
+ * there; it is served before those of whom nobody has heard. crowded: so many
+ * of those are there that the next gets a worker only once it has spoken.
  */
-void conn_accepted(int fd, const struct address *from, bool known);
+void conn_accepted(
+    int fd, const struct address *from, bool known, bool crowded);
 
 /*
  * Whether a peer may be expected from there: one was attested that came from

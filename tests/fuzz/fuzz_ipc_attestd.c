@@ -469,6 +469,8 @@ say_other(uint8_t which)
 	struct msg_RENONCE renonce = { 0 };
 	struct msg_SESSION_CLOSED closed = { .session =
 						 ipc.session_of[worker()] };
+	struct msg_STRANGER stranger = { .address = "192.0.2.3:7946",
+		.how = which };
 	struct msg_PEER_FIND find = { .peer = "peer" };
 	struct msg_LINK_FAILED failed = { .by_peer = 1, .reason = "fuzzed" };
 	struct msg_REGISTRY_READ read = { .rotations = which & 1,
@@ -492,6 +494,9 @@ say_other(uint8_t which)
 		break;
 	case 5:
 		SAY(PROC_CONTROLD, WHY, &why);
+		break;
+	case 6:
+		SAY(broker(), STRANGER, &stranger);
 		break;
 	case 7:
 		SAY(PROC_SFTD, PEER_FIND, &find);

@@ -92,7 +92,7 @@ somebody_connects(uint8_t how)
 		abort();
 	if (how % 5 == 4)
 		broker_keep(-1);
-	conn_accepted(fd, &from, how % 2 != 0);
+	conn_accepted(fd, &from, how % 2 != 0, how % 3 == 0);
 }
 
 static void
