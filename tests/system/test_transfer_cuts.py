@@ -268,6 +268,9 @@ def cuts():
       "little is sent again")
 def lost_streams():
     with Duo(config=CONFIG, proxied=True) as duo:
+        # As fast as each other, and none too fast: the third is to get as far
+        # as its cut, and what comes in its place is to be needed still.
+        duo.proxy.do("drip", 65536, 10)
         for how in ("reset", "close", "flip"):
             source = duo.file(24 * MIB)
             had = len(duo.proxy.connections())
