@@ -55,6 +55,8 @@ struct chan {
 	size_t queued;
 	uint16_t unread; /* first message that the peer left no room for */
 	bool dead;	 /* the socket is of no more use */
+	bool deaf;	 /* the peer has ended; its last words may be there */
+	bool reset;	 /* that it had not read all was told */
 	bool busy;	 /* on_readable() is at work with it */
 	bool gone;	 /* chan_free() was called meanwhile */
 };
@@ -264,6 +266,11 @@ on_readable(evutil_socket_t sock, short what, void *arg)
 	c->busy = true;
 	for (round = 0; round < READ_ROUNDS && !c->dead; round++) {
 		n = receive(sock, got);
+		/* Told before what it has sent, which is there still. */
+		if (n == -1 && errno == ECONNRESET && !c->reset) {
+			c->reset = true;
+			continue;
+		}
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
 			break_channel(c);
 		for (i = 0; i < n; i++)
@@ -319,6 +326,22 @@ drop_packet(struct chan *c, struct packet *p)
 	free(p);
 }
 
+/* Nothing can be sent. Who has ended is heard to the end first. */
+static void
+cannot_send(struct chan *c)
+{
+	struct packet *p;
+
+	if (c->unread != MSG_NONE || !hung_up(c->fd)) {
+		break_channel(c);
+		return;
+	}
+	c->deaf = true;
+	event_del(c->writable);
+	while ((p = TAILQ_FIRST(&c->queue)) != NULL)
+		drop_packet(c, p);
+}
+
 static void
 on_writable(evutil_socket_t sock, short what, void *arg)
 {
@@ -332,7 +355,7 @@ on_writable(evutil_socket_t sock, short what, void *arg)
 		if (r == 0)
 			return;
 		if (r < 0) {
-			break_channel(c);
+			cannot_send(c);
 			return;
 		}
 		drop_packet(c, p);
@@ -372,7 +395,7 @@ output(struct chan *c, uint16_t type, uint32_t id, int fd, struct wbuf *w)
 	struct wbuf head;
 	int r;
 
-	if (c->dead)
+	if (c->dead || c->deaf)
 		return -EPIPE;
 	if (w->failed || (rule->reply != MSG_NONE && id == 0)) {
 		break_channel(c);
@@ -392,7 +415,7 @@ output(struct chan *c, uint16_t type, uint32_t id, int fd, struct wbuf *w)
 	if (r < 0) {
 		if (r == -ENOBUFS)
 			c->unread = type;
-		break_channel(c);
+		cannot_send(c);
 		return r;
 	}
 	counter_add(COUNTER_MESSAGES_OUT, 1);

@@ -275,6 +275,34 @@ test_end(void **state)
 	done();
 }
 
+/* Who goes without reading all has said what he has said. */
+static void
+test_last_words(void **state)
+{
+	struct msg_AUDIT_APPENDED yes = { .number = 7 };
+	int unread;
+
+	(void)state;
+	for (unread = 0; unread < 2; unread++) {
+		open_as(PROC_AUDITD, PROC_CONTROLD);
+		put_type(MSG_AUDIT_APPEND, 1, APPEND_LEN);
+		turn();
+		if (unread)
+			(void)chan_send_AUDIT_APPENDED(chan, 1, -1, &yes);
+		put_type(MSG_AUDIT_APPEND, 2, APPEND_LEN);
+		close(end);
+		end = -1;
+		if (!unread)
+			assert_true(
+			    chan_send_AUDIT_APPENDED(chan, 1, -1, &yes) < 0);
+		turn();
+		assert_int_equal(requests, 2);
+		assert_int_equal(closed, 1);
+		assert_int_equal(violations, 0);
+		done();
+	}
+}
+
 /* Behind a violation nothing is taken any more. */
 static void
 test_violation_is_the_last(void **state)
@@ -407,6 +435,7 @@ main(void)
 		cmocka_unit_test(test_nobody_waits_for_ever),
 		cmocka_unit_test(test_refusal),
 		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_violation_is_the_last),
 		cmocka_unit_test(test_empty_packet),
 		cmocka_unit_test(test_too_long),
