@@ -321,7 +321,7 @@ def architecture():
 
 FOLDERS = ("attestd", "auditd", "claw", "clawd", "common", "contrib",
            "controld", "doc", "door", "linkd", "man", "meshd", "metricd",
-           "policy", "sftd", "tests", "verifyd", "xferd")
+           "policy", "sftd", "tests", "verifyd", "voiced", "xferd")
 
 
 def named(text):
