@@ -626,7 +626,8 @@ on_knock(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (recv(fd, first, sizeof(first), MSG_PEEK) != sizeof(first)) {
-		send_away(c, SAID_NOTHING, "it was closed before anything came");
+		send_away(c, SAID_NOTHING,
+		    "it was closed before anything came");
 		return;
 	}
 	low_water(fd, 1);

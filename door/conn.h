@@ -136,8 +136,8 @@ void conn_configure(uint32_t handshake_ms);
  * there; it is served before those of whom nobody has heard. crowded: so many
  * of those are there that the next gets a worker only once it has spoken.
  */
-void conn_accepted(
-    int fd, const struct address *from, bool known, bool crowded);
+void
+conn_accepted(int fd, const struct address *from, bool known, bool crowded);
 
 /*
  * Whether a peer may be expected from there: one was attested that came from

@@ -400,10 +400,11 @@ send_piece(struct stream *s, const struct sft_chunk *c, bool first,
 		sft_chunk_format(c, from);
 	}
 	since = xfer_spent(SFT_LIMIT_SENDER, since);
+	/* Before: the last piece's receipt may be there sooner than we again. */
+	atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
 	if (!send_bytes(s, from, len))
 		return false;
 	pack_sent(k, n, xfer_now_ns() - since);
-	atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
 	return true;
 }
 

@@ -68,8 +68,7 @@ somebody_connects(uint8_t how)
 	struct address from = { .text = "192.0.2.1:7946", .key = { 4, how } };
 
 	if (conn_can_attest() && !door.ended)
-		conn_accepted(fuzz_socket(), &from, how % 2 != 0,
-		    how % 3 == 0);
+		conn_accepted(fuzz_socket(), &from, how % 2 != 0, how % 3 == 0);
 }
 
 static void

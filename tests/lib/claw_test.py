@@ -12,6 +12,7 @@ which the house's accounts exist. The machine's own files stay as they are.
 """
 
 import atexit
+import collections
 import ctypes
 import json
 import os
@@ -229,7 +230,8 @@ def die_with_parent():
 # Nodes
 
 
-ports_given = set()
+# Of the 170 there are the last ones given; by then the others are free again.
+ports_given = collections.deque(maxlen=85)
 
 
 def free_port():
@@ -251,7 +253,7 @@ def free_port():
                 after.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
-        ports_given.add(port)
+        ports_given.append(port)
         return port
     raise Failure("no free port on 127.0.0.1")
 

@@ -42,6 +42,8 @@ static struct event_base *base;
 static struct chan *link_here, *link_there, *mesh_here, *mesh_there;
 static uint64_t boot_s;
 static uint8_t nonce[32];
+static uint8_t refusal[AUDITREC_MAX_LEN];
+static size_t refusal_len;
 static unsigned int attested, refusals, told, violations;
 static enum proc broker, worker;
 static struct {
@@ -86,7 +88,11 @@ attestd_record(struct auditrec *r, chan_done *done, void *arg)
 	struct msg m = { .type = MSG_AUDIT_APPENDED };
 
 	attested += auditrec_msg(r)->event == AUDIT_PEER_ATTESTED;
-	refusals += auditrec_msg(r)->event == AUDIT_PEER_REFUSED;
+	if (auditrec_msg(r)->event == AUDIT_PEER_REFUSED) {
+		refusals++;
+		refusal_len = r->w.len;
+		memcpy(refusal, r->attrs, refusal_len);
+	}
 	if (done != NULL && hold) {
 		held[helds].done = done;
 		held[helds++].arg = arg;
@@ -164,6 +170,7 @@ static const struct chan_handlers handlers[] = {
 	{ MSG_SESSION_OPEN, sessions_on_open },
 	{ MSG_JUDGE, sessions_on_judge },
 	{ MSG_RENONCE, sessions_on_renonce },
+	{ MSG_STRANGER, sessions_on_stranger },
 	{ MSG_SESSION_ATTESTED, on_attested },
 	{ 0, NULL },
 };
@@ -655,6 +662,50 @@ group_setup(void **state)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define TRANSFER(f) cmocka_unit_test_setup_teardown(f, setup_transfer, teardown)
 
+/* What the last refusal's record has there; NULL: nothing. */
+static const struct auditrec_attr *
+refusal_has(enum audit_attr which)
+{
+	static struct auditrec_attr found[AUDITREC_MAX_ATTRS];
+	int i, n = auditrec_read(refusal, refusal_len, found);
+
+	assert_true(n > 0);
+	for (i = 0; i < n; i++)
+		if (found[i].def == audit_attr_def(which))
+			return &found[i];
+	return NULL;
+}
+
+static void
+refusal_says(enum audit_attr which, const char *says)
+{
+	const struct auditrec_attr *a = refusal_has(which);
+
+	assert_non_null(a);
+	assert_int_equal(a->len, strlen(says));
+	assert_memory_equal(a->data, says, a->len);
+}
+
+/* Sent away without a session: recorded all the same, and of no session. */
+static void
+test_stranger(void **state)
+{
+	static const char *const reasons[] = { "peer said nothing",
+		"peer speaks no TLS", "its route leads nowhere",
+		"it is a stranger" };
+	struct msg_STRANGER who = { .address = "192.0.2.77:1" };
+
+	(void)state;
+	for (who.how = 0; who.how < 4; who.how++) {
+		(void)chan_send_STRANGER(mesh_there, 0, -1, &who);
+		turn();
+		assert_int_equal(refusals, who.how + 1);
+		refusal_says(AUDIT_ATTR_ADDRESS, who.address);
+		refusal_says(AUDIT_ATTR_REASON, reasons[who.how]);
+		assert_null(refusal_has(AUDIT_ATTR_SESSION));
+	}
+}
+
 int
 main(void)
 {
@@ -666,6 +717,7 @@ main(void)
 		CASE(test_again_and_again),
 		CASE(test_too_many_visits),
 		CASE(test_link_floods),
+		CASE(test_stranger),
 		TRANSFER(test_side_by_side),
 		TRANSFER(test_one_too_many),
 		TRANSFER(test_one_late),
