@@ -141,17 +141,29 @@ decrypt(const uint8_t *key, uint64_t number, const uint8_t *aad, int aad_len,
 	return r;
 }
 
+static EVP_PKEY *
+private_key(const uint8_t secret[32])
+{
+	return EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, 32);
+}
+
+static int
+public_half(EVP_PKEY *key, uint8_t out[32])
+{
+	size_t len = 32;
+
+	return key != NULL &&
+		EVP_PKEY_get_raw_public_key(key, out, &len) == 1 && len == 32 ?
+	    0 :
+	    -EIO;
+}
+
 int
 callseal_share(const uint8_t secret[32], uint8_t share[32])
 {
-	EVP_PKEY *key =
-	    EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, 32);
-	size_t len = 32;
-	int r = -EIO;
+	EVP_PKEY *key = private_key(secret);
+	int r = public_half(key, share);
 
-	if (key != NULL && EVP_PKEY_get_raw_public_key(key, share, &len) == 1 &&
-	    len == 32)
-		r = 0;
 	EVP_PKEY_free(key);
 	return r;
 }
@@ -169,10 +181,8 @@ callseal_box(const uint8_t secret[32], const uint8_t to[32],
 
 	if (len > CALL_BODY_MAX || size < len + CALLSEAL_BOX_MORE)
 		return -ENOSPC;
-	own = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, 32);
-	if (own == NULL)
-		return -EIO;
-	r = callseal_share(secret, out);
+	own = private_key(secret);
+	r = public_half(own, out);
 	if (r == 0)
 		r = x25519(own, to, shared);
 	if (r == 0)
@@ -191,10 +201,9 @@ callseal_box_key(EVP_PKEY *own, const uint8_t ephemeral[32],
     uint8_t key[CALLSEAL_KEY_LEN])
 {
 	uint8_t shared[32], to[32];
-	size_t len = sizeof(to);
-	int r = -EIO;
+	int r = public_half(own, to);
 
-	if (EVP_PKEY_get_raw_public_key(own, to, &len) == 1 && len == 32)
+	if (r == 0)
 		r = x25519(own, ephemeral, shared);
 	if (r == 0)
 		r = hkdf(shared, ephemeral, to, box_info, key,
@@ -229,8 +238,7 @@ callseal_start(struct callseal *s, bool caller, const uint8_t secret[32],
     const uint8_t theirs[32], const uint8_t offer[32], const uint8_t answer[32])
 {
 	uint8_t shared[32], keys[2 * CALLSEAL_KEY_LEN];
-	EVP_PKEY *own =
-	    EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, secret, 32);
+	EVP_PKEY *own = private_key(secret);
 	int r = own == NULL ? -EIO : x25519(own, theirs, shared);
 
 	memset(s, 0, sizeof(*s));
