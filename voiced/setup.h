@@ -21,7 +21,8 @@
  *
  * END in clear counts for a caller until ANSWER is verified, for a callee
  * until CONFIRM comes: who could forge it could as well keep the messages
- * themselves. From then on it must be under the key.
+ * themselves. From then on it must be under the key, which a caller has as soon
+ * as an ANSWER to its OFFER parses: what it is worth is judged after that.
  */
 #ifndef CLAW_VOICED_SETUP_H
 #define CLAW_VOICED_SETUP_H
