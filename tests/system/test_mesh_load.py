@@ -124,6 +124,8 @@ def room():
     wait_for(lambda: len(kept(one + many)) == PENDING)
     equal(counter(alpha, "claw_mesh_turned_away_total") - before,
           len(one + many) - PENDING, "who was turned away")
+    # None of them has spoken: no worker is spent on them.
+    settled(alpha)
     for _ in range(5):
         status, told = beta.ping(alpha.address)
         equal(status, 0, "node:ping past them: %r" % told)
