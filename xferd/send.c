@@ -400,8 +400,7 @@ send_piece(struct stream *s, const struct sft_chunk *c, bool first,
 		sft_chunk_format(c, from);
 	}
 	since = xfer_spent(SFT_LIMIT_SENDER, since);
-	/* Before: the last piece's receipt may be there sooner than we again.
-	 */
+	/* First: the receipt may be here before we have sent the last one. */
 	atomic_fetch_add_explicit(&xf.moved, n, memory_order_relaxed);
 	if (!send_bytes(s, from, len))
 		return false;
